@@ -1,0 +1,1 @@
+"""The packet engine's Python face: commands go down, events come up, and no media packet enters Python."""

@@ -1,0 +1,1 @@
+"""The realtime protocol and live rooms."""
