@@ -1,0 +1,41 @@
+"""What all tests share: the test network around the whole run, and the service itself as a process."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+
+from tests.network import NetworkUnavailable, enter  # noqa: E402
+from tests.service import Service, running_service  # noqa: E402
+
+_network_problem: str | None = None
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Enters the test network before any thread starts; without one, only the tests that need it fail."""
+    global _network_problem
+    config.addinivalue_line("markers", "network: needs the test network (speaks WebRTC)")
+    try:
+        enter()
+    except NetworkUnavailable as problem:
+        _network_problem = str(problem)
+
+
+@pytest.fixture(scope="session")
+def network() -> None:
+    """Fails, and says why, where this machine could make no test network."""
+    if _network_problem is not None:
+        pytest.fail(f"no test network: {_network_problem}", pytrace=False)
+
+
+@pytest.fixture(scope="session")
+def service(network: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """One running service for all tests that need nothing special of it."""
+    with running_service(tmp_path_factory.mktemp("service")) as running:
+        yield running
