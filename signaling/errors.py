@@ -1,0 +1,40 @@
+"""Errors of live rooms: one small family; the Twirp API and the socket each map it once.
+
+    RoomError
+    ├── InvalidArgument      what was asked makes no sense (Twirp invalid_argument)
+    ├── NotFound             room, participant or track (not_found)
+    ├── NotAllowed           the participant's permission forbids it (permission_denied)
+    ├── FailedPrecondition   the room's settings forbid it (failed_precondition)
+    ├── LimitExceeded        a limit of the settings (resource_exhausted)
+    └── Unavailable          another node or the store is needed and does not answer (unavailable)
+"""
+
+from __future__ import annotations
+
+
+class RoomError(Exception):
+    """The text of every one of these is for the caller to read; it holds no secret."""
+
+
+class InvalidArgument(RoomError):
+    """A request whose fields make no sense."""
+
+
+class NotFound(RoomError):
+    """Room, participant or track does not exist."""
+
+
+class NotAllowed(RoomError):
+    """The participant's permission forbids it."""
+
+
+class FailedPrecondition(RoomError):
+    """The room's settings forbid it."""
+
+
+class LimitExceeded(RoomError):
+    """A limit of the settings is reached."""
+
+
+class Unavailable(RoomError):
+    """Another node or the store is needed for it and does not answer."""
