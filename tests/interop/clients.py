@@ -1,0 +1,150 @@
+"""LiveKit's Python SDK (libwebrtc inside) as a client of ours: tokens, a synthetic camera and microphone."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from array import array
+from collections.abc import Callable
+from datetime import timedelta
+
+from livekit import api, rtc
+
+from tests.service import Service
+
+WIDTH, HEIGHT, FRAME_RATE = 1280, 720, 30
+SAMPLE_RATE, CHUNK = 48_000, 480  # 10 ms of sound
+DEADLINE = 30.0
+
+
+def access_token(service: Service, room: str, identity: str) -> str:
+    """A token for one room, minted by LiveKit's own package."""
+    return (
+        api.AccessToken(service.key, service.secret)
+        .with_identity(identity)
+        .with_name(identity.title())
+        .with_ttl(timedelta(minutes=10))
+        .with_grants(api.VideoGrants(room_join=True, room=room))
+        .to_jwt()
+    )
+
+
+async def connected_client(service: Service, room: str, identity: str) -> rtc.Room:
+    """A client that has joined."""
+    client = rtc.Room()
+    await client.connect(service.websocket, access_token(service, room, identity))
+    return client
+
+
+async def until(condition: Callable[[], bool], what: str, deadline: float = DEADLINE) -> None:
+    """Waits until `condition` holds; fails with `what` after `deadline` seconds."""
+    end = asyncio.get_running_loop().time() + deadline
+    while not condition():
+        if asyncio.get_running_loop().time() > end:
+            raise AssertionError(f"not within {deadline:.0f} s: {what}")
+        await asyncio.sleep(0.02)
+
+
+class Camera:
+    """A camera that shows a bar moving over grey. `frames` counts what was captured."""
+
+    def __init__(self, width: int = WIDTH, height: int = HEIGHT, frame_rate: int = FRAME_RATE) -> None:
+        self.source = rtc.VideoSource(width, height)
+        self.track = rtc.LocalVideoTrack.create_video_track("camera", self.source)
+        self.frames = 0
+        self._size = (width, height)
+        self._interval = 1 / frame_rate
+        self._task = asyncio.create_task(self._run())
+
+    async def publish(self, client: rtc.Room, simulcast: bool = True) -> rtc.LocalTrackPublication:
+        options = rtc.TrackPublishOptions(
+            source=rtc.TrackSource.SOURCE_CAMERA,
+            simulcast=simulcast,
+            video_codec=rtc.VideoCodec.VP8,
+            video_encoding=rtc.VideoEncoding(max_bitrate=2_000_000, max_framerate=FRAME_RATE),
+        )
+        return await client.local_participant.publish_track(self.track, options)
+
+    async def stop(self) -> None:
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _run(self) -> None:
+        width, height = self._size
+        chroma = bytes([128]) * (width * height // 2)
+        loop = asyncio.get_running_loop()
+        due = loop.time()
+        while True:
+            row = bytearray([90]) * width
+            left = (self.frames * 8) % (width - 64)
+            row[left : left + 64] = bytes([220]) * 64
+            frame = rtc.VideoFrame(width, height, rtc.VideoBufferType.I420, bytes(row) * height + chroma)
+            self.source.capture_frame(frame)
+            self.frames += 1
+            due += self._interval
+            await asyncio.sleep(max(0.0, due - loop.time()))
+
+
+class Microphone:
+    """A microphone that hums at 440 Hz."""
+
+    def __init__(self) -> None:
+        self.source = rtc.AudioSource(SAMPLE_RATE, 1)
+        self.track = rtc.LocalAudioTrack.create_audio_track("microphone", self.source)
+        self._task = asyncio.create_task(self._run())
+
+    async def publish(self, client: rtc.Room) -> rtc.LocalTrackPublication:
+        options = rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE)
+        return await client.local_participant.publish_track(self.track, options)
+
+    async def stop(self) -> None:
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _run(self) -> None:
+        position = 0
+        while True:
+            wave = (int(9000 * math.sin(2 * math.pi * 440 * (position + i) / SAMPLE_RATE)) for i in range(CHUNK))
+            await self.source.capture_frame(rtc.AudioFrame(array("h", wave).tobytes(), SAMPLE_RATE, 1, CHUNK))
+            position += CHUNK
+
+
+class Viewer:
+    """Reads one video track. `frames` counts decoded frames, `width` and `height` are those of the last one."""
+
+    def __init__(self, track: rtc.Track) -> None:
+        self.frames = 0
+        self.width = 0
+        self.height = 0
+        self.times: list[float] = []
+        self._stream = rtc.VideoStream(track)
+        self._task = asyncio.create_task(self._run())
+
+    async def stop(self) -> None:
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+        await self._stream.aclose()
+
+    async def _run(self) -> None:
+        async for event in self._stream:
+            self.frames += 1
+            self.width, self.height = event.frame.width, event.frame.height
+            self.times.append(asyncio.get_running_loop().time())
+
+
+class Listener:
+    """Reads one audio track. `loudest` is the largest sample 0..32767 so far."""
+
+    def __init__(self, track: rtc.Track) -> None:
+        self.loudest = 0
+        self._stream = rtc.AudioStream(track)
+        self._task = asyncio.create_task(self._run())
+
+    async def stop(self) -> None:
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+        await self._stream.aclose()
+
+    async def _run(self) -> None:
+        async for event in self._stream:
+            self.loudest = max(self.loudest, *(abs(sample) for sample in event.frame.data))

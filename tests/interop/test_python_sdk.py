@@ -1,0 +1,129 @@
+"""Two clients of LiveKit's Python SDK meet on our server: video, audio, data, mute, leave, each unchanged."""
+
+from __future__ import annotations
+
+import asyncio
+
+from livekit import rtc
+
+from tests.interop.clients import Camera, Listener, Microphone, Viewer, connected_client, until
+from tests.service import Service
+
+
+def video_of(client: rtc.Room) -> rtc.RemoteTrackPublication | None:
+    """The first remote video publication that has arrived."""
+    for participant in client.remote_participants.values():
+        for publication in participant.track_publications.values():
+            if publication.kind == rtc.TrackKind.KIND_VIDEO:
+                return publication
+    return None
+
+
+async def test_simulcast_video_reaches_the_high_layer(service: Service) -> None:
+    """The receiver asks for high quality and gets 1280x720 within 5 s of asking."""
+    alice = await connected_client(service, "sdk-video", "alice")
+    bob = await connected_client(service, "sdk-video", "bob")
+    camera = Camera()
+    viewer = None
+    try:
+        await camera.publish(alice)
+        await until(lambda: (found := video_of(bob)) is not None and found.track is not None, "Bob gets the track")
+        publication = video_of(bob)
+        assert publication is not None
+        assert publication.track is not None
+        viewer = Viewer(publication.track)
+        await until(lambda: viewer.frames > 10, "Bob decodes frames")
+        await until(lambda: viewer.height == 720, "Bob gets the high layer")
+        before = viewer.frames
+        await until(lambda: viewer.frames > before + 30, "Bob keeps decoding")
+    finally:
+        if viewer is not None:
+            await viewer.stop()
+        await camera.stop()
+        await alice.disconnect()
+        await bob.disconnect()
+
+
+async def test_audio_is_heard_and_mute_is_seen(service: Service) -> None:
+    alice = await connected_client(service, "sdk-audio", "alice")
+    bob = await connected_client(service, "sdk-audio", "bob")
+    microphone = Microphone()
+    subscribed: list[rtc.Track] = []
+    muted: list[bool] = []
+    bob.on("track_subscribed", lambda track, *_: subscribed.append(track))
+    bob.on("track_muted", lambda *_: muted.append(True))
+    bob.on("track_unmuted", lambda *_: muted.append(False))
+    listener = None
+    try:
+        await microphone.publish(alice)
+        await until(lambda: bool(subscribed), "Bob gets the track")
+        listener = Listener(subscribed[0])
+        await until(lambda: listener.loudest > 3000, "Bob hears the hum")
+        microphone.track.mute()
+        await until(lambda: muted == [True], "Bob sees that Alice is muted")
+        microphone.track.unmute()
+        await until(lambda: muted == [True, False], "Bob sees that Alice speaks again")
+    finally:
+        if listener is not None:
+            await listener.stop()
+        await microphone.stop()
+        await alice.disconnect()
+        await bob.disconnect()
+
+
+async def test_a_thousand_reliable_messages_arrive_in_order(service: Service) -> None:
+    alice = await connected_client(service, "sdk-data", "alice")
+    bob = await connected_client(service, "sdk-data", "bob")
+    reliable: list[bytes] = []
+    lossy: list[bytes] = []
+
+    def received(packet: rtc.DataPacket) -> None:
+        assert packet.participant is not None
+        assert packet.participant.identity == "alice"
+        (reliable if packet.topic == "ordered" else lossy).append(packet.data)
+
+    bob.on("data_received", received)
+    try:
+        await until(lambda: "bob" in alice.remote_participants, "Alice sees Bob")
+        sent = [f"message {number}".encode() for number in range(1000)]
+        for data in sent:
+            await alice.local_participant.publish_data(data, reliable=True, topic="ordered")
+        for data in sent[:100]:
+            await alice.local_participant.publish_data(data, reliable=False, topic="loose")
+        await until(lambda: len(reliable) >= len(sent), "all reliable messages arrive")
+        assert reliable == sent
+        await until(lambda: len(lossy) > 50, "most lossy messages arrive on a clean network")
+        assert set(lossy) <= set(sent)
+    finally:
+        await alice.disconnect()
+        await bob.disconnect()
+
+
+async def test_a_leave_is_seen_at_once(service: Service) -> None:
+    alice = await connected_client(service, "sdk-leave", "alice")
+    bob = await connected_client(service, "sdk-leave", "bob")
+    gone: list[str] = []
+    bob.on("participant_disconnected", lambda participant: gone.append(participant.identity))
+    try:
+        await until(lambda: "alice" in bob.remote_participants, "Bob sees Alice")
+        await alice.disconnect()
+        await until(lambda: gone == ["alice"], "Bob sees Alice leave")
+    finally:
+        await bob.disconnect()
+
+
+async def test_the_same_identity_again_replaces_the_first(service: Service) -> None:
+    first = await connected_client(service, "sdk-twice", "alice")
+    bob = await connected_client(service, "sdk-twice", "bob")
+    ended: list[rtc.DisconnectReason.ValueType] = []
+    first.on("disconnected", ended.append)
+    try:
+        second = await connected_client(service, "sdk-twice", "alice")
+        await until(lambda: ended == [rtc.DisconnectReason.DUPLICATE_IDENTITY], "the first is told why it ended")
+        await asyncio.sleep(0)
+        assert set(bob.remote_participants) == {"alice"}
+        assert set(second.remote_participants) == {"bob"}
+        await second.disconnect()
+    finally:
+        await first.disconnect()
+        await bob.disconnect()
