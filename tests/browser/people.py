@@ -1,4 +1,4 @@
-"""People in real browsers: each has a Chromium of their own, with a fake camera that moves and a microphone that beeps."""
+"""People in real browsers: each has a Chromium of their own, with a fake camera that moves and a fake microphone."""
 
 from __future__ import annotations
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack
+from pathlib import Path
 
 from playwright.async_api import async_playwright, expect
 
 from tests.browser.people import Person, eventually, person
-from tests.service import Service
+from tests.redis_server import running_redis
+from tests.service import Service, running_service
 
 MINUTE = 60_000.0  # milliseconds: generous, the machine is small
 
@@ -99,3 +101,8 @@ async def chat_arrives(one: Person, others: tuple[Person, ...]) -> None:
 
 async def test_three_people_meet_and_a_late_fourth_sees_all(service: Service) -> None:
     await asyncio.wait_for(everybody_meets(service), 420)
+
+
+async def test_the_same_meeting_on_redis(network: None, tmp_path: Path) -> None:
+    with running_redis() as redis, running_service(tmp_path, {"VECHE_REDIS__URL": redis.url}) as service:
+        await asyncio.wait_for(everybody_meets(service), 420)

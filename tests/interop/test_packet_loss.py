@@ -1,0 +1,41 @@
+"""A real SDK client on a network that loses five percent of all datagrams each way."""
+
+from __future__ import annotations
+
+import asyncio
+
+from tests.interop.clients import FRAME_RATE, Camera, Viewer, connected_client, until
+from tests.interop.test_python_sdk import video_of
+from tests.network import PacketLoss
+from tests.service import Service
+
+SECONDS = 10.0  # of watching: long enough for some fifty lost datagrams
+FEWEST_FRAMES = 25  # decoded a second, of the 30 that the camera makes
+
+
+async def test_video_goes_on_at_five_percent_loss(service: Service) -> None:
+    """Counted against what the camera captured in the same time, so that a slow machine fails nothing."""
+    alice = await connected_client(service, "loss", "alice")
+    bob = await connected_client(service, "loss", "bob")
+    camera = Camera(640, 360)
+    viewer = None
+    try:
+        await camera.publish(alice, simulcast=False)
+        await until(lambda: (found := video_of(bob)) is not None and found.track is not None, "Bob gets the track")
+        publication = video_of(bob)
+        assert publication is not None
+        assert publication.track is not None
+        viewer = Viewer(publication.track)
+        await until(lambda: viewer.frames > 30, "Bob decodes frames")
+        with PacketLoss(5):
+            captured, decoded = camera.frames, viewer.frames
+            await asyncio.sleep(SECONDS)  # the length of the measurement
+            captured, decoded = camera.frames - captured, viewer.frames - decoded
+        print(f"5 % loss each way: {decoded / SECONDS:.1f} of {captured / SECONDS:.1f} frames a second decoded")
+        assert decoded >= captured * FEWEST_FRAMES / FRAME_RATE
+    finally:
+        if viewer is not None:
+            await viewer.stop()
+        await camera.stop()
+        await alice.disconnect()
+        await bob.disconnect()
