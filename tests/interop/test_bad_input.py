@@ -93,12 +93,13 @@ async def test_the_single_connection_mode_is_a_plain_404(service: Service) -> No
 async def raw_session(service: Service, identity: str) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
     """A joined signalling socket without any SDK behind it."""
     token = access_token(service, "bad-input", identity)
-    async with aiohttp.ClientSession() as web:
-        async with web.ws_connect(f"{service.http}/rtc", params={"access_token": token, "protocol": "15"}) as socket:
-            first = await socket.receive(timeout=20)
-            assert first.type is aiohttp.WSMsgType.BINARY
-            assert rtc.SignalResponse.FromString(first.data).WhichOneof("message") == "join"
-            yield socket
+    address = f"{service.http}/rtc"
+    parameters = {"access_token": token, "protocol": "15"}
+    async with aiohttp.ClientSession() as web, web.ws_connect(address, params=parameters) as socket:
+        first = await socket.receive(timeout=20)
+        assert first.type is aiohttp.WSMsgType.BINARY
+        assert rtc.SignalResponse.FromString(first.data).WhichOneof("message") == "join"
+        yield socket
 
 
 async def end_of(socket: aiohttp.ClientWebSocketResponse) -> int | None:
