@@ -14,11 +14,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from playwright.async_api import Browser, async_playwright  # noqa: E402
+from playwright.async_api import Browser, async_playwright
 
-from tests.browser.people import Person, chromium, new_context, person, person_in  # noqa: E402
-from tests.network import enter  # noqa: E402
-from tests.service import Service, running_service  # noqa: E402
+from tests.browser.people import Person, chromium, new_context, person, person_in
+from tests.network import enter
+from tests.service import Service, running_service
 
 SIZES = {"1440": (1440, 900), "1024": (1024, 768), "390": (390, 844)}
 LANGUAGES = {"ru": "ru-RU", "en": "en-US"}
@@ -37,7 +37,11 @@ async def take(service: Service, folder: Path) -> None:
         for (size, (width, height)), (language, locale), scheme in itertools.product(
             SIZES.items(), LANGUAGES.items(), SCHEMES
         ):
-            view = {"viewport": {"width": width, "height": height}, "locale": locale, "color_scheme": scheme}
+            view: dict[str, object] = {
+                "viewport": {"width": width, "height": height},
+                "locale": locale,
+                "color_scheme": scheme,
+            }
             await every_screen(browser, view, service, link, folder, f"{size}-{language}-{scheme}")
 
 

@@ -14,12 +14,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from playwright.async_api import async_playwright  # noqa: E402
+from playwright.async_api import async_playwright
 
-from tests.browser.people import chromium, new_context, person, person_in  # noqa: E402
-from tests.load.table import percentile, show  # noqa: E402
-from tests.network import enter  # noqa: E402
-from tests.service import Service, running_service  # noqa: E402
+from tests.browser.people import chromium, new_context, person, person_in
+from tests.load.table import percentile, show
+from tests.network import enter
+from tests.service import Service, running_service
 
 JOINS = 50
 READ_MARKS = """

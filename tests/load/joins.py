@@ -16,10 +16,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from tests.interop.clients import Camera, Microphone, connected_client, until  # noqa: E402
-from tests.load.table import percentile, show  # noqa: E402
-from tests.network import enter  # noqa: E402
-from tests.service import Service, running_service  # noqa: E402
+from tests.interop.clients import Camera, Microphone, connected_client, until
+from tests.load.table import percentile, show
+from tests.network import enter
+from tests.service import Service, running_service
 
 PUBLISHERS = 2
 JOINS = 50
@@ -35,7 +35,7 @@ def loop_seconds(service: Service) -> float:
 async def measure(service: Service) -> None:
     room = "bench"
     publishers = [await connected_client(service, room, f"publisher{number}") for number in range(PUBLISHERS)]
-    sources = [Camera(320, 180, 10), Microphone()]
+    sources: list[Camera | Microphone] = [Camera(320, 180, 10), Microphone()]
     for publisher, source in zip(publishers, sources, strict=True):
         await source.publish(publisher)
     await asyncio.sleep(3)  # the meeting settles: what it costs by itself is measured next
