@@ -1,1 +1,22 @@
-//! Threads and sockets that drive the engine.
+//! Threads and sockets that drive the engine, and its Python binding behind the feature `python`.
+#![deny(unsafe_code)]
+
+#[cfg(feature = "python")]
+mod binding;
+#[cfg(feature = "python")]
+mod commands;
+#[cfg(feature = "python")]
+mod events;
+mod inbox;
+mod outbox;
+mod port;
+mod runtime;
+#[allow(unsafe_code)]
+mod socket;
+mod thread;
+mod totals;
+mod wake;
+
+pub use outbox::Notice;
+pub use runtime::{Runtime, Settings, StartError};
+pub use socket::{Datagrams, ReceiveFailures, SendFailures, Sender, Socket};

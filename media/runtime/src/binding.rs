@@ -1,0 +1,120 @@
+//! The Python class `Engine` over `Runtime`. Whatever may block gives the GIL away first.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::os::fd::RawFd;
+use std::time::Duration;
+
+use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
+use pyo3::prelude::*;
+
+use crate::commands;
+use crate::events::EventClasses;
+use crate::runtime::{Runtime, Settings, StartError};
+
+/// More media threads than any machine has cores for.
+const MAX_SHARDS: u16 = 256;
+
+/// The shards, their threads and their UDP port.
+#[pyclass(frozen, module = "media._engine")]
+struct Engine {
+    runtime: Runtime,
+    events: EventClasses,
+}
+
+#[pymethods]
+impl Engine {
+    #[new]
+    fn new(py: Python<'_>, addresses: Vec<String>, udp_port: u16, shards: u16, idle_timeout: f64) -> PyResult<Self> {
+        let settings = settings(&addresses, udp_port, shards, idle_timeout)?;
+        let events = EventClasses::import(py)?;
+        let runtime = py.detach(|| Runtime::start(&settings)).map_err(os_error)?;
+        let logger = py.import("logging")?.call_method1("getLogger", ("media",))?;
+        for warning in runtime.warnings() {
+            logger.call_method1("warning", ("%s", warning))?;
+        }
+        Ok(Self { runtime, events })
+    }
+
+    #[getter]
+    fn udp_port(&self) -> u16 {
+        self.runtime.udp_port()
+    }
+
+    #[getter]
+    fn shards(&self) -> u16 {
+        self.runtime.shards()
+    }
+
+    /// An eventfd that is readable while events wait.
+    fn fileno(&self) -> RawFd {
+        self.runtime.descriptor()
+    }
+
+    /// Hands commands over in order. Raises ValueError, naming field and value, before any of them is taken.
+    fn submit(&self, commands: &Bound<'_, PyAny>) -> PyResult<()> {
+        let commands = commands::read(commands)?;
+        if self.runtime.submit(commands) { Ok(()) } else { Err(PyRuntimeError::new_err("the engine is closed")) }
+    }
+
+    /// Takes all waiting events and clears the descriptor.
+    fn drain<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyAny>>> {
+        self.runtime.drain().into_iter().map(|notice| self.events.build(py, notice)).collect()
+    }
+
+    /// Totals over all shards since the start.
+    fn counters(&self, py: Python<'_>) -> BTreeMap<&'static str, u64> {
+        py.detach(|| self.runtime.counters())
+    }
+
+    /// Stops the threads and frees the port; safe to call twice.
+    fn close(&self, py: Python<'_>) {
+        py.detach(|| self.runtime.close());
+    }
+
+    /// Makes a shard panic, so that tests see what follows.
+    fn _panic_shard(&self, shard: u16) -> PyResult<()> {
+        if self.runtime.panic_shard(shard) {
+            Ok(())
+        } else {
+            Err(PyValueError::new_err(format!("shard: got {shard}, expected 0 to {}", self.runtime.shards() - 1)))
+        }
+    }
+}
+
+fn settings(addresses: &[String], udp_port: u16, shards: u16, idle_timeout: f64) -> PyResult<Settings> {
+    let wrong = |field: &str, received: String, expected: &str| {
+        PyValueError::new_err(format!("{field}: got {received}, expected {expected}"))
+    };
+    let parse = |text: &String| {
+        text.parse::<IpAddr>()
+            .map_err(|_| wrong("addresses", format!("{text:?}"), "IP addresses such as 127.0.0.1 or ::"))
+    };
+    let addresses = addresses.iter().map(parse).collect::<PyResult<Vec<_>>>()?;
+    if addresses.is_empty() {
+        return Err(wrong("addresses", "none".into(), "one IP address or more"));
+    }
+    if !(1..=MAX_SHARDS).contains(&shards) {
+        return Err(wrong("shards", shards.to_string(), "1 to 256"));
+    }
+    let idle_timeout = Duration::try_from_secs_f64(idle_timeout)
+        .ok()
+        .filter(|timeout| !timeout.is_zero())
+        .ok_or_else(|| wrong("idle_timeout", idle_timeout.to_string(), "more than 0 seconds"))?;
+    Ok(Settings { addresses, udp_port, shards, idle_timeout })
+}
+
+/// With a number Python makes the fitting subclass of OSError.
+fn os_error(error: StartError) -> PyErr {
+    let text = error.to_string();
+    match error.source.raw_os_error() {
+        Some(number) => PyOSError::new_err((number, text)),
+        None => PyOSError::new_err(text),
+    }
+}
+
+/// The packet engine: media threads behind one class.
+#[pymodule(gil_used = false)]
+fn _engine(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<Engine>()
+}

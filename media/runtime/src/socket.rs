@@ -1,0 +1,559 @@
+//! One UDP socket: datagrams in and out in batches (recvmmsg, sendmmsg), each with the local address that it used.
+//!
+//! The only file with `unsafe`. What makes it sound: every pointer that the kernel gets points into a boxed slice
+//! that the same struct owns and never replaces, or into a slice borrowed for the length of the call.
+
+use std::io;
+use std::mem;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::time::Duration;
+
+use engine::{BATCH_DATAGRAMS, Entry, Path};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+/// More in one recvmmsg gains nothing (measured).
+const RECEIVE_DATAGRAMS: usize = 64;
+/// No media datagram is longer than an Ethernet frame: what does not fit is not for us.
+const RECEIVE_BYTES: usize = 2048;
+/// How long a full send buffer may hold up a media thread before the rest of the batch is dropped.
+const SEND_PATIENCE: Duration = Duration::from_millis(1);
+
+/// A bound, non-blocking UDP socket.
+#[derive(Debug)]
+pub struct Socket {
+    inner: socket2::Socket,
+    local: SocketAddr,
+}
+
+impl Socket {
+    /// Takes a bound socket; one on a wildcard address will tell which address received.
+    pub fn new(inner: socket2::Socket) -> io::Result<Self> {
+        let unexpected = || io::Error::new(io::ErrorKind::InvalidInput, "the socket is not bound to an IP address");
+        let local = inner.local_addr()?.as_socket().ok_or_else(unexpected)?;
+        inner.set_nonblocking(true)?;
+        if local.ip().is_unspecified() {
+            let (level, name) = match local {
+                SocketAddr::V4(_) => (libc::IPPROTO_IP, libc::IP_PKTINFO),
+                SocketAddr::V6(_) => (libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO),
+            };
+            enable(&inner, level, name)?;
+        }
+        Ok(Self { inner, local })
+    }
+
+    pub fn local(&self) -> SocketAddr {
+        self.local
+    }
+
+    /// True where datagrams from `local` leave by this socket.
+    fn serves(&self, local: SocketAddr) -> bool {
+        self.local == local
+            || (self.local.ip().is_unspecified()
+                && self.local.is_ipv4() == local.is_ipv4()
+                && self.local.port() == local.port())
+    }
+}
+
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.inner.as_fd()
+    }
+}
+
+fn enable(socket: &socket2::Socket, level: libc::c_int, name: libc::c_int) -> io::Result<()> {
+    let on: libc::c_int = 1;
+    // SAFETY: the kernel reads one int from a live variable of that size.
+    let result = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            level,
+            name,
+            (&raw const on).cast(),
+            size_of::<libc::c_int>() as libc::socklen_t,
+        )
+    };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+macro_rules! totals {
+    ($(#[$about:meta])* $type:ident { $($(#[$meta:meta])* $name:ident,)* }) => {
+        $(#[$about])*
+        #[derive(Clone, Debug, Default, PartialEq, Eq)]
+        pub struct $type {
+            $($(#[$meta])* pub $name: u64,)*
+        }
+
+        impl $type {
+            /// Each total with its name.
+            pub fn each(&self) -> impl Iterator<Item = (&'static str, u64)> + use<> {
+                [$((stringify!($name), self.$name),)*].into_iter()
+            }
+        }
+    };
+}
+
+totals! {
+    /// What sockets could not receive, by reason. None of it is fatal.
+    ReceiveFailures {
+        /// Longer than any media datagram, or from no IP address.
+        receive_truncated,
+        receive_failed,
+    }
+}
+
+totals! {
+    /// What sockets could not send, by reason. None of it is fatal.
+    SendFailures {
+        /// EAGAIN: the send buffer stayed full.
+        send_blocked,
+        /// ENOBUFS, ENOMEM: the interface's queue was full.
+        send_no_buffers,
+        /// ENETUNREACH, EHOSTUNREACH, ENETDOWN, EADDRNOTAVAIL: no route, or our address has gone.
+        send_unreachable,
+        /// EPERM, EACCES: a firewall, or a broadcast address.
+        send_forbidden,
+        /// ECONNREFUSED: nobody listens there any more.
+        send_refused,
+        /// EMSGSIZE: longer than the path takes.
+        send_too_long,
+        send_failed,
+    }
+}
+
+impl SendFailures {
+    fn count(&mut self, error: &io::Error) {
+        let total = match error.raw_os_error() {
+            Some(libc::ENOBUFS | libc::ENOMEM) => &mut self.send_no_buffers,
+            Some(libc::ENETUNREACH | libc::EHOSTUNREACH | libc::ENETDOWN | libc::EADDRNOTAVAIL) => {
+                &mut self.send_unreachable
+            }
+            Some(libc::EPERM | libc::EACCES) => &mut self.send_forbidden,
+            Some(libc::ECONNREFUSED) => &mut self.send_refused,
+            Some(libc::EMSGSIZE) => &mut self.send_too_long,
+            _ => &mut self.send_failed,
+        };
+        *total += 1;
+    }
+}
+
+/// Room for the address of either family.
+#[repr(C)]
+#[derive(Clone, Copy)]
+union Name {
+    family: libc::sa_family_t,
+    v4: libc::sockaddr_in,
+    v6: libc::sockaddr_in6,
+}
+
+/// Room for the control messages of one datagram, aligned as cmsghdr must be: packet info, and the segment size
+/// (UDP_SEGMENT) where datagrams of one length for one path leave as one.
+#[repr(C, align(8))]
+#[derive(Clone, Copy)]
+struct Control([u8; 64]);
+
+/// The arrays of one recvmmsg or sendmmsg call. The headers point into the other three.
+struct Messages {
+    names: Box<[Name]>,
+    controls: Box<[Control]>,
+    vectors: Box<[libc::iovec]>,
+    headers: Box<[libc::mmsghdr]>,
+}
+
+impl Messages {
+    fn new(count: usize) -> Self {
+        // SAFETY: all four are plain C structs for which zero bytes are a valid value.
+        let (name, vector, header) = unsafe { (mem::zeroed(), mem::zeroed(), mem::zeroed()) };
+        let mut messages = Self {
+            names: vec![name; count].into_boxed_slice(),
+            controls: vec![Control([0; 64]); count].into_boxed_slice(),
+            vectors: vec![vector; count].into_boxed_slice(),
+            headers: vec![header; count].into_boxed_slice(),
+        };
+        for index in 0..count {
+            let header: &mut libc::msghdr = &mut messages.headers[index].msg_hdr;
+            header.msg_name = (&raw mut messages.names[index]).cast();
+            header.msg_control = (&raw mut messages.controls[index]).cast();
+            header.msg_iov = &raw mut messages.vectors[index];
+            header.msg_iovlen = 1;
+        }
+        messages
+    }
+}
+
+/// Receives datagrams in batches into buffers that are allocated once.
+pub struct Datagrams {
+    messages: Messages,
+    buffer: Box<[u8]>,
+    local: SocketAddr,
+    count: usize,
+    failures: ReceiveFailures,
+}
+
+impl Default for Datagrams {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Datagrams {
+    pub fn new() -> Self {
+        let mut datagrams = Self {
+            messages: Messages::new(RECEIVE_DATAGRAMS),
+            buffer: vec![0; RECEIVE_DATAGRAMS * RECEIVE_BYTES].into_boxed_slice(),
+            local: SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0),
+            count: RECEIVE_DATAGRAMS,
+            failures: ReceiveFailures::default(),
+        };
+        for (vector, space) in
+            datagrams.messages.vectors.iter_mut().zip(datagrams.buffer.chunks_exact_mut(RECEIVE_BYTES))
+        {
+            vector.iov_base = space.as_mut_ptr().cast();
+            vector.iov_len = space.len();
+        }
+        datagrams
+    }
+
+    /// Takes up to 64 waiting datagrams in place of those before; returns how many, 0 where none waits.
+    pub fn receive(&mut self, socket: &Socket) -> usize {
+        let control = if socket.local.ip().is_unspecified() { size_of::<Control>() } else { 0 };
+        // The kernel has overwritten the lengths of the messages that it filled last time.
+        for message in &mut self.messages.headers[..self.count] {
+            message.msg_hdr.msg_namelen = size_of::<Name>() as libc::socklen_t;
+        }
+        for message in &mut self.messages.headers {
+            message.msg_hdr.msg_controllen = control as _;
+        }
+        self.local = socket.local;
+        self.count = 0;
+        // SAFETY: each header points into boxed slices of `self` with their true lengths, and `buffer` is only lent out
+        // by `each`, which borrows `self`.
+        let received = unsafe {
+            libc::recvmmsg(
+                socket.inner.as_raw_fd(),
+                self.messages.headers.as_mut_ptr(),
+                RECEIVE_DATAGRAMS as libc::c_uint,
+                libc::MSG_DONTWAIT as _,
+                std::ptr::null_mut(),
+            )
+        };
+        if let Ok(count) = usize::try_from(received) {
+            self.count = count;
+        } else {
+            let kind = io::Error::last_os_error().kind();
+            if kind != io::ErrorKind::WouldBlock && kind != io::ErrorKind::Interrupted {
+                self.failures.receive_failed += 1;
+            }
+        }
+        self.count
+    }
+
+    /// True where the last `receive` filled every buffer: more may wait.
+    pub fn is_full(&self) -> bool {
+        self.count == RECEIVE_DATAGRAMS
+    }
+
+    pub fn failures(&self) -> &ReceiveFailures {
+        &self.failures
+    }
+
+    /// Gives each received datagram with its path to `take`; truncated ones are counted and left out.
+    pub fn each(&mut self, mut take: impl FnMut(Path, &mut [u8])) {
+        let spaces = self.buffer.chunks_exact_mut(RECEIVE_BYTES);
+        let filled = self.messages.headers[..self.count].iter().zip(&self.messages.names);
+        for ((message, name), space) in filled.zip(spaces) {
+            let path = read_name(name).map(|remote| Path { local: received_by(&message.msg_hdr, self.local), remote });
+            match (path, space.get_mut(..message.msg_len as usize)) {
+                (Some(path), Some(bytes)) if message.msg_hdr.msg_flags & libc::MSG_TRUNC == 0 => take(path, bytes),
+                _ => self.failures.receive_truncated += 1,
+            }
+        }
+    }
+}
+
+/// The sender's address, as recvmmsg left it.
+fn read_name(name: &Name) -> Option<SocketAddr> {
+    // SAFETY: the kernel writes a whole sockaddr of the family that its first field names, and all bytes of the union
+    // were initialised before.
+    unsafe {
+        match libc::c_int::from(name.family) {
+            libc::AF_INET => {
+                let address = Ipv4Addr::from(u32::from_be(name.v4.sin_addr.s_addr));
+                Some(SocketAddr::V4(SocketAddrV4::new(address, u16::from_be(name.v4.sin_port))))
+            }
+            libc::AF_INET6 => {
+                let address = Ipv6Addr::from(name.v6.sin6_addr.s6_addr);
+                let port = u16::from_be(name.v6.sin6_port);
+                Some(SocketAddr::V6(SocketAddrV6::new(address, port, 0, name.v6.sin6_scope_id)))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// The local address by packet info (RFC 3542 section 6.1, ip(7)); `bound` where there is none.
+fn received_by(header: &libc::msghdr, bound: SocketAddr) -> SocketAddr {
+    if header.msg_controllen == 0 {
+        return bound;
+    }
+    // SAFETY: `header` was filled by recvmmsg and its control buffer lives as long as `Messages`; the CMSG macros stay
+    // inside msg_controllen, and packet info is read unaligned.
+    unsafe {
+        let mut message = libc::CMSG_FIRSTHDR(header);
+        while let Some(control) = message.as_ref() {
+            match (control.cmsg_level, control.cmsg_type) {
+                (libc::IPPROTO_IP, libc::IP_PKTINFO) => {
+                    let info: libc::in_pktinfo = libc::CMSG_DATA(message).cast::<libc::in_pktinfo>().read_unaligned();
+                    let address = Ipv4Addr::from(u32::from_be(info.ipi_spec_dst.s_addr));
+                    return SocketAddr::new(IpAddr::V4(address), bound.port());
+                }
+                (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) => {
+                    let info: libc::in6_pktinfo = libc::CMSG_DATA(message).cast::<libc::in6_pktinfo>().read_unaligned();
+                    let address = Ipv6Addr::from(info.ipi6_addr.s6_addr);
+                    return SocketAddr::new(IpAddr::V6(address), bound.port());
+                }
+                _ => message = libc::CMSG_NXTHDR(header, control),
+            }
+        }
+    }
+    bound
+}
+
+/// Sends batches.
+pub struct Sender {
+    messages: Messages,
+    failures: SendFailures,
+}
+
+impl Default for Sender {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Sender {
+    pub fn new() -> Self {
+        Self { messages: Messages::new(BATCH_DATAGRAMS), failures: SendFailures::default() }
+    }
+
+    pub fn failures(&self) -> &SendFailures {
+        &self.failures
+    }
+
+    /// Sends each entry of `bytes` by the socket that serves its local address. What can't be sent is counted.
+    pub fn send(&mut self, sockets: &[Socket], bytes: &[u8], entries: &[Entry]) {
+        let mut rest = entries;
+        while let Some(first) = rest.first() {
+            let local = first.path.local;
+            let same = rest.iter().take(BATCH_DATAGRAMS).take_while(|entry| entry.path.local == local).count();
+            let (together, after) = rest.split_at(same);
+            match sockets.iter().find(|socket| socket.serves(local)) {
+                Some(socket) => self.send_by(socket, bytes, together),
+                None => self.failures.send_unreachable += together.len() as u64,
+            }
+            rest = after;
+        }
+    }
+
+    fn send_by(&mut self, socket: &Socket, bytes: &[u8], entries: &[Entry]) {
+        let name_the_source = socket.local.ip().is_unspecified();
+        for (index, entry) in entries.iter().enumerate() {
+            let datagram = &bytes[entry.range.clone()];
+            // sendmmsg only reads what the vector points to, so a shared slice is enough.
+            self.messages.vectors[index].iov_base = datagram.as_ptr().cast_mut().cast();
+            self.messages.vectors[index].iov_len = datagram.len();
+            let header = &mut self.messages.headers[index].msg_hdr;
+            header.msg_namelen = write_name(&mut self.messages.names[index], entry.path.remote);
+            header.msg_controllen = size_of::<Control>() as _;
+            header.msg_controllen = if name_the_source { write_source(header, entry.path) } else { 0 } as _;
+        }
+        let mut sent = 0;
+        let mut waited = false;
+        while sent < entries.len() {
+            let waiting = &mut self.messages.headers[sent..entries.len()];
+            // SAFETY: the headers point into boxed slices of `self` and into `bytes`, all alive for the call.
+            let result = unsafe {
+                libc::sendmmsg(
+                    socket.inner.as_raw_fd(),
+                    waiting.as_mut_ptr(),
+                    waiting.len() as libc::c_uint,
+                    libc::MSG_DONTWAIT as _,
+                )
+            };
+            if let Ok(count) = usize::try_from(result) {
+                sent += count;
+                continue;
+            }
+            let error = io::Error::last_os_error();
+            match error.kind() {
+                io::ErrorKind::Interrupted => {}
+                io::ErrorKind::WouldBlock if !waited => {
+                    wait_until_writable(socket);
+                    waited = true;
+                }
+                io::ErrorKind::WouldBlock => {
+                    self.failures.send_blocked += (entries.len() - sent) as u64;
+                    return;
+                }
+                // The error is the first datagram's own: the others may still go.
+                _ => {
+                    self.failures.count(&error);
+                    sent += 1;
+                }
+            }
+        }
+    }
+}
+
+fn wait_until_writable(socket: &Socket) {
+    let patience = Timespec { tv_sec: 0, tv_nsec: SEND_PATIENCE.subsec_nanos().into() };
+    // Whatever it returns, the next attempt to send tells.
+    let _ = poll(&mut [PollFd::new(socket, PollFlags::OUT)], Some(&patience));
+}
+
+/// Writes the receiver's address; returns its length.
+fn write_name(name: &mut Name, remote: SocketAddr) -> libc::socklen_t {
+    match remote {
+        SocketAddr::V4(remote) => {
+            name.v4 = libc::sockaddr_in {
+                sin_family: libc::AF_INET as libc::sa_family_t,
+                sin_port: remote.port().to_be(),
+                sin_addr: libc::in_addr { s_addr: u32::from(*remote.ip()).to_be() },
+                sin_zero: [0; 8],
+            };
+            size_of::<libc::sockaddr_in>() as libc::socklen_t
+        }
+        SocketAddr::V6(remote) => {
+            name.v6 = libc::sockaddr_in6 {
+                sin6_family: libc::AF_INET6 as libc::sa_family_t,
+                sin6_port: remote.port().to_be(),
+                sin6_flowinfo: 0,
+                sin6_addr: libc::in6_addr { s6_addr: remote.ip().octets() },
+                sin6_scope_id: remote.scope_id(),
+            };
+            size_of::<libc::sockaddr_in6>() as libc::socklen_t
+        }
+    }
+}
+
+/// Writes packet info that makes `path.local` the source; returns the length of the control messages.
+fn write_source(header: &mut libc::msghdr, path: Path) -> usize {
+    match path.local.ip() {
+        IpAddr::V4(address) => {
+            let info = libc::in_pktinfo {
+                ipi_ifindex: 0,
+                ipi_spec_dst: libc::in_addr { s_addr: u32::from(address).to_be() },
+                ipi_addr: libc::in_addr { s_addr: 0 },
+            };
+            write_control(header, libc::IPPROTO_IP, libc::IP_PKTINFO, info)
+        }
+        IpAddr::V6(address) => {
+            // A link-local source needs its interface, which is the one that the receiver's address names.
+            let interface = if let SocketAddr::V6(remote) = path.remote { remote.scope_id() } else { 0 };
+            let info = libc::in6_pktinfo {
+                ipi6_addr: libc::in6_addr { s6_addr: address.octets() },
+                ipi6_ifindex: interface as _,
+            };
+            write_control(header, libc::IPPROTO_IPV6, libc::IPV6_PKTINFO, info)
+        }
+    }
+}
+
+/// Writes one control message of the header's buffer; returns the space that it takes.
+fn write_control<T: Copy>(header: &mut libc::msghdr, level: libc::c_int, kind: libc::c_int, value: T) -> usize {
+    // SAFETY: the control buffer is 64 bytes, aligned for cmsghdr, and no T of this file needs more than 40 of them.
+    unsafe {
+        let control = libc::CMSG_FIRSTHDR(header);
+        (*control).cmsg_level = level;
+        (*control).cmsg_type = kind;
+        (*control).cmsg_len = libc::CMSG_LEN(size_of::<T>() as libc::c_uint) as _;
+        libc::CMSG_DATA(control).cast::<T>().write_unaligned(value);
+        libc::CMSG_SPACE(size_of::<T>() as libc::c_uint) as usize
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use socket2::{Domain, Type};
+
+    fn bound(address: &str) -> Socket {
+        let address: SocketAddr = address.parse().expect("address");
+        let socket = socket2::Socket::new(Domain::for_address(address), Type::DGRAM, None).expect("socket");
+        socket.bind(&address.into()).expect("bind");
+        Socket::new(socket).expect("set up")
+    }
+
+    fn entries(paths: &[Path], length: usize) -> Vec<Entry> {
+        let entry = |(index, path): (usize, &Path)| Entry { path: *path, range: index * length..(index + 1) * length };
+        paths.iter().enumerate().map(entry).collect()
+    }
+
+    fn receive(socket: &Socket) -> Vec<(Path, Vec<u8>)> {
+        let patience = Timespec { tv_sec: 10, tv_nsec: 0 };
+        assert_eq!(poll(&mut [PollFd::new(socket, PollFlags::IN)], Some(&patience)), Ok(1), "nothing came in 10 s");
+        let mut datagrams = Datagrams::new();
+        datagrams.receive(socket);
+        let mut received = Vec::new();
+        datagrams.each(|path, bytes| received.push((path, bytes.to_vec())));
+        received
+    }
+
+    /// A datagram goes from `client` to `server`, which is bound to a wildcard, and the answer comes back.
+    fn answers_from_the_address_that_received(client: &Socket, server: &Socket, address: &str) {
+        let target = SocketAddr::new(address.parse().expect("address"), server.local().port());
+        let out = Path { local: client.local(), remote: target };
+        Sender::new().send(std::slice::from_ref(client), b"hello", &entries(&[out], 5));
+        let received = receive(server);
+        assert_eq!(received, vec![(Path { local: target, remote: client.local() }, b"hello".to_vec())]);
+        Sender::new().send(std::slice::from_ref(server), b"again", &entries(&[received[0].0], 5));
+        assert_eq!(receive(client), vec![(out, b"again".to_vec())]);
+    }
+
+    #[test]
+    fn a_wildcard_socket_answers_from_the_address_that_received() {
+        let client = bound("127.0.0.1:0");
+        let server = bound("0.0.0.0:0");
+        answers_from_the_address_that_received(&client, &server, "127.0.0.1");
+        answers_from_the_address_that_received(&client, &server, "127.0.0.5");
+        answers_from_the_address_that_received(&bound("[::1]:0"), &bound("[::]:0"), "::1");
+    }
+
+    #[test]
+    fn what_cannot_be_sent_is_counted_and_the_rest_goes() {
+        let server = bound("127.0.0.1:0");
+        let client = bound("127.0.0.1:0");
+        let good = Path { local: server.local(), remote: client.local() };
+        let broadcast = Path { remote: "255.255.255.255:9".parse().expect("address"), ..good };
+        let gone = Path { local: "127.0.0.9:9".parse().expect("address"), ..good };
+        let mut sender = Sender::new();
+        sender.send(
+            std::slice::from_ref(&server),
+            b"112233445566",
+            &entries(&[good, broadcast, good, gone, gone, good], 2),
+        );
+        let received: Vec<Vec<u8>> = receive(&client).into_iter().map(|(_, bytes)| bytes).collect();
+        assert_eq!(received, vec![b"11".to_vec(), b"33".to_vec(), b"66".to_vec()]);
+        assert_eq!(sender.failures(), &SendFailures { send_forbidden: 1, send_unreachable: 2, ..Default::default() });
+        sender.send(std::slice::from_ref(&server), &[0; 70_000], &entries(&[good], 70_000));
+        assert_eq!(sender.failures().send_too_long, 1);
+    }
+
+    #[test]
+    fn a_datagram_that_is_too_long_is_dropped_and_counted() {
+        let server = bound("127.0.0.1:0");
+        let client = bound("127.0.0.1:0");
+        let path = Path { local: client.local(), remote: server.local() };
+        let bytes = vec![7; RECEIVE_BYTES + 1];
+        let mut sender = Sender::new();
+        sender.send(std::slice::from_ref(&client), &bytes, &entries(&[path], RECEIVE_BYTES + 1));
+        sender.send(std::slice::from_ref(&client), &bytes, &entries(&[path], RECEIVE_BYTES));
+        let mut datagrams = Datagrams::new();
+        let mut lengths = Vec::new();
+        while datagrams.receive(&server) > 0 {
+            datagrams.each(|_, bytes| lengths.push(bytes.len()));
+        }
+        assert_eq!(lengths, vec![RECEIVE_BYTES]);
+        assert_eq!(datagrams.failures().receive_truncated, 1);
+    }
+}

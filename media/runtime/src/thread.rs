@@ -1,0 +1,165 @@
+//! A media thread: owns one shard and its sockets, and sleeps only in its own poll. It never takes the GIL.
+
+use std::any::Any;
+use std::hash::{BuildHasher, RandomState};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use engine::{Batch, Config, Shard};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use crate::inbox::Inbox;
+use crate::outbox::{Notice, Outbox};
+use crate::socket::{Datagrams, Sender, Socket};
+use crate::totals::Totals;
+
+/// Commands, and handoffs, taken before the sockets are looked at again.
+const TURN: usize = 256;
+/// When a shard comes again whose events could not be left because Python was taking some.
+const SOON: Duration = Duration::from_millis(1);
+/// Keeps a shard that panics again and again from filling a core.
+const PAUSE_AFTER_PANIC: Duration = Duration::from_millis(10);
+
+/// What a media thread owns, and what it shares with the other threads.
+pub(crate) struct MediaThread {
+    pub(crate) index: u16,
+    pub(crate) idle_timeout: Duration,
+    pub(crate) sockets: Vec<Socket>,
+    pub(crate) inboxes: Arc<[Inbox]>,
+    pub(crate) outbox: Arc<Outbox>,
+    pub(crate) totals: Arc<[Totals]>,
+}
+
+impl MediaThread {
+    /// Drives a shard until the inbox is closed: a new, empty one after each panic, on the same sockets.
+    pub(crate) fn run(self) {
+        let mut inflow = Inflow { datagrams: Datagrams::new(), readable: vec![true; self.sockets.len()] };
+        let mut outflow = Outflow { thread: &self, batch: Batch::new(), sender: Sender::new(), notices: Vec::new() };
+        while let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.drive(&mut inflow, &mut outflow))) {
+            outflow.batch.clear();
+            outflow.notices.push(Notice::ShardFailed { shard: self.index, reason: reason(&*panic) });
+            self.totals().restart();
+            std::thread::sleep(PAUSE_AFTER_PANIC);
+        }
+    }
+
+    /// Runs one shard until the inbox is closed.
+    fn drive(&self, inflow: &mut Inflow, outflow: &mut Outflow<'_>) {
+        let inbox = &self.inboxes[usize::from(self.index)];
+        let mut shard = self.new_shard();
+        while !inbox.is_closed() {
+            assert!(!inbox.take_panic(), "a test asked for this panic");
+            let now = Instant::now();
+            for command in std::iter::from_fn(|| inbox.next_command()).take(TURN) {
+                shard.handle_command(now, command);
+                outflow.settle(&mut shard, now);
+            }
+            for handoff in std::iter::from_fn(|| inbox.next_handoff()).take(TURN) {
+                shard.handle_handoff(now, handoff);
+                outflow.settle(&mut shard, now);
+            }
+            for (socket, readable) in self.sockets.iter().zip(&mut inflow.readable).filter(|(_, readable)| **readable) {
+                inflow.datagrams.receive(socket);
+                *readable = inflow.datagrams.is_full();
+                let now = Instant::now();
+                inflow.datagrams.each(|path, bytes| {
+                    shard.handle_datagram(now, path, bytes);
+                    outflow.settle(&mut shard, now);
+                });
+            }
+            let now = Instant::now();
+            if shard.poll_timeout().is_some_and(|due| due <= now) {
+                shard.handle_timeout(now);
+                outflow.settle(&mut shard, now);
+            }
+            outflow.send();
+            self.totals().publish(shard.counters(), inflow.datagrams.failures(), outflow.sender.failures());
+            let again = if outflow.deliver() { None } else { Some(now + SOON) };
+            let due = [shard.poll_timeout(), again].into_iter().flatten().min();
+            self.sleep(inbox, due, &mut inflow.readable);
+        }
+    }
+
+    fn new_shard(&self) -> Shard {
+        // RandomState is the standard library's random seed.
+        let seed = RandomState::new().hash_one(self.index);
+        let config = Config { idle_timeout: self.idle_timeout, seed, now: Instant::now() };
+        Shard::new(self.index, self.inboxes.len() as u16, config)
+    }
+
+    fn totals(&self) -> &Totals {
+        &self.totals[usize::from(self.index)]
+    }
+
+    /// Sleeps until a socket is readable, something is left in the inbox or `due` has come; not at all where more is
+    /// known to wait. Notes which sockets are readable.
+    fn sleep(&self, inbox: &Inbox, due: Option<Instant>, readable: &mut [bool]) {
+        let may_sleep = !readable.contains(&true) && inbox.fall_asleep();
+        let patience =
+            if may_sleep { due.map(|due| due.saturating_duration_since(Instant::now())) } else { Some(Duration::ZERO) };
+        let timeout = patience
+            .map(|patience| Timespec { tv_sec: patience.as_secs() as i64, tv_nsec: patience.subsec_nanos().into() });
+        let mut polled = Vec::with_capacity(1 + self.sockets.len());
+        polled.push(PollFd::new(inbox.wake(), PollFlags::IN));
+        polled.extend(self.sockets.iter().map(|socket| PollFd::new(socket, PollFlags::IN)));
+        // An interrupted poll found nothing, like one that timed out.
+        let found = poll(&mut polled, timeout.as_ref()).unwrap_or(0);
+        inbox.stay_awake();
+        if found == 0 {
+            return;
+        }
+        if !polled[0].revents().is_empty() {
+            inbox.wake().clear();
+        }
+        for (readable, polled) in readable.iter_mut().zip(&polled[1..]) {
+            *readable |= !polled.revents().is_empty();
+        }
+    }
+}
+
+/// What comes in from the sockets.
+struct Inflow {
+    datagrams: Datagrams,
+    /// By socket: datagrams wait there.
+    readable: Vec<bool>,
+}
+
+/// What goes out: datagrams to the sockets, handoffs to other shards, events to Python.
+struct Outflow<'a> {
+    thread: &'a MediaThread,
+    batch: Batch,
+    sender: Sender,
+    /// Events on their way to the outbox.
+    notices: Vec<Notice>,
+}
+
+impl Outflow<'_> {
+    /// Takes all that the shard has to give. Datagrams stay in the batch until it is full or the turn ends, so that
+    /// the answers to several inputs leave in one system call.
+    fn settle(&mut self, shard: &mut Shard, now: Instant) {
+        while shard.poll_transmit(now, &mut self.batch) {
+            self.send();
+        }
+        while let Some((owner, handoff)) = shard.poll_handoff() {
+            self.thread.inboxes[usize::from(owner)].hand(handoff);
+        }
+        self.notices.extend(std::iter::from_fn(|| shard.poll_event()).map(Notice::Event));
+    }
+
+    fn send(&mut self) {
+        self.sender.send(&self.thread.sockets, self.batch.bytes(), self.batch.entries());
+        self.batch.clear();
+    }
+
+    /// Leaves events for Python; false where that must be tried again.
+    fn deliver(&mut self) -> bool {
+        self.notices.is_empty() || self.thread.outbox.deliver(self.thread.index, &mut self.notices)
+    }
+}
+
+/// The text of a panic.
+fn reason(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    text.unwrap_or("the panic carries no text").to_owned()
+}
