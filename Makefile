@@ -1,0 +1,82 @@
+# `make run` starts the service, `make test` tries everything. Both install what is missing.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := build
+.PHONY: build run dev test test-rust test-client test-python check format bench fuzz clean
+
+PYTHON := .venv/bin/python
+RUST_SOURCES := $(shell find media/engine media/runtime -name '*.rs' -o -name Cargo.toml) media/Cargo.toml media/Cargo.lock
+CLIENT_SOURCES := $(shell find static -path static/node_modules -prune -o -path static/dist -prune -o -type f -print)
+
+build: build/service build/client
+
+# Stamps: each stands for a step that is done, so that a second start takes seconds.
+build/prerequisites: .ci/prerequisites
+	@.ci/prerequisites build
+	@mkdir -p build && touch $@
+
+build/venv: pyproject.toml build/prerequisites
+	test -x $(PYTHON) || python3 -m venv .venv
+	.venv/bin/pip install --quiet 'maturin>=1.16,<2'
+	@touch $@
+
+build/service: build/venv $(RUST_SOURCES)
+	.venv/bin/maturin develop --release --quiet --manifest-path media/runtime/Cargo.toml
+	@touch $@
+
+build/packages: static/package.json static/package-lock.json build/prerequisites
+	cd static && npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
+build/client: build/packages $(CLIENT_SOURCES)
+	cd static && npm run --silent build
+	@touch $@
+
+build/tools: build/service
+	@.ci/prerequisites test
+	.venv/bin/maturin develop --release --quiet --manifest-path media/runtime/Cargo.toml --extras test
+	@touch $@
+
+run: build
+	.venv/bin/veche serve
+
+# The client is built again at every change; reload the page to see it.
+dev: build
+	cd static && npm run --silent build -- --watch & watcher=$$!; trap "kill $$watcher" EXIT; .venv/bin/veche serve
+
+test: build build/tools test-rust test-client test-python
+
+test-rust: build/prerequisites
+	cd media && cargo test --workspace --quiet
+
+test-client: build/packages
+	cd static && npm test --silent
+
+test-python: build build/tools
+	$(PYTHON) -m pytest -q
+
+check: build build/tools
+	.venv/bin/ruff format --check --quiet .
+	.venv/bin/ruff check --quiet .
+	$(PYTHON) -m mypy
+	$(PYTHON) -m mypy.stubtest media._engine
+	cd media && cargo fmt --all --check
+	cd media && cargo clippy --workspace --all-targets --quiet -- -D warnings
+	cd static && npm run --silent check && npm run --silent lint
+	$(PYTHON) -m pytest -q tests/test_architecture.py
+
+format: build/tools
+	.venv/bin/ruff format --quiet . && .venv/bin/ruff check --fix --quiet .
+	cd media && cargo fmt --all
+
+bench: build build/tools
+	cd media && cargo run --release --quiet --package runtime --example bench_forward
+	$(PYTHON) tests/load/joins.py
+	$(PYTHON) tests/load/first_frames.py
+
+fuzz: build/prerequisites
+	cd media/fuzz && for target in $$(cargo fuzz list); do RUSTC_BOOTSTRAP=1 cargo fuzz run $$target seeds/$$target -- -max_total_time=60; done
+
+clean:
+	rm -rf build static/dist static/node_modules .venv media/target
