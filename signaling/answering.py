@@ -1,0 +1,130 @@
+"""How a client's offer becomes our answer: what is read of each section, and what is written about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from media.commands import Extension
+from signaling import codecs as codec_choice
+from signaling import sdp_media
+from signaling.sdp import SdpError, Section, lines_to_text
+from signaling.sdp_lines import (
+    DATA_FORMAT,
+    codec_lines,
+    data_lines,
+    extension_lines,
+    payload_types,
+    transport_lines,
+)
+from signaling.sections import (
+    EnabledCodecs,
+    LocalParameters,
+    Quirks,
+    ReceivingSection,
+    SectionWishes,
+)
+
+_MEDIA_PROTOCOLS = ("UDP/TLS/RTP/SAVPF", "TCP/TLS/RTP/SAVPF", "RTP/SAVPF")
+_DATA_PROTOCOLS = ("UDP/DTLS/SCTP", "TCP/DTLS/SCTP")
+
+
+@dataclass(frozen=True, slots=True)
+class ReadSection:
+    """A section of an offer, read. `media` is None for the data section and for those that we do not know.
+
+    `in_use`: the client wants it on the transport; we reject it otherwise. `rids` are in the client's order.
+    """
+
+    section: Section
+    mid: str
+    in_use: bool
+    media: ReceivingSection | None
+    rids: tuple[str, ...] = ()
+
+    @property
+    def application(self) -> bool:
+        """It carries data channels."""
+        return self.in_use and self.media is None
+
+
+def read_section(section: Section, direction: str, enabled: EnabledCodecs) -> ReadSection:
+    """Reads one section of a client's offer; `direction` holds where it states none. Raises SdpError."""
+    mid = sdp_media.mid(section)
+    rejected = sdp_media.is_rejected(section)
+    if section.kind == "application":
+        known = section.protocol in _DATA_PROTOCOLS and DATA_FORMAT in section.formats
+        return ReadSection(section, mid, known and not rejected, None)
+    if section.kind not in ("audio", "video"):
+        return ReadSection(section, mid, False, None)
+    stream_id, cid = sdp_media.msid(section)
+    unused = ReceivingSection(mid, section.kind, cid, stream_id, False, (), (), (), ())
+    if rejected or section.protocol not in _MEDIA_PROTOCOLS or "rtcp-mux" not in section.attributes:
+        return ReadSection(section, mid, False, unused)
+    codecs = codec_choice.accepted(section.kind, sdp_media.codecs(section), enabled)
+    if not codecs:
+        return ReadSection(section, mid, False, unused)
+    rids = sdp_media.rids(section) if section.kind == "video" else ()
+    streams = sdp_media.streams(section)
+    wanted = codec_choice.RECEIVED_EXTENSIONS[section.kind]
+    media = replace(
+        unused,
+        active=sdp_media.direction(section, direction) in ("sendrecv", "sendonly"),
+        codecs=codecs,
+        layers=sdp_media.from_low_to_high(rids) or tuple(stream.rid for stream in streams if stream.rid),
+        streams=streams,
+        extensions=tuple(extension for extension in sdp_media.extensions(section) if extension.uri in wanted),
+    )
+    return ReadSection(section, mid, True, media, rids)
+
+
+def check_bundle(sections: list[ReadSection]) -> tuple[Extension, ...]:
+    """The transport's extensions. Raises SdpError when a number has two meanings in the bundle (RFC 9143 section 9)."""
+    extensions: dict[int, Extension] = {}
+    codecs: dict[int, tuple[str, int]] = {}
+    for read in sections:
+        if read.media is None or not read.in_use:
+            continue
+        for extension in read.media.extensions:
+            if extensions.setdefault(extension.id, extension) != extension:
+                raise SdpError("expected one meaning for each extmap id in the bundle", f"extmap {extension.id}")
+        for codec in read.media.codecs:
+            meaning = (codec.mime, codec.clock_rate)
+            if codecs.setdefault(codec.payload_type, meaning) != meaning:
+                raise SdpError("expected one codec for each payload type in the bundle", f"{codec.payload_type}")
+    return tuple(extensions.values())
+
+
+def answered(media: ReceivingSection, wishes: SectionWishes, quirks: Quirks) -> ReceivingSection:
+    """The section as we answer it: codecs in the order and with the parameters that the track wishes."""
+    return replace(media, codecs=codec_choice.ordered(media.kind, media.codecs, wishes, quirks))
+
+
+def answer_text(read: ReadSection, media: ReceivingSection | None, local: LocalParameters, *, first: bool) -> str:
+    """Our answer to one section. `first`: it is the first of the bundle and carries the candidates."""
+    section = read.section
+    if not read.in_use:
+        lines = [
+            f"m={section.kind} 0 {section.protocol} {section.formats[0]}",
+            "c=IN IP4 0.0.0.0",
+            "a=inactive",
+            f"a=mid:{read.mid}",
+        ]
+        return lines_to_text(lines)
+    transport = transport_lines(local, "passive", read.mid, candidates=first)
+    if media is None:
+        return lines_to_text([f"m=application 9 {section.protocol} {DATA_FORMAT}", *transport, *data_lines()])
+    numbers = " ".join(str(number) for number in payload_types(media.codecs))
+    lines = [
+        f"m={section.kind} 9 {section.protocol} {numbers}",
+        *transport,
+        *extension_lines(media.extensions),
+        "a=recvonly" if media.active else "a=inactive",
+        "a=rtcp-mux",
+        *(["a=rtcp-rsize"] if "rtcp-rsize" in section.attributes else []),
+        *codec_lines(media.codecs),
+    ]
+    if media.active:
+        lines += [f"a=rid:{rid} recv" for rid in read.rids]
+        if read.rids and "simulcast" in section.attributes:
+            lines.append("a=simulcast:recv " + ";".join(read.rids))
+    return lines_to_text(lines)

@@ -1,0 +1,180 @@
+"""What a negotiation takes and gives, as plain data: parameters of both sides, sections, tracks, offers and answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from livekit.protocol.models import ClientInfo
+
+from media.commands import Codec, Extension, Stream
+
+EnabledCodecs = frozenset[str]
+"""Lower-case mime types that the service allows, for example {"video/vp8", "audio/opus", "audio/red"}."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One of our host UDP candidates (RFC 8839): IP address in text, port, priority."""
+
+    address: str
+    port: int
+    priority: int
+
+
+@dataclass(frozen=True, slots=True)
+class LocalParameters:
+    """Our side of the transport: ICE credentials, SHA-256 of the certificate ("AB:CD:...") and candidates."""
+
+    ufrag: str
+    pwd: str = field(repr=False)
+    fingerprint: str
+    candidates: tuple[Candidate, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """Hash of the client's certificate (RFC 8122): algorithm "sha-256", "sha-384" or "sha-512", value "AB:CD:..."."""
+
+    algorithm: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteParameters:
+    """The client's side of the transport. `setup` is its DTLS role: "active" (we are the server) or "passive"."""
+
+    ufrag: str
+    pwd: str = field(repr=False)
+    fingerprints: tuple[Fingerprint, ...]
+    setup: str
+
+
+@dataclass(frozen=True, slots=True)
+class Quirks:
+    """Where a client departs from the rule (LIVEKIT.md 4.5, 14.1 #24)."""
+
+    keeps_codec_order: bool = True
+    """False: takes its own order whatever we answer, so only the wished video codec is answered."""
+    reuses_sections: bool = True
+    """False: a section that became inactive is not used again for another track."""
+    red: bool = True
+    """False: RED (RFC 2198) is not offered to it."""
+
+    @classmethod
+    def of(cls, client: ClientInfo) -> Quirks:
+        """Reads them from what the client says of itself."""
+        browser, system = client.browser.lower(), client.os.lower()
+        in_browser = client.sdk == ClientInfo.SDK.JS
+        firefox = in_browser and browser.startswith("firefox")
+        # Every browser on iOS is WebKit, whatever it calls itself.
+        safari = in_browser and (browser.startswith("safari") or system.startswith("ios"))
+        return cls(
+            keeps_codec_order=not (firefox and system in ("linux", "android")),
+            reuses_sections=not safari,
+            red=not (firefox or safari),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class SectionWishes:
+    """What the track in a section asks of our answer. `codec` is a mime type put first, "" keeps the client's order."""
+
+    codec: str = ""
+    red: bool = True
+    dtx: bool = True
+    stereo: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ReceivingSection:
+    """A section on which the client sends, or could send.
+
+    `cid` is the track part of its msid ("" without one), `stream_id` the stream part. `active`: the client sends now.
+    `codecs`: what we take of its offer, in the order of the answer. `layers`: rids from low to high, () outside
+    simulcast. `streams`: SSRCs that the SDP names. In an `Answer`, a section without codecs was rejected.
+    """
+
+    mid: str
+    kind: str
+    cid: str
+    stream_id: str
+    active: bool
+    codecs: tuple[Codec, ...]
+    layers: tuple[str, ...]
+    streams: tuple[Stream, ...]
+    extensions: tuple[Extension, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Offered:
+    """A client's offer that was read, not yet answered.
+
+    `ended`: mids that were active after the last answer and are no longer. `application`: it has a data section.
+    """
+
+    remote: RemoteParameters
+    ice_restarted: bool
+    sections: tuple[ReceivingSection, ...]
+    ended: tuple[str, ...]
+    application: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Our answer to an `Offered`; `sections` are all media sections as answered, `extensions` the transport's."""
+
+    sdp: str = field(repr=False)
+    remote: RemoteParameters
+    ice_restarted: bool
+    sections: tuple[ReceivingSection, ...]
+    ended: tuple[str, ...]
+    application: bool
+    extensions: tuple[Extension, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SendingTrack:
+    """A track that we send to the client. `codecs` are the publisher's; payload types are chosen here.
+
+    `stream_id` is "PA_...|TR_..." (or "PA_...|camera" for synchronised streams) and becomes the cname too.
+    `rtx_ssrc` is 0 for audio.
+    """
+
+    track_sid: str
+    stream_id: str
+    kind: str
+    codecs: tuple[Codec, ...]
+    ssrc: int
+    rtx_ssrc: int
+    stereo: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """Our offer, its number for `SessionDescription.id`, and which track is in which section."""
+
+    sdp: str = field(repr=False)
+    id: int
+    mid_to_track_id: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class SendingSection:
+    """What the client accepted of a track; `accepted` is False when it takes no codec or no media of it."""
+
+    mid: str
+    track_sid: str
+    codecs: tuple[Codec, ...]
+    extensions: tuple[Extension, ...]
+    accepted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """A client's answer to our offer: `sections` are all those that carry a track and were in the offer."""
+
+    remote: RemoteParameters
+    ice_restarted: bool
+    sections: tuple[SendingSection, ...]
+    application: bool
