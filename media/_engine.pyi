@@ -1,25 +1,39 @@
 from collections.abc import Sequence
+from typing import final
 
 from media.commands import Command
 from media.events import Event
 
+__all__ = ["Engine"]
+
+@final
 class Engine:
     """The shards, their threads and their UDP port.
 
-    `addresses` are IP literals to bind, each on `udp_port` (0 picks a free one); `shards` is the number of media
-    threads; `idle_timeout` in seconds ends a silent transport. Raises OSError where the port is taken.
+    `addresses` are IP literals to bind, each on `udp_port` (0 picks a free one); a wildcard takes the place of all
+    others of its family. `shards` is the number of media threads, 1 to 256; `idle_timeout` in seconds ends a silent
+    transport. Raises ValueError, naming the argument, and OSError where an address can't be bound: errno EADDRINUSE
+    where another server has the port.
     """
 
-    def __init__(self, addresses: Sequence[str], udp_port: int, shards: int, idle_timeout: float) -> None: ...
+    def __new__(cls, addresses: Sequence[str], udp_port: int, shards: int, idle_timeout: float) -> Engine: ...
     @property
-    def udp_port(self) -> int: ...
+    def udp_port(self) -> int:
+        """The port that was bound."""
+
     @property
-    def shards(self) -> int: ...
+    def shards(self) -> int:
+        """The number of media threads."""
+
     def fileno(self) -> int:
-        """An eventfd that is readable while events wait."""
+        """An eventfd that is readable while events wait; open until the engine itself is gone."""
 
     def submit(self, commands: Sequence[Command]) -> None:
-        """Hands commands over in order. Raises ValueError, naming field and value, before any of them is taken."""
+        """Hands commands over in order.
+
+        Raises ValueError, naming field and value, or TypeError for what is no command, before any of them is taken;
+        RuntimeError once the engine is closed.
+        """
 
     def drain(self) -> list[Event]:
         """Takes all waiting events and clears the descriptor."""
@@ -28,4 +42,7 @@ class Engine:
         """Totals over all shards since the start: datagrams and bytes in and out, drops by reason, events lost."""
 
     def close(self) -> None:
-        """Stops the threads and frees the port; safe to call twice."""
+        """Stops the threads and frees the port; safe to call twice. Events that wait can still be drained."""
+
+    def _panic_shard(self, shard: int) -> None:
+        """Makes a shard panic, so that tests see what follows. Raises ValueError where there is no such shard."""

@@ -25,7 +25,7 @@ struct Engine {
 #[pymethods]
 impl Engine {
     #[new]
-    fn new(py: Python<'_>, addresses: Vec<String>, udp_port: u16, shards: u16, idle_timeout: f64) -> PyResult<Self> {
+    fn new(py: Python<'_>, addresses: Vec<String>, udp_port: i64, shards: i64, idle_timeout: f64) -> PyResult<Self> {
         let settings = settings(&addresses, udp_port, shards, idle_timeout)?;
         let events = EventClasses::import(py)?;
         let runtime = py.detach(|| Runtime::start(&settings)).map_err(os_error)?;
@@ -82,7 +82,7 @@ impl Engine {
     }
 }
 
-fn settings(addresses: &[String], udp_port: u16, shards: u16, idle_timeout: f64) -> PyResult<Settings> {
+fn settings(addresses: &[String], udp_port: i64, shards: i64, idle_timeout: f64) -> PyResult<Settings> {
     let wrong = |field: &str, received: String, expected: &str| {
         PyValueError::new_err(format!("{field}: got {received}, expected {expected}"))
     };
@@ -94,9 +94,11 @@ fn settings(addresses: &[String], udp_port: u16, shards: u16, idle_timeout: f64)
     if addresses.is_empty() {
         return Err(wrong("addresses", "none".into(), "one IP address or more"));
     }
-    if !(1..=MAX_SHARDS).contains(&shards) {
-        return Err(wrong("shards", shards.to_string(), "1 to 256"));
-    }
+    let udp_port = u16::try_from(udp_port).map_err(|_| wrong("udp_port", udp_port.to_string(), "0 to 65535"))?;
+    let shards = u16::try_from(shards)
+        .ok()
+        .filter(|shards| (1..=MAX_SHARDS).contains(shards))
+        .ok_or_else(|| wrong("shards", shards.to_string(), "1 to 256"))?;
     let idle_timeout = Duration::try_from_secs_f64(idle_timeout)
         .ok()
         .filter(|timeout| !timeout.is_zero())
@@ -104,12 +106,14 @@ fn settings(addresses: &[String], udp_port: u16, shards: u16, idle_timeout: f64)
     Ok(Settings { addresses, udp_port, shards, idle_timeout })
 }
 
-/// With a number Python makes the fitting subclass of OSError.
+/// With a number Python makes the fitting subclass of OSError; the address stands where a file's name would.
 fn os_error(error: StartError) -> PyErr {
-    let text = error.to_string();
-    match error.source.raw_os_error() {
-        Some(number) => PyOSError::new_err((number, text)),
-        None => PyOSError::new_err(text),
+    let Some(number) = error.source.raw_os_error() else { return PyOSError::new_err(error.to_string()) };
+    let text = error.source.to_string();
+    let text = text.strip_suffix(&format!(" (os error {number})")).unwrap_or(&text).to_owned();
+    match error.address {
+        Some(address) => PyOSError::new_err((number, text, format!("UDP {address}"))),
+        None => PyOSError::new_err((number, text)),
     }
 }
 

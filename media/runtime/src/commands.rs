@@ -38,7 +38,7 @@ fn read_one(object: &Bound<'_, PyAny>) -> PyResult<Command> {
             keys: Keys {
                 profile: fields.word(
                     "profile",
-                    SrtpProfile::parse,
+                    SrtpProfile::from_name,
                     "AEAD_AES_128_GCM, AEAD_AES_256_GCM or AES128_CM_HMAC_SHA1_80",
                 )?,
                 send_key: fields.bytes("send_key")?,
