@@ -66,27 +66,15 @@ mod tests {
                 128..=191 => Ok(Protocol::Rtp),
                 _ => Err(Refusal::Unassigned),
             };
-            assert_eq!(
-                classify(&datagram(first, 96, 64)),
-                expected,
-                "first byte {first}"
-            );
+            assert_eq!(classify(&datagram(first, 96, 64)), expected, "first byte {first}");
         }
     }
 
     #[test]
     fn rtcp_types_are_told_from_payload_types() {
         for second in 0..=255 {
-            let expected = if (192..=223).contains(&second) {
-                Protocol::Rtcp
-            } else {
-                Protocol::Rtp
-            };
-            assert_eq!(
-                classify(&datagram(0x80, second, 64)),
-                Ok(expected),
-                "second byte {second}"
-            );
+            let expected = if (192..=223).contains(&second) { Protocol::Rtcp } else { Protocol::Rtp };
+            assert_eq!(classify(&datagram(0x80, second, 64)), Ok(expected), "second byte {second}");
         }
     }
 
@@ -94,24 +82,14 @@ mod tests {
     fn short_and_long_datagrams_are_refused() {
         for length in [0, 1, 3, 7] {
             for first in [0, 22, 128] {
-                assert_eq!(
-                    classify(&datagram(first, 200, length)),
-                    Err(Refusal::Short),
-                    "{first} {length}"
-                );
+                assert_eq!(classify(&datagram(first, 200, length)), Err(Refusal::Short), "{first} {length}");
             }
         }
         assert_eq!(classify(&datagram(128, 96, 11)), Err(Refusal::Short));
         assert_eq!(classify(&datagram(0, 1, 19)), Err(Refusal::Short));
         assert_eq!(classify(&datagram(22, 254, 12)), Err(Refusal::Short));
-        assert_eq!(
-            classify(&datagram(128, 96, LARGEST_DATAGRAM)),
-            Ok(Protocol::Rtp)
-        );
-        assert_eq!(
-            classify(&datagram(128, 96, LARGEST_DATAGRAM + 1)),
-            Err(Refusal::Long)
-        );
+        assert_eq!(classify(&datagram(128, 96, LARGEST_DATAGRAM)), Ok(Protocol::Rtp));
+        assert_eq!(classify(&datagram(128, 96, LARGEST_DATAGRAM + 1)), Err(Refusal::Long));
         assert_eq!(classify(&datagram(128, 96, 65_507)), Err(Refusal::Long));
     }
 }

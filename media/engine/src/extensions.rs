@@ -250,7 +250,6 @@ impl<'a> Outgoing<'a> {
         out.extend_from_slice(if is_two_byte { &[0x10, 0, 0, 0] } else { &[0xbe, 0xde, 0, 0] });
         for (kind, id, value) in self.present(map) {
             // `set` has bounded the length.
-            #[expect(clippy::cast_possible_truncation)]
             let length = value.len() as u8;
             if is_two_byte {
                 out.extend_from_slice(&[id, length]);
@@ -268,7 +267,6 @@ impl<'a> Outgoing<'a> {
         let length = (out.len() - block - 4).next_multiple_of(4);
         out.resize(block + 4 + length, 0);
         // 14 values of at most 257 bytes: far below 65,535 words.
-        #[expect(clippy::cast_possible_truncation)]
         let words = (length / 4) as u16;
         out[block + 2..block + 4].copy_from_slice(&words.to_be_bytes());
         written

@@ -11,10 +11,7 @@ pub(crate) struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     pub(crate) const fn new(bytes: &'a [u8], short: &'static str) -> Self {
-        Self {
-            rest: bytes,
-            short: Malformed(short),
-        }
+        Self { rest: bytes, short: Malformed(short) }
     }
 
     pub(crate) const fn rest(&self) -> &'a [u8] {

@@ -13,10 +13,7 @@ impl<const WORDS: usize> ReplayWindow<WORDS> {
 
     /// A window that has seen `first` alone.
     pub(crate) fn starting_at(first: u64) -> Self {
-        let mut window = Self {
-            highest: first,
-            seen: [0; WORDS],
-        };
+        let mut window = Self { highest: first, seen: [0; WORDS] };
         window.mark(first);
         window
     }
@@ -53,11 +50,6 @@ impl<const WORDS: usize> ReplayWindow<WORDS> {
     fn mark(&mut self, index: u64) {
         self.seen[Self::word(index)] |= Self::bit(index);
     }
-
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "the remainder is below the number of words"
-    )]
     const fn word(index: u64) -> usize {
         (index % Self::SIZE / 64) as usize
     }

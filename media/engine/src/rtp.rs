@@ -51,11 +51,7 @@ impl Header {
             let length = usize::from(reader.u16()?) * 4;
             let start = packet.len() - reader.rest().len();
             reader.take(length)?;
-            Some(ExtensionBlock {
-                profile,
-                start,
-                length,
-            })
+            Some(ExtensionBlock { profile, start, length })
         };
         Ok(Self {
             padding: first & 0x20 != 0,
@@ -73,17 +69,13 @@ impl Header {
     /// Where the payload of the decrypted packet lies, without padding; empty in a packet of padding only.
     /// Refused where the padding is zero or longer than what follows the header.
     pub fn payload(&self, packet: &[u8]) -> Result<Range<usize>, Malformed> {
-        let rest = packet
-            .get(self.length..)
-            .ok_or(Malformed("RTP: the packet is shorter than its header"))?;
+        let rest = packet.get(self.length..).ok_or(Malformed("RTP: the packet is shorter than its header"))?;
         if !self.padding {
             return Ok(self.length..packet.len());
         }
         let padding = rest.last().map_or(0, |last| usize::from(*last));
         if padding == 0 || padding > rest.len() {
-            return Err(Malformed(
-                "RTP: the padding is zero or longer than the payload",
-            ));
+            return Err(Malformed("RTP: the padding is zero or longer than the payload"));
         }
         Ok(self.length..packet.len() - padding)
     }
@@ -130,13 +122,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn fields() -> Fields {
-        Fields {
-            marker: true,
-            payload_type: 96,
-            sequence: 0xfffe,
-            timestamp: 0x0102_0304,
-            ssrc: 0xdead_beef,
-        }
+        Fields { marker: true, payload_type: 96, sequence: 0xfffe, timestamp: 0x0102_0304, ssrc: 0xdead_beef }
     }
 
     #[test]
@@ -149,12 +135,7 @@ mod tests {
         assert_eq!(header.length, FIXED_HEADER);
         assert!(header.marker && !header.padding && header.extension.is_none());
         assert_eq!(
-            (
-                header.payload_type,
-                header.sequence,
-                header.timestamp,
-                header.ssrc
-            ),
+            (header.payload_type, header.sequence, header.timestamp, header.ssrc),
             (96, 0xfffe, 0x0102_0304, 0xdead_beef)
         );
         assert_eq!(header.payload(packet), Ok(12..19));
@@ -170,14 +151,7 @@ mod tests {
         packet.push(9);
         let header = Header::parse(&packet).unwrap();
         assert_eq!(header.csrc_count, 2);
-        assert_eq!(
-            header.extension,
-            Some(ExtensionBlock {
-                profile: 0xbede,
-                start: 24,
-                length: 4
-            })
-        );
+        assert_eq!(header.extension, Some(ExtensionBlock { profile: 0xbede, start: 24, length: 4 }));
         assert_eq!(header.payload(&packet), Ok(28..29));
     }
 
@@ -195,16 +169,10 @@ mod tests {
         assert_eq!(Header::parse(&packet).unwrap().length, 72);
         packet[0] = 0x90;
         packet[12..16].copy_from_slice(&[0xbe, 0xde, 0xff, 0xff]);
-        assert!(
-            Header::parse(&packet).is_err(),
-            "an extension of 65,535 words"
-        );
+        assert!(Header::parse(&packet).is_err(), "an extension of 65,535 words");
         for version in [0, 0x40, 0xc0] {
             packet[0] = version;
-            assert_eq!(
-                Header::parse(&packet),
-                Err(Malformed("RTP: the version is not 2"))
-            );
+            assert_eq!(Header::parse(&packet), Err(Malformed("RTP: the version is not 2")));
         }
     }
 

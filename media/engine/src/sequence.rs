@@ -28,10 +28,7 @@ impl SequenceExtender {
     /// The extended number, and remembers it when it is the highest so far.
     pub fn extend(&mut self, number: u16) -> u64 {
         let extended = self.place(number);
-        self.highest = Some(
-            self.highest
-                .map_or(extended, |highest| highest.max(extended)),
-        );
+        self.highest = Some(self.highest.map_or(extended, |highest| highest.max(extended)));
         extended
     }
 
@@ -42,9 +39,7 @@ impl SequenceExtender {
         };
         let step = i64::from(distance(low_16(highest), number));
         // Going back further than the start happens only with forged numbers: those keep their low bits.
-        highest
-            .checked_add_signed(step)
-            .unwrap_or(u64::from(number))
+        highest.checked_add_signed(step).unwrap_or(u64::from(number))
     }
 
     /// The highest extended number so far.
@@ -63,10 +58,7 @@ impl TimestampExtender {
     /// The extended timestamp, and remembers it when it is the highest so far.
     pub fn extend(&mut self, timestamp: u32) -> u64 {
         let extended = self.place(timestamp);
-        self.highest = Some(
-            self.highest
-                .map_or(extended, |highest| highest.max(extended)),
-        );
+        self.highest = Some(self.highest.map_or(extended, |highest| highest.max(extended)));
         extended
     }
 
@@ -76,9 +68,7 @@ impl TimestampExtender {
             return (1 << 32) + u64::from(timestamp);
         };
         let step = i64::from(timestamp_distance(low_32(highest), timestamp));
-        highest
-            .checked_add_signed(step)
-            .unwrap_or(u64::from(timestamp))
+        highest.checked_add_signed(step).unwrap_or(u64::from(timestamp))
     }
 
     /// The highest extended timestamp so far.
@@ -88,19 +78,11 @@ impl TimestampExtender {
 }
 
 /// The sequence number as it goes on the wire.
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "the low bits are the number"
-)]
 pub const fn low_16(extended: u64) -> u16 {
     extended as u16
 }
 
 /// The timestamp as it goes on the wire.
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "the low bits are the timestamp"
-)]
 pub const fn low_32(extended: u64) -> u32 {
     extended as u32
 }

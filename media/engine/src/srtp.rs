@@ -112,9 +112,7 @@ impl Receiver {
                 index
             }
         };
-        let length = self
-            .rtp
-            .open_rtp(packet, header.length, header.ssrc, index)?;
+        let length = self.rtp.open_rtp(packet, header.length, header.ssrc, index)?;
         self.rtp_windows.accept(place, header.ssrc, index);
         Ok(Opened { index, length })
     }
@@ -165,12 +163,7 @@ struct Windows<const WORDS: usize> {
 
 impl<const WORDS: usize> Default for Windows<WORDS> {
     fn default() -> Self {
-        Self {
-            ssrcs: Vec::new(),
-            windows: Vec::new(),
-            last_uses: Vec::new(),
-            accepted: 0,
-        }
+        Self { ssrcs: Vec::new(), windows: Vec::new(), last_uses: Vec::new(), accepted: 0 }
     }
 }
 
@@ -188,9 +181,7 @@ impl<const WORDS: usize> Windows<WORDS> {
             return;
         }
         if self.ssrcs.len() == SSRC_LIMIT {
-            let oldest = (0..SSRC_LIMIT)
-                .min_by_key(|place| self.last_uses[*place])
-                .unwrap_or(0);
+            let oldest = (0..SSRC_LIMIT).min_by_key(|place| self.last_uses[*place]).unwrap_or(0);
             self.ssrcs.swap_remove(oldest);
             self.windows.swap_remove(oldest);
             self.last_uses.swap_remove(oldest);
@@ -223,13 +214,7 @@ impl Sender {
     ///
     /// An index (ROC << 16 | sequence number) must never be used twice with one SSRC for different packets. Errors
     /// where the header is longer than the packet or the index has more than 48 bits; `out` is then as it was.
-    pub fn seal_rtp(
-        &self,
-        out: &mut Vec<u8>,
-        start: usize,
-        header_length: usize,
-        index: u64,
-    ) -> Result<(), Malformed> {
+    pub fn seal_rtp(&self, out: &mut Vec<u8>, start: usize, header_length: usize, index: u64) -> Result<(), Malformed> {
         let end = out.len();
         let length = end.saturating_sub(start);
         out.resize(end + self.rtp.tag_length(), 0);
@@ -250,20 +235,15 @@ impl Sender {
         index: u64,
     ) -> Result<usize, Malformed> {
         if header_length < FIXED_HEADER || header_length > length {
-            return Err(Malformed(
-                "SRTP: the packet to seal is shorter than its header",
-            ));
+            return Err(Malformed("SRTP: the packet to seal is shorter than its header"));
         }
         if index >> 48 != 0 {
             return Err(Malformed("SRTP: the packet index has more than 48 bits"));
         }
         let sealed_length = length + self.rtp.tag_length();
-        let buffer = buffer
-            .get_mut(..sealed_length)
-            .ok_or(Malformed("SRTP: no room for the tag behind the packet"))?;
+        let buffer = buffer.get_mut(..sealed_length).ok_or(Malformed("SRTP: no room for the tag behind the packet"))?;
         let ssrc = u32::from_be_bytes([buffer[8], buffer[9], buffer[10], buffer[11]]);
-        self.rtp
-            .seal_rtp(buffer, header_length, length, ssrc, index)?;
+        self.rtp.seal_rtp(buffer, header_length, length, ssrc, index)?;
         Ok(sealed_length)
     }
 
@@ -273,16 +253,13 @@ impl Sender {
         let ssrc = match out.get(start..) {
             Some(&[_, _, _, _, a, b, c, d, ..]) => u32::from_be_bytes([a, b, c, d]),
             _ => {
-                return Err(Malformed(
-                    "SRTCP: the compound to seal is shorter than 8 bytes",
-                ));
+                return Err(Malformed("SRTCP: the compound to seal is shorter than 8 bytes"));
             }
         };
         if self.next_rtcp_index >= ENCRYPTED {
             return Err(Malformed("SRTCP: the packet index has more than 31 bits"));
         }
-        self.rtcp
-            .seal_rtcp(out, start, ssrc, self.next_rtcp_index)?;
+        self.rtcp.seal_rtcp(out, start, ssrc, self.next_rtcp_index)?;
         self.next_rtcp_index += 1;
         Ok(())
     }
@@ -294,34 +271,18 @@ mod tests {
     use crate::rtp::{Fields, write_header};
     use proptest::prelude::*;
 
-    const PROFILES: [Profile; 3] = [
-        Profile::AeadAes128Gcm,
-        Profile::AeadAes256Gcm,
-        Profile::Aes128CmHmacSha1_80,
-    ];
+    const PROFILES: [Profile; 3] = [Profile::AeadAes128Gcm, Profile::AeadAes256Gcm, Profile::Aes128CmHmacSha1_80];
 
     fn pair(profile: Profile) -> (Sender, Receiver) {
         let key: Vec<u8> = (0..profile.key_length() as u8).collect();
         let salt: Vec<u8> = (100..100 + profile.salt_length() as u8).collect();
-        (
-            Sender::new(profile, &key, &salt).unwrap(),
-            Receiver::new(profile, &key, &salt).unwrap(),
-        )
+        (Sender::new(profile, &key, &salt).unwrap(), Receiver::new(profile, &key, &salt).unwrap())
     }
 
     fn plain(ssrc: u32, index: u64) -> Vec<u8> {
         let mut packet = Vec::new();
         let sequence = index as u16;
-        write_header(
-            &mut packet,
-            &Fields {
-                marker: false,
-                payload_type: 96,
-                sequence,
-                timestamp: 1,
-                ssrc,
-            },
-        );
+        write_header(&mut packet, &Fields { marker: false, payload_type: 96, sequence, timestamp: 1, ssrc });
         packet.extend_from_slice(b"what is said");
         packet
     }
@@ -368,24 +329,17 @@ mod tests {
     /// The packets that libsrtp's own test driver checks for AES-CM with HMAC-SHA1-80.
     #[test]
     fn counter_mode_packets_are_those_of_other_implementations() {
-        let key = [
-            0xe1, 0xf9, 0x7a, 0x0d, 0x3e, 0x01, 0x8b, 0xe0, 0xd6, 0x4f, 0xa3, 0x2c, 0x06, 0xde,
-            0x41, 0x39,
-        ];
-        let salt = [
-            0x0e, 0xc6, 0x75, 0xad, 0x49, 0x8a, 0xfe, 0xeb, 0xb6, 0x96, 0x0b, 0x3a, 0xab, 0xe6,
-        ];
+        let key = [0xe1, 0xf9, 0x7a, 0x0d, 0x3e, 0x01, 0x8b, 0xe0, 0xd6, 0x4f, 0xa3, 0x2c, 0x06, 0xde, 0x41, 0x39];
+        let salt = [0x0e, 0xc6, 0x75, 0xad, 0x49, 0x8a, 0xfe, 0xeb, 0xb6, 0x96, 0x0b, 0x3a, 0xab, 0xe6];
         let mut sender = Sender::new(Profile::Aes128CmHmacSha1_80, &key, &salt).unwrap();
-        let mut packet = vec![
-            0x80, 0x0f, 0x12, 0x34, 0xde, 0xca, 0xfb, 0xad, 0xca, 0xfe, 0xba, 0xbe,
-        ];
+        let mut packet = vec![0x80, 0x0f, 0x12, 0x34, 0xde, 0xca, 0xfb, 0xad, 0xca, 0xfe, 0xba, 0xbe];
         packet.extend_from_slice(&[0xab; 16]);
         sender.seal_rtp(&mut packet, 0, 12, 0x1234).unwrap();
         assert_eq!(
             packet[12..],
             [
-                0x4e, 0x55, 0xdc, 0x4c, 0xe7, 0x99, 0x78, 0xd8, 0x8c, 0xa4, 0xd2, 0x15, 0x94, 0x9d,
-                0x24, 0x02, 0xb7, 0x8d, 0x6a, 0xcc, 0x99, 0xea, 0x17, 0x9b, 0x8d, 0xbb
+                0x4e, 0x55, 0xdc, 0x4c, 0xe7, 0x99, 0x78, 0xd8, 0x8c, 0xa4, 0xd2, 0x15, 0x94, 0x9d, 0x24, 0x02, 0xb7,
+                0x8d, 0x6a, 0xcc, 0x99, 0xea, 0x17, 0x9b, 0x8d, 0xbb
             ]
         );
         let mut compound = vec![0x81, 0xc8, 0x00, 0x0b, 0xca, 0xfe, 0xba, 0xbe];
@@ -395,9 +349,8 @@ mod tests {
         assert_eq!(
             compound[8..],
             [
-                0x71, 0x28, 0x03, 0x5b, 0xe4, 0x87, 0xb9, 0xbd, 0xbe, 0xf8, 0x90, 0x41, 0xf9, 0x77,
-                0xa5, 0xa8, 0x80, 0x00, 0x00, 0x01, 0x99, 0x3e, 0x08, 0xcd, 0x54, 0xd6, 0xc1, 0x23,
-                0x07, 0x98
+                0x71, 0x28, 0x03, 0x5b, 0xe4, 0x87, 0xb9, 0xbd, 0xbe, 0xf8, 0x90, 0x41, 0xf9, 0x77, 0xa5, 0xa8, 0x80,
+                0x00, 0x00, 0x01, 0x99, 0x3e, 0x08, 0xcd, 0x54, 0xd6, 0xc1, 0x23, 0x07, 0x98
             ]
         );
     }
@@ -408,19 +361,13 @@ mod tests {
         open(&mut receiver, &sealed(&sender, 7, 5000)).unwrap();
         assert!(open(&mut receiver, &sealed(&sender, 7, 5000 - 1023)).is_ok());
         for age in [1024, 1025] {
-            assert_eq!(
-                open(&mut receiver, &sealed(&sender, 7, 5000 - age)),
-                Err(Refusal::Replayed)
-            );
+            assert_eq!(open(&mut receiver, &sealed(&sender, 7, 5000 - age)), Err(Refusal::Replayed));
         }
         for index in 4000..5000 {
             assert!(open(&mut receiver, &sealed(&sender, 7, index)).is_ok());
         }
         for index in 4000..=5000 {
-            assert_eq!(
-                open(&mut receiver, &sealed(&sender, 7, index)),
-                Err(Refusal::Replayed)
-            );
+            assert_eq!(open(&mut receiver, &sealed(&sender, 7, index)), Err(Refusal::Replayed));
         }
     }
 
@@ -438,10 +385,7 @@ mod tests {
                 }
             }
             for length in 12..good.len() {
-                assert!(
-                    open(&mut receiver, &good[..length]).is_err(),
-                    "cut to {length}"
-                );
+                assert!(open(&mut receiver, &good[..length]).is_err(), "cut to {length}");
             }
             // Forged far ahead: neither the window nor the rollover counter may move.
             let mut ahead = sealed(&sender, 7, 101 + 30_000);
@@ -480,10 +424,7 @@ mod tests {
             }
         }
         for index in sent {
-            assert_eq!(
-                open(&mut receiver, &sealed(&sender, 7, index)),
-                Ok((index, plain(7, index)))
-            );
+            assert_eq!(open(&mut receiver, &sealed(&sender, 7, index)), Ok((index, plain(7, index))));
         }
     }
 
@@ -503,14 +444,8 @@ mod tests {
             assert!(open(&mut receiver, &sealed(&sender, 77_777, u64::from(ssrc))).is_ok());
         }
         assert_eq!(receiver.rtp_windows.ssrcs.len(), SSRC_LIMIT);
-        assert_eq!(
-            open(&mut receiver, &sealed(&sender, 77_777, 9_999)),
-            Err(Refusal::Replayed)
-        );
-        assert_eq!(
-            open(&mut receiver, &sealed(&sender, 9_999, 1)),
-            Err(Refusal::Replayed)
-        );
+        assert_eq!(open(&mut receiver, &sealed(&sender, 77_777, 9_999)), Err(Refusal::Replayed));
+        assert_eq!(open(&mut receiver, &sealed(&sender, 9_999, 1)), Err(Refusal::Replayed));
     }
 
     #[test]
@@ -526,10 +461,7 @@ mod tests {
                 let wire = compound.clone();
                 let length = receiver.open_rtcp(&mut compound).unwrap();
                 assert_eq!(compound[..length], before);
-                assert_eq!(
-                    receiver.open_rtcp(&mut wire.clone()),
-                    Err(Refusal::Replayed)
-                );
+                assert_eq!(receiver.open_rtcp(&mut wire.clone()), Err(Refusal::Replayed));
                 for place in 0..wire.len() {
                     let mut bad = wire.clone();
                     bad[place] ^= 1;

@@ -4,9 +4,7 @@ use crate::malformed::Malformed;
 use crate::srtp::{Profile, Refusal};
 use aes::{Aes128Enc, Aes256Enc};
 use ctr::cipher::consts::U16;
-use ctr::cipher::{
-    BlockCipherEncrypt, BlockSizeUser, InnerIvInit, KeyInit, StreamCipher, StreamCipherCoreWrapper,
-};
+use ctr::cipher::{BlockCipherEncrypt, BlockSizeUser, InnerIvInit, KeyInit, StreamCipher, StreamCipherCoreWrapper};
 use ctr::{CtrCore, flavors};
 use hmac::{Hmac, Mac};
 use ring::aead::{AES_128_GCM, AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
@@ -28,15 +26,8 @@ pub(crate) enum Stream {
 ///
 /// What is held here is wiped on drop, except ring's expanded key, which ring offers no way to wipe.
 pub(crate) enum Cipher {
-    Gcm {
-        key: LessSafeKey,
-        salt: [u8; 12],
-    },
-    CounterMode {
-        key: Box<Aes128Enc>,
-        salt: [u8; 14],
-        mac: Box<Hmac<Sha1>>,
-    },
+    Gcm { key: LessSafeKey, salt: [u8; 12] },
+    CounterMode { key: Aes128Enc, salt: [u8; 14], mac: Box<Hmac<Sha1>> },
 }
 
 impl Cipher {
@@ -48,14 +39,10 @@ impl Cipher {
         stream: Stream,
     ) -> Result<Self, Malformed> {
         if master_key.len() != profile.key_length() {
-            return Err(Malformed(
-                "SRTP: the master key has the wrong length for its profile",
-            ));
+            return Err(Malformed("SRTP: the master key has the wrong length for its profile"));
         }
         if master_salt.len() != profile.salt_length() {
-            return Err(Malformed(
-                "SRTP: the master salt has the wrong length for its profile",
-            ));
+            return Err(Malformed("SRTP: the master salt has the wrong length for its profile"));
         }
         let mut key = Zeroizing::new([0; 32]);
         let key = &mut key[..profile.key_length()];
@@ -68,12 +55,7 @@ impl Cipher {
             Profile::AeadAes128Gcm | Profile::AeadAes256Gcm => Self::gcm(profile, key, salt),
             Profile::Aes128CmHmacSha1_80 => {
                 let mut authentication = Zeroizing::new([0; 20]);
-                derive_key(
-                    master_key,
-                    master_salt,
-                    first_label + 1,
-                    &mut authentication[..],
-                )?;
+                derive_key(master_key, master_salt, first_label + 1, &mut authentication[..])?;
                 Self::counter_mode(key, salt, &authentication[..])
             }
         }
@@ -86,22 +68,15 @@ impl Cipher {
         };
         let key = UnboundKey::new(algorithm, key)
             .map_err(|_| Malformed("SRTP: the session key has the wrong length for AES-GCM"))?;
-        let salt = salt
-            .try_into()
-            .map_err(|_| Malformed("SRTP: the session salt of AES-GCM is not 12 bytes"))?;
-        Ok(Self::Gcm {
-            key: LessSafeKey::new(key),
-            salt,
-        })
+        let salt = salt.try_into().map_err(|_| Malformed("SRTP: the session salt of AES-GCM is not 12 bytes"))?;
+        Ok(Self::Gcm { key: LessSafeKey::new(key), salt })
     }
 
     fn counter_mode(key: &[u8], salt: &[u8], authentication: &[u8]) -> Result<Self, Malformed> {
         let wrong = |_| Malformed("SRTP: a session key has the wrong length for AES-CM");
         Ok(Self::CounterMode {
-            key: Box::new(Aes128Enc::new_from_slice(key).map_err(wrong)?),
-            salt: salt
-                .try_into()
-                .map_err(|_| Malformed("SRTP: the session salt of AES-CM is not 14 bytes"))?,
+            key: Aes128Enc::new_from_slice(key).map_err(wrong)?,
+            salt: salt.try_into().map_err(|_| Malformed("SRTP: the session salt of AES-CM is not 14 bytes"))?,
             mac: Box::new(Hmac::new_from_slice(authentication).map_err(wrong)?),
         })
     }
@@ -129,20 +104,12 @@ impl Cipher {
             Self::Gcm { key, salt } => {
                 let (header, text) = plain.split_at_mut(header_length);
                 let sealed = key
-                    .seal_in_place_separate_tag(
-                        gcm_nonce(salt, ssrc, index),
-                        Aad::from(&*header),
-                        text,
-                    )
+                    .seal_in_place_separate_tag(gcm_nonce(salt, ssrc, index), Aad::from(&*header), text)
                     .map_err(|_| Malformed("SRTP: the packet is too long for AES-GCM"))?;
                 tag[..16].copy_from_slice(sealed.as_ref());
             }
             Self::CounterMode { key, salt, mac } => {
-                apply_counter_mode(
-                    &**key,
-                    counter_block(salt, ssrc, index),
-                    &mut plain[header_length..],
-                );
+                apply_counter_mode(key, counter_block(salt, ssrc, index), &mut plain[header_length..]);
                 tag[..SHORT_TAG].copy_from_slice(&short_tag(mac, plain, &rollover(index)));
             }
         }
@@ -174,11 +141,7 @@ impl Cipher {
                 if !bool::from(expected.ct_eq(tag)) {
                     return Err(Refusal::Unauthentic);
                 }
-                apply_counter_mode(
-                    &**key,
-                    counter_block(salt, ssrc, index),
-                    &mut sealed[header_length..],
-                );
+                apply_counter_mode(key, counter_block(salt, ssrc, index), &mut sealed[header_length..]);
             }
         }
         Ok(length)
@@ -186,13 +149,7 @@ impl Cipher {
 
     /// Encrypts the compound `out[start..]` behind its first 8 bytes and appends tag and index word (E bit set).
     /// The caller has checked that there are 8 bytes.
-    pub(crate) fn seal_rtcp(
-        &self,
-        out: &mut Vec<u8>,
-        start: usize,
-        ssrc: u32,
-        index: u32,
-    ) -> Result<(), Malformed> {
+    pub(crate) fn seal_rtcp(&self, out: &mut Vec<u8>, start: usize, ssrc: u32, index: u32) -> Result<(), Malformed> {
         let word = (index | ENCRYPTED).to_be_bytes();
         let compound = &mut out[start..];
         match self {
@@ -200,21 +157,13 @@ impl Cipher {
                 let (header, text) = compound.split_at_mut(8);
                 let aad = rtcp_aad(header, word);
                 let tag = key
-                    .seal_in_place_separate_tag(
-                        gcm_nonce(salt, ssrc, index.into()),
-                        Aad::from(aad),
-                        text,
-                    )
+                    .seal_in_place_separate_tag(gcm_nonce(salt, ssrc, index.into()), Aad::from(aad), text)
                     .map_err(|_| Malformed("SRTCP: the packet is too long for AES-GCM"))?;
                 out.extend_from_slice(tag.as_ref());
                 out.extend_from_slice(&word);
             }
             Self::CounterMode { key, salt, mac } => {
-                apply_counter_mode(
-                    &**key,
-                    counter_block(salt, ssrc, index.into()),
-                    &mut compound[8..],
-                );
+                apply_counter_mode(key, counter_block(salt, ssrc, index.into()), &mut compound[8..]);
                 let tag = short_tag(mac, compound, &word);
                 out.extend_from_slice(&word);
                 out.extend_from_slice(&tag);
@@ -238,17 +187,9 @@ impl Cipher {
     }
 
     /// Authenticates and decrypts an SRTCP packet with its index word in place; gives the length of the compound.
-    pub(crate) fn open_rtcp(
-        &self,
-        packet: &mut [u8],
-        ssrc: u32,
-        word: u32,
-    ) -> Result<usize, Refusal> {
-        let length = packet
-            .len()
-            .checked_sub(4 + self.tag_length())
-            .filter(|length| *length >= 8)
-            .ok_or(Refusal::Malformed)?;
+    pub(crate) fn open_rtcp(&self, packet: &mut [u8], ssrc: u32, word: u32) -> Result<usize, Refusal> {
+        let length =
+            packet.len().checked_sub(4 + self.tag_length()).filter(|length| *length >= 8).ok_or(Refusal::Malformed)?;
         let index = u64::from(word & !ENCRYPTED);
         match self {
             Self::Gcm { key, salt } => {
@@ -264,7 +205,7 @@ impl Cipher {
                 if !bool::from(expected.ct_eq(&rest[4..])) {
                     return Err(Refusal::Unauthentic);
                 }
-                apply_counter_mode(&**key, counter_block(salt, ssrc, index), &mut sealed[8..]);
+                apply_counter_mode(key, counter_block(salt, ssrc, index), &mut sealed[8..]);
             }
         }
         Ok(length)
@@ -285,29 +226,16 @@ pub(crate) const ENCRYPTED: u32 = 1 << 31;
 
 /// Fills `key` with the AES-CM key stream of a label (RFC 3711 section 4.3.3, RFC 6188 for 256 bits), key rate 0.
 /// A salt of 12 bytes is padded with zeros on the right (RFC 7714 section 11).
-fn derive_key(
-    master_key: &[u8],
-    master_salt: &[u8],
-    label: u8,
-    key: &mut [u8],
-) -> Result<(), Malformed> {
+fn derive_key(master_key: &[u8], master_salt: &[u8], label: u8, key: &mut [u8]) -> Result<(), Malformed> {
     let mut block = Zeroizing::new([0; 16]);
     block[..master_salt.len()].copy_from_slice(master_salt);
     block[7] ^= label;
     key.fill(0);
     let wrong = |_| Malformed("SRTP: the master key is neither 16 nor 32 bytes");
     if master_key.len() == 16 {
-        apply_counter_mode(
-            &Aes128Enc::new_from_slice(master_key).map_err(wrong)?,
-            *block,
-            key,
-        );
+        apply_counter_mode(&Aes128Enc::new_from_slice(master_key).map_err(wrong)?, *block, key);
     } else {
-        apply_counter_mode(
-            &Aes256Enc::new_from_slice(master_key).map_err(wrong)?,
-            *block,
-            key,
-        );
+        apply_counter_mode(&Aes256Enc::new_from_slice(master_key).map_err(wrong)?, *block, key);
     }
     Ok(())
 }
@@ -371,15 +299,8 @@ mod tests {
     use super::*;
 
     fn hex(text: &str) -> Vec<u8> {
-        let digits: Vec<u8> = text
-            .chars()
-            .filter_map(|digit| digit.to_digit(16))
-            .map(|digit| digit as u8)
-            .collect();
-        digits
-            .chunks(2)
-            .map(|pair| pair[0] << 4 | pair[1])
-            .collect()
+        let digits: Vec<u8> = text.chars().filter_map(|digit| digit.to_digit(16)).map(|digit| digit as u8).collect();
+        digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect()
     }
 
     /// RFC 3711 appendix B.2.
@@ -389,7 +310,8 @@ mod tests {
         let salt = hex("f0f1f2f3f4f5f6f7f8f9fafbfcfd").try_into().unwrap();
         let mut stream = [0; 48];
         apply_counter_mode(&key, counter_block(&salt, 0, 0), &mut stream);
-        let expected = "e03ead0935c95e80e166b16dd92b4eb4 d23513162b02d0f72a43a2fe4a5f97ab 41e95b3bb0a2e8dd477901e4fca894c0";
+        let expected =
+            "e03ead0935c95e80e166b16dd92b4eb4 d23513162b02d0f72a43a2fe4a5f97ab 41e95b3bb0a2e8dd477901e4fca894c0";
         assert_eq!(stream.to_vec(), hex(expected));
     }
 
@@ -402,22 +324,10 @@ mod tests {
     /// RFC 3711 appendix B.3.
     #[test]
     fn derived_keys_are_those_of_the_standard() {
-        let (key, salt) = (
-            "e1f97a0d3e018be0d64fa32c06de4139",
-            "0ec675ad498afeebb6960b3aabe6",
-        );
-        assert_eq!(
-            derived(key, salt, 0, 16),
-            hex("c61e7a93744f39ee10734afe3ff7a087")
-        );
-        assert_eq!(
-            derived(key, salt, 2, 14),
-            hex("30cbbc08863d8c85d49db34a9ae1")
-        );
-        assert_eq!(
-            derived(key, salt, 1, 20),
-            hex("cebe321f6ff7716b6fd4ab49af256a156d38baa4")
-        );
+        let (key, salt) = ("e1f97a0d3e018be0d64fa32c06de4139", "0ec675ad498afeebb6960b3aabe6");
+        assert_eq!(derived(key, salt, 0, 16), hex("c61e7a93744f39ee10734afe3ff7a087"));
+        assert_eq!(derived(key, salt, 2, 14), hex("30cbbc08863d8c85d49db34a9ae1"));
+        assert_eq!(derived(key, salt, 1, 20), hex("cebe321f6ff7716b6fd4ab49af256a156d38baa4"));
     }
 
     /// RFC 6188 section 7.2.
@@ -425,35 +335,22 @@ mod tests {
     fn derived_keys_of_256_bits_are_those_of_the_standard() {
         let key = "f0f04914b513f2763a1b1fa130f10e2998f6f6e43e4309d1e622a0e332b9f1b6";
         let salt = "3b04803de51ee7c96423ab5b78d2";
-        assert_eq!(
-            derived(key, salt, 0, 32),
-            hex("5ba1064e30ec51613cad926c5a28ef731ec7fb397f70a960653caf06554cd8c4")
-        );
-        assert_eq!(
-            derived(key, salt, 2, 14),
-            hex("fa31791685ca444a9e07c6c64e93")
-        );
-        assert_eq!(
-            derived(key, salt, 1, 20),
-            hex("fd9c32d39ed5fbb5a9dc96b30818454d1313dc05")
-        );
+        assert_eq!(derived(key, salt, 0, 32), hex("5ba1064e30ec51613cad926c5a28ef731ec7fb397f70a960653caf06554cd8c4"));
+        assert_eq!(derived(key, salt, 2, 14), hex("fa31791685ca444a9e07c6c64e93"));
+        assert_eq!(derived(key, salt, 1, 20), hex("fd9c32d39ed5fbb5a9dc96b30818454d1313dc05"));
     }
 
-    const PLAIN: &str = "8040f17b8041f8d35501a0b2 47616c6c696120657374206f6d6e697320646976697361 20696e207061727465732074726573";
+    const PLAIN: &str =
+        "8040f17b8041f8d35501a0b2 47616c6c696120657374206f6d6e697320646976697361 20696e207061727465732074726573";
 
     fn check_gcm_rtp(profile: Profile, key: &str, expected: &str) {
         let cipher = Cipher::gcm(profile, &hex(key), &hex("517569642070726f2071756f")).unwrap();
         let plain = hex(PLAIN);
         let mut packet = plain.clone();
         packet.extend_from_slice(&[0; 16]);
-        cipher
-            .seal_rtp(&mut packet, 12, plain.len(), 0x5501_a0b2, 0xf17b)
-            .unwrap();
+        cipher.seal_rtp(&mut packet, 12, plain.len(), 0x5501_a0b2, 0xf17b).unwrap();
         assert_eq!(packet, hex(expected));
-        assert_eq!(
-            cipher.open_rtp(&mut packet, 12, 0x5501_a0b2, 0xf17b),
-            Ok(plain.len())
-        );
+        assert_eq!(cipher.open_rtp(&mut packet, 12, 0x5501_a0b2, 0xf17b), Ok(plain.len()));
         assert_eq!(packet[..plain.len()], plain);
     }
 
@@ -478,31 +375,18 @@ mod tests {
     #[test]
     fn gcm_control_packets_are_those_of_the_standard() {
         let key = hex("000102030405060708090a0b0c0d0e0f");
-        let cipher = Cipher::gcm(
-            Profile::AeadAes128Gcm,
-            &key,
-            &hex("517569642070726f2071756f"),
-        )
-        .unwrap();
-        let plain = hex(
-            "81c8000d 4d617273 4e545031 4e545032 52545020 0000042a 0000e930 4c756e61 deadbeef deadbeef \
-                         deadbeef deadbeef deadbeef",
-        );
+        let cipher = Cipher::gcm(Profile::AeadAes128Gcm, &key, &hex("517569642070726f2071756f")).unwrap();
+        let plain = hex("81c8000d 4d617273 4e545031 4e545032 52545020 0000042a 0000e930 4c756e61 deadbeef deadbeef \
+                         deadbeef deadbeef deadbeef");
         let mut packet = plain.clone();
-        cipher
-            .seal_rtcp(&mut packet, 0, 0x4d61_7273, 0x05d4)
-            .unwrap();
-        let expected = hex(
-            "81c8000d 4d617273 63e94885 dcdab67c a727d766 2f6b7e99 7ff5c0f7 6c06f32d c676a5f1 730d6fda \
-                            4ce09b46 86303ded 0bb9275b c84aa458 96cf4d2f c5abf872 45d9eade 800005d4",
-        );
+        cipher.seal_rtcp(&mut packet, 0, 0x4d61_7273, 0x05d4).unwrap();
+        let expected =
+            hex("81c8000d 4d617273 63e94885 dcdab67c a727d766 2f6b7e99 7ff5c0f7 6c06f32d c676a5f1 730d6fda \
+                            4ce09b46 86303ded 0bb9275b c84aa458 96cf4d2f c5abf872 45d9eade 800005d4");
         assert_eq!(packet, expected);
         let word = cipher.rtcp_word(&packet).unwrap();
         assert_eq!(word, 0x8000_05d4);
-        assert_eq!(
-            cipher.open_rtcp(&mut packet, 0x4d61_7273, word),
-            Ok(plain.len())
-        );
+        assert_eq!(cipher.open_rtcp(&mut packet, 0x4d61_7273, word), Ok(plain.len()));
         assert_eq!(packet[..plain.len()], plain);
     }
 }

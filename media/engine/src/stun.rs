@@ -377,7 +377,6 @@ impl<'a> Writer<'a> {
     /// Texts longer than a USERNAME may be (509 bytes, RFC 8489 section 14.3) are cut.
     fn attribute(&mut self, kind: u16, value: &[u8]) {
         let value = &value[..value.len().min(509)];
-        #[expect(clippy::cast_possible_truncation, reason = "cut just above")]
         let length = value.len() as u16;
         self.out.extend_from_slice(&kind.to_be_bytes());
         self.out.extend_from_slice(&length.to_be_bytes());
@@ -400,7 +399,6 @@ impl<'a> Writer<'a> {
 }
 
 /// The length field of a message of `total` bytes; both parser and writer keep below 65,536.
-#[expect(clippy::cast_possible_truncation)]
 const fn length_field(total: usize) -> [u8; 2] {
     ((total - HEADER) as u16).to_be_bytes()
 }

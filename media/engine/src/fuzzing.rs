@@ -1,0 +1,264 @@
+//! The bodies of the fuzz targets in media/fuzz: each feeds any bytes to the parsers of one input and checks what must
+//! hold. The tests replay the committed seeds and seeded mutations of them.
+
+use crate::dependency_descriptor::DependencyDescriptor;
+use crate::extensions::{ExtensionMap, Extensions, Kind, Outgoing};
+use crate::rtcp::{Packet, packets};
+use crate::rtcp_writer::write_nack;
+use crate::rtp::{Fields, Header, write_header, write_padding};
+use crate::srtp::{Profile, Receiver, Sender};
+use crate::stun::{ErrorCode, IntegrityKey, Message, write_binding_error, write_binding_success};
+use crate::transport_feedback::write_transport_feedback;
+use crate::vp8::Rewrite;
+use crate::{av1, demux, h264, h265, red, vp8, vp9};
+use std::net::SocketAddr;
+
+/// The password of the keyed seeds.
+pub const PASSWORD: &[u8] = b"VOkJxbRl1RmTxUk/WvJxBt";
+
+/// STUN: whatever is accepted is bounded and can be answered, and the answer is accepted in turn.
+pub fn stun(data: &[u8]) {
+    let _ = demux::classify(data);
+    let Ok(message) = Message::parse(data) else {
+        return;
+    };
+    let key = IntegrityKey::new(PASSWORD);
+    let is_right = message.verify(&key);
+    assert!(message.has_integrity() || !is_right);
+    assert!(!message.verify(&IntegrityKey::new(b"another password")) || !is_right);
+    assert!(message.unknown.as_slice().len() <= 8);
+    let _ = message.ufrags();
+
+    let mapped = message.mapped_address.unwrap_or(SocketAddr::from(([192, 0, 2, 1], 5000)));
+    let mut answer = Vec::new();
+    write_binding_success(&mut answer, &message.transaction, mapped, &key);
+    let parsed = Message::parse(&answer).expect("an answer of ours is sound");
+    assert!(parsed.mapped_address == Some(mapped) && parsed.verify(&key));
+    answer.clear();
+    let unknown = message.unknown.as_slice();
+    write_binding_error(&mut answer, &message.transaction, ErrorCode::UnknownAttribute, unknown, None);
+    let parsed = Message::parse(&answer).expect("an answer of ours is sound");
+    assert!(parsed.error_code == Some(420) && parsed.transaction == message.transaction);
+}
+
+/// RTP: ranges lie inside the packet, and the packet written from what was read says the same.
+pub fn rtp(data: &[u8]) {
+    let Ok(header) = Header::parse(data) else {
+        return;
+    };
+    assert!(header.length <= data.len());
+    let mut map = ExtensionMap::default();
+    for (id, kind) in (1..).zip(Kind::ALL) {
+        map.insert(id, kind);
+    }
+    let extensions = Extensions::locate(data, &header, &map);
+    let mut outgoing = Outgoing::default();
+    for kind in Kind::ALL {
+        let _ = extensions.text(data, kind);
+        if let Some(value) = extensions.get(data, kind) {
+            outgoing.set(kind, value);
+        }
+    }
+    let Ok(payload) = header.payload(data) else {
+        return;
+    };
+    let fields = Fields {
+        marker: header.marker,
+        payload_type: header.payload_type,
+        sequence: header.sequence,
+        timestamp: header.timestamp,
+        ssrc: header.ssrc,
+    };
+    let mut copy = Vec::new();
+    write_header(&mut copy, &fields);
+    outgoing.write(&mut copy, 0, &map);
+    copy.extend_from_slice(&data[payload.clone()]);
+    let padding = u8::try_from(data.len() - payload.end).expect("padding is counted by one byte");
+    write_padding(&mut copy, 0, padding);
+
+    let again = Header::parse(&copy).expect("a packet of ours is sound");
+    assert_eq!(again.padding, header.padding);
+    assert_eq!((again.marker, again.payload_type), (header.marker, header.payload_type));
+    assert_eq!((again.sequence, again.timestamp, again.ssrc), (header.sequence, header.timestamp, header.ssrc));
+    let again_payload = again.payload(&copy).expect("padding of ours is sound");
+    assert_eq!(copy[again_payload], data[payload]);
+    let located = Extensions::locate(&copy, &again, &map);
+    assert_eq!(located.audio_level(&copy), extensions.audio_level(data));
+    assert_eq!(located.transport_sequence(&copy), extensions.transport_sequence(data));
+    assert_eq!(located.abs_send_time(&copy), extensions.abs_send_time(data));
+}
+
+/// RTCP: reading ends, every list is capped, and lost packets and arrivals survive being written again.
+pub fn rtcp(data: &[u8]) {
+    let mut packets = packets(data);
+    let mut count = 0;
+    for packet in packets.by_ref() {
+        count += 1;
+        match packet {
+            Packet::SenderReport(report) => assert!(report.blocks.count() <= 31),
+            Packet::ReceiverReport(report) => assert!(report.blocks.count() <= 31),
+            Packet::SourceDescription(description) => assert!(description.items().count() <= data.len()),
+            Packet::Goodbye(goodbye) => assert!(goodbye.ssrcs().count() <= 31),
+            Packet::Nack(nack) => {
+                let sequences: Vec<u16> = nack.sequences().collect();
+                assert!(sequences.len() <= 2176);
+                let mut out = Vec::new();
+                assert!(write_nack(&mut out, 1, 2, &sequences) <= sequences.len());
+            }
+            Packet::PictureLoss(_) | Packet::Other { .. } => {}
+            Packet::FullIntraRequest(request) => assert!(request.entries().count() <= data.len() / 8),
+            Packet::Remb(remb) => assert!(remb.bitrate <= 10_000_000_000 && remb.ssrcs().count() <= 255),
+            Packet::TransportFeedback(feedback) => {
+                assert!(feedback.count <= 16_384);
+                assert_eq!(feedback.statuses().count(), feedback.count.into());
+                let arrivals: Vec<(u64, i64)> = (0..)
+                    .zip(feedback.statuses())
+                    .filter_map(|(number, (_, arrival))| Some((number, arrival?)))
+                    .collect();
+                let written = write_transport_feedback(&mut Vec::new(), 1, 2, 3, &arrivals);
+                assert!(written <= arrivals.len() && (written > 0 || arrivals.is_empty()));
+            }
+            Packet::ExtendedReport(report) => assert!(report.blocks().count() <= data.len()),
+        }
+    }
+    assert!(count <= 64 && packets.next().is_none());
+}
+
+/// SRTP: what opens was sealed with the keys and opens once only; what is sealed opens to what it was.
+pub fn srtp(data: &[u8]) {
+    for profile in [Profile::AeadAes128Gcm, Profile::AeadAes256Gcm, Profile::Aes128CmHmacSha1_80] {
+        let key = [7; 32];
+        let (key, salt) = (&key[..profile.key_length()], &[9; 14][..profile.salt_length()]);
+        let mut receiver = Receiver::new(profile, key, salt).expect("the lengths are the profile's");
+        let mut sender = Sender::new(profile, key, salt).expect("the lengths are the profile's");
+
+        let mut opened_control = data.to_vec();
+        if receiver.open_rtcp(&mut opened_control).is_ok() {
+            assert!(receiver.open_rtcp(&mut data.to_vec()).is_err(), "a replay");
+        }
+        if data.len() >= 8 {
+            let mut sealed = data.to_vec();
+            let mut fresh = Receiver::new(profile, key, salt).expect("the lengths are the profile's");
+            sender.seal_rtcp(&mut sealed, 0).expect("8 bytes can be sealed");
+            let length = fresh.open_rtcp(&mut sealed).expect("what was sealed opens");
+            assert_eq!(sealed[..length], *data);
+        }
+        let Ok(header) = Header::parse(data) else {
+            continue;
+        };
+        let mut opened = data.to_vec();
+        if let Ok(result) = receiver.open_rtp(&mut opened, &header) {
+            opened.truncate(result.length);
+            sender.seal_rtp(&mut opened, 0, header.length, result.index).expect("what was opened can be sealed");
+            assert_eq!(opened, data);
+            assert!(receiver.open_rtp(&mut opened, &header).is_err(), "a replay");
+        }
+        let mut sealed = data.to_vec();
+        let index = u64::from(header.sequence);
+        let mut fresh = Receiver::new(profile, key, salt).expect("the lengths are the profile's");
+        sender.seal_rtp(&mut sealed, 0, header.length, index).expect("a parsed packet can be sealed");
+        let result = fresh.open_rtp(&mut sealed, &header).expect("what was sealed opens");
+        assert_eq!((result.index, &sealed[..result.length]), (index, data));
+    }
+}
+
+/// Payloads: descriptors end inside the payload, blocks are disjoint, and rewriting keeps everything else.
+pub fn payload(data: &[u8]) {
+    let _ = h264::starts_key_frame(data);
+    let _ = h265::starts_key_frame(data);
+    let _ = av1::starts_key_frame(data);
+    let _ = DependencyDescriptor::parse(data);
+    if let Ok(descriptor) = vp9::Descriptor::parse(data) {
+        assert!(descriptor.length < data.len());
+    }
+    if let Ok(red) = red::Red::parse(data, 63) {
+        let total: usize = red.redundant().map(|block| block.data.len()).sum();
+        assert!(!red.primary.data.is_empty() && total + red.primary.data.len() < data.len());
+    }
+    if let Ok(descriptor) = vp8::Descriptor::parse(data) {
+        let mut copy = data.to_vec();
+        let rewrite = Rewrite { picture_id: 0x7abc, tl0_picture_index: 0x5d, key_index: 0x1e };
+        descriptor.rewrite(&mut copy, &rewrite);
+        let again = vp8::Descriptor::parse(&copy).expect("a rewritten descriptor is sound");
+        assert_eq!((again.length, again.temporal_layer), (descriptor.length, descriptor.temporal_layer));
+        assert_eq!(copy[again.length..], data[again.length..]);
+        assert_eq!(again.starts_key_frame(&copy), descriptor.starts_key_frame(data));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    /// Mutations of each seed; a run takes about a second.
+    const MUTATIONS: usize = 2000;
+
+    struct Draw(u64);
+
+    impl Draw {
+        /// A number below `limit` (xorshift).
+        fn below(&mut self, limit: usize) -> usize {
+            self.0 ^= self.0 << 13;
+            self.0 ^= self.0 >> 7;
+            self.0 ^= self.0 << 17;
+            (self.0 % limit as u64) as usize
+        }
+    }
+
+    fn mutate(seed: &[u8], draw: &mut Draw) -> Vec<u8> {
+        let mut data = seed.to_vec();
+        for _ in 0..=draw.below(4) {
+            let place = draw.below(data.len().max(1));
+            match draw.below(5) {
+                0 => data.truncate(place),
+                1 => data.insert(place.min(data.len()), draw.below(256) as u8),
+                2 => data.extend_from_within(place.min(data.len())..),
+                3 if !data.is_empty() => data[place] = [0, 1, 0x7f, 0x80, 0xff][draw.below(5)],
+                _ if !data.is_empty() => data[place] ^= 1 << draw.below(8),
+                _ => {}
+            }
+        }
+        data.truncate(2048);
+        data
+    }
+
+    fn replay(target: &str, body: fn(&[u8])) {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/seeds").join(target);
+        let mut files: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+        files.sort();
+        assert!(files.len() >= 5, "{target} has {} seeds", files.len());
+        let mut draw = Draw(0x9e37_79b9_7f4a_7c15);
+        for file in files {
+            let seed = std::fs::read(&file).unwrap();
+            body(&seed);
+            for _ in 0..MUTATIONS {
+                body(&mutate(&seed, &mut draw));
+            }
+        }
+    }
+
+    #[test]
+    fn stun_seeds_and_their_mutations_hold() {
+        replay("stun", super::stun);
+    }
+
+    #[test]
+    fn rtp_seeds_and_their_mutations_hold() {
+        replay("rtp", super::rtp);
+    }
+
+    #[test]
+    fn rtcp_seeds_and_their_mutations_hold() {
+        replay("rtcp", super::rtcp);
+    }
+
+    #[test]
+    fn srtp_seeds_and_their_mutations_hold() {
+        replay("srtp", super::srtp);
+    }
+
+    #[test]
+    fn payload_seeds_and_their_mutations_hold() {
+        replay("payload", super::payload);
+    }
+}
