@@ -164,7 +164,7 @@ class Negotiation:
     def answer(
         self, offered: Offered, wishes: Mapping[str, SectionWishes], new_local: LocalParameters | None = None
     ) -> Answer:
-        """Answers the offer read last. `wishes` by mid; `new_local` is needed when `ice_restarted` (RFC 8839 4.4.1.1.1).
+        """Answers the offer read last. `wishes` by mid; `new_local` is needed when `ice_restarted` (RFC 8839 4.4.1).
 
         Raises ValueError when `offered` is not the last one read, or without `new_local` at a restart.
         """
@@ -287,6 +287,7 @@ class Negotiation:
             if section.changed or moved or not section.text:
                 section.text = offer_text(section, self._local, first=section.mid == first)
                 section.offered, section.offered_codecs = section.track, section.codecs
+                section.accepted = None
             texts.append(section.text)
             if not section.rejected:
                 mids.append(section.mid)

@@ -25,7 +25,8 @@ _PROTOCOL = "UDP/TLS/RTP/SAVPF"
 class OfferedSection:
     """One media section of ours. `track` is what we want in it, `offered` what the last offer said, `answered` what
     the last answer was about; None is inactive. `rejected`: the client set its port to 0. `codecs` outlive the track,
-    for an inactive section still lists some. `text` is as written for `offered`, "" when it must be written anew.
+    for an inactive section still lists some. `text` is as written for `offered`, "" when it must be written anew;
+    `accepted` is what was read of `answer` for it.
     """
 
     mid: str
@@ -37,6 +38,8 @@ class OfferedSection:
     answered: SendingTrack | None = None
     rejected: bool = False
     text: str = ""
+    answer: tuple[Section, str] | None = None
+    accepted: SendingSection | None = None
 
     @property
     def free(self) -> bool:
@@ -97,7 +100,17 @@ def _stream_lines(track: SendingTrack) -> list[str]:
 
 
 def read_answer(section: Section, direction: str, offered: OfferedSection, track: SendingTrack) -> SendingSection:
-    """What the client's answer takes of a track; `direction` holds where it states none. Raises SdpError."""
+    """What the client's answer takes of a track; `direction` holds where it states none. Raises SdpError.
+
+    An answer that was read before is not read again.
+    """
+    if offered.accepted is None or offered.answer != (section, direction):
+        offered.answer = (section, direction)
+        offered.accepted = _accepted(section, direction, offered, track)
+    return offered.accepted
+
+
+def _accepted(section: Section, direction: str, offered: OfferedSection, track: SendingTrack) -> SendingSection:
     codecs: tuple[Codec, ...] = ()
     if not sdp_media.is_rejected(section) and sdp_media.direction(section, direction) in ("recvonly", "sendrecv"):
         codecs = codec_choice.in_both(offered.offered_codecs, sdp_media.codecs(section))
