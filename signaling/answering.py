@@ -123,8 +123,8 @@ def answer_text(read: ReadSection, media: ReceivingSection | None, local: LocalP
         *(["a=rtcp-rsize"] if "rtcp-rsize" in section.attributes else []),
         *codec_lines(media.codecs),
     ]
-    if media.active:
-        lines += [f"a=rid:{rid} recv" for rid in read.rids]
-        if read.rids and "simulcast" in section.attributes:
-            lines.append("a=simulcast:recv " + ";".join(read.rids))
+    # Also where nothing is sent now: a browser drops the encodings that an answer leaves out, for good.
+    lines += [f"a=rid:{rid} recv" for rid in read.rids]
+    if read.rids and "simulcast" in section.attributes:
+        lines.append("a=simulcast:recv " + ";".join(read.rids))
     return lines_to_text(lines)

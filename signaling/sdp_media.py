@@ -229,7 +229,12 @@ def msid(section: Section) -> tuple[str, str]:
 
 
 def streams(section: Section) -> tuple[Stream, ...]:
-    """SSRCs of the section with their RTX (RFC 5576, RFC 4588); a SIM group gets the rids q, h, f from its order."""
+    """SSRCs of the section with their RTX (RFC 5576, RFC 4588); a SIM group gets the rids q, h, f from its order.
+
+    () where the section has rids: SDP does not say which SSRC is which, the packets do.
+    """
+    if "rid" in section.attributes:
+        return ()
     named: dict[int, None] = {}
     for value in section.attributes.get("ssrc", ()):
         named.setdefault(_ssrc(value.partition(" ")[0]), None)
@@ -245,7 +250,7 @@ def streams(section: Section) -> tuple[Stream, ...]:
             layers = layers or numbers[:MAX_LAYERS]
         else:
             others.update(numbers[1:])
-    if layers and "rid" not in section.attributes:
+    if layers:
         return tuple(
             Stream(ssrc, repeats.get(ssrc, 0), rid)
             for ssrc, rid in zip(layers, _LEGACY_LAYERS[: len(layers)], strict=True)
