@@ -84,8 +84,8 @@ class Disconnect:
     """
 
     who: str
-    reason: DisconnectReason.ValueType
-    action: LeaveRequest.Action.ValueType
+    reason: DisconnectReason
+    action: LeaveRequest.Action
     silent: bool = False
 
 
@@ -205,14 +205,5 @@ class Announce:
 
 
 Effect = (
-    Notify
-    | Engine
-    | StartDtls
-    | StopDtls
-    | SendPacket
-    | RefreshToken
-    | CloseSocket
-    | Disconnect
-    | Remember
-    | Announce
+    Notify | Engine | StartDtls | StopDtls | SendPacket | RefreshToken | CloseSocket | Disconnect | Remember | Announce
 )

@@ -1,12 +1,12 @@
 """Errors of live rooms: one small family; the Twirp API and the socket each map it once.
 
-    RoomError
-    ├── InvalidArgument      what was asked makes no sense (Twirp invalid_argument)
-    ├── NotFound             room, participant or track (not_found)
-    ├── NotAllowed           the participant's permission forbids it (permission_denied)
-    ├── FailedPrecondition   the room's settings forbid it (failed_precondition)
-    ├── LimitExceeded        a limit of the settings (resource_exhausted)
-    └── Unavailable          another node or the store is needed and does not answer (unavailable)
+RoomError
+├── InvalidArgument      what was asked makes no sense (Twirp invalid_argument)
+├── NotFound             room, participant or track (not_found)
+├── NotAllowed           the participant's permission forbids it (permission_denied)
+├── FailedPrecondition   the room's settings forbid it (failed_precondition)
+├── LimitExceeded        a limit of the settings (resource_exhausted)
+└── Unavailable          another node or the store is needed and does not answer (unavailable)
 """
 
 from __future__ import annotations

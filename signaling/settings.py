@@ -72,7 +72,7 @@ class NodeSettings:
     idle_timeout: float = 30.0
     """`[rtc] idle_timeout`: seconds of silence on ICE after which a session ends."""
     datachannel_slow_threshold: int = 0
-    """`[rtc] datachannel_slow_threshold`: bits a second under which a receiver of reliable data is skipped; 0: never."""
+    """`[rtc] datachannel_slow_threshold`: bits a second; a slower receiver of reliable data is skipped; 0: none."""
     trusted_proxies: tuple[str, ...] = ()
     """Networks (CIDR) whose X-Forwarded-For is believed."""
     room: RoomSettings = field(default_factory=RoomSettings)

@@ -1,0 +1,295 @@
+"""Joining, resuming and departing: how a participant comes into a room and goes out of it (LIVEKIT.md 3, 8, 9)."""
+
+from __future__ import annotations
+
+from livekit.protocol.models import ClientConfiguration, Codec, DisconnectReason, ServerInfo
+from livekit.protocol.models import Room as RoomInfo
+from livekit.protocol.room import CreateRoomRequest
+from livekit.protocol.rtc import JoinResponse, LeaveRequest, ReconnectResponse, RoomUpdate, SignalResponse
+
+from signaling import dynacast, publishing, quality, subscribing, wire
+from signaling.connecting import close_transports
+from signaling.effects import (
+    Announce,
+    CloseSocket,
+    Disconnect,
+    Effect,
+    Notify,
+    ParticipantChanged,
+    ParticipantConnectionAborted,
+    ParticipantForgotten,
+    ParticipantJoined,
+    ParticipantLeft,
+    RefreshToken,
+    Remember,
+    RoomChanged,
+    RoomFinished,
+    RoomForgotten,
+    RoomStarted,
+)
+from signaling.errors import LimitExceeded
+from signaling.numbering import Numbers
+from signaling.participant import Joining, Participant, State
+from signaling.permission import is_dependent, starting_attributes
+from signaling.room import DEPARTED_KEPT, Place, Room, Timer, counts_changed, notify, tell_changed
+from signaling.settings import COMPATIBLE_VERSION, PROTOCOL
+
+# Seconds (LIVEKIT.md 1.7).
+PING_INTERVAL, PING_TIMEOUT = 5, 15
+# Seconds in which a participant must be ACTIVE (LIVEKIT.md 4.9).
+JOIN_TIMEOUT = 60.0
+# Seconds that a participant whose media was lost has to resume.
+GRACE = 5.0
+# Seconds between new tokens (LIVEKIT.md 2.6).
+TOKEN_INTERVAL = 300.0
+# Clients above these versions know: identity-based replacement; the subscriber's connection as the primary one.
+_PROTOCOL_WITH_REPLACEMENT = 11
+_PROTOCOL_WITH_SUBSCRIBER_PRIMARY = 2
+
+
+def open_room(
+    name: str, place: Place, numbers: Numbers, asked: CreateRoomRequest, now: float, known: RoomInfo | None = None
+) -> tuple[Room, list[Effect]]:
+    """Makes a room; zeros in the request stand for the settings' values. One that is `known` keeps what it was."""
+    settings = place.settings.room
+    room = Room(
+        name=name,
+        sid=numbers.sid("RM_"),
+        place=place,
+        numbers=numbers,
+        created_at=now,
+        empty_timeout=asked.empty_timeout or settings.empty_timeout,
+        departure_timeout=asked.departure_timeout or settings.departure_timeout,
+        max_participants=asked.max_participants or settings.max_participants,
+        metadata=asked.metadata,
+        sif_trailer=numbers.secret(16),
+    )
+    if known is not None:
+        room.sid = known.sid
+        room.created_at = known.creation_time_ms / 1000 or now
+        room.empty_timeout = asked.empty_timeout or known.empty_timeout
+        room.departure_timeout = asked.departure_timeout or known.departure_timeout
+        room.max_participants = asked.max_participants or known.max_participants
+        room.metadata = asked.metadata or known.metadata
+    room.timers.set((Timer.CLOSE, ""), now + room.empty_timeout)
+    return room, [Remember(RoomChanged(room.info())), Announce(RoomStarted(room.info()))]
+
+
+def join(room: Room, joining: Joining, now: float) -> list[Effect]:
+    """Lets a client in; an older session with its identity ends first. Raises LimitExceeded when the room is full."""
+    grants = joining.grants
+    permission = grants.video.permission()
+    effects: list[Effect] = []
+    older = room.participants.get(grants.identity)
+    if older is None and not is_dependent(grants.kind, permission):
+        counted = sum(1 for p in room.participants.values() if not p.dependent)
+        if room.max_participants and counted >= room.max_participants:
+            raise LimitExceeded(f"room has its {room.max_participants} participants")
+    if older is not None:
+        effects.append(Disconnect(older.sid, DisconnectReason.DUPLICATE_IDENTITY, LeaveRequest.Action.DISCONNECT))
+        effects += depart(room, older, DisconnectReason.DUPLICATE_IDENTITY, now, replaced=True)
+    participant = Participant(
+        sid=room.numbers.sid("PA_"),
+        joining=joining,
+        permission=permission,
+        name=grants.name,
+        metadata=grants.metadata,
+        attributes=starting_attributes(grants.attributes, grants.role),
+        joined_at=now,
+        grants=grants,
+        region=room.place.settings.region,
+    )
+    old_client = participant.protocol <= _PROTOCOL_WITH_SUBSCRIBER_PRIMARY
+    participant.subscriber_primary = permission.can_subscribe and not old_client
+    first = not room.participants
+    room.participants[participant.identity] = participant
+    room.by_sid[participant.sid] = participant
+    room.joined = True
+    if not participant.dependent:
+        room.timers.clear((Timer.CLOSE, ""))
+    room.timers.set((Timer.JOIN, participant.sid), now + JOIN_TIMEOUT)
+    room.timers.set((Timer.TOKEN, participant.sid), now + TOKEN_INTERVAL)
+    if first:
+        room.timers.set((Timer.QUALITY, ""), now + quality.INTERVAL)
+    participant.state = State.JOINED
+    effects.append(Notify((participant.sid,), SignalResponse(join=_join_response(room, participant))))
+    effects += _announce(room, participant)
+    if permission.can_subscribe:
+        effects += subscribing.first_offer(room, participant, now)
+    effects.append(RefreshToken(participant.sid))
+    counts_changed(room, now)
+    return effects
+
+
+def _join_response(room: Room, participant: Participant) -> JoinResponse:
+    return JoinResponse(
+        room=room.info(),
+        participant=participant.info(),
+        other_participants=room.seen_by(participant),
+        server_version=COMPATIBLE_VERSION,
+        server_region=room.place.settings.region,
+        subscriber_primary=participant.subscriber_primary,
+        client_configuration=ClientConfiguration(),
+        ping_timeout=PING_TIMEOUT,
+        ping_interval=PING_INTERVAL,
+        server_info=server_info(room.place),
+        sif_trailer=room.sif_trailer,
+        enabled_publish_codecs=[Codec(mime=mime) for mime in room.codecs if not mime.lower().endswith("/rtx")],
+        fast_publish=participant.permission.can_publish,
+    )
+
+
+def server_info(place: Place) -> ServerInfo:
+    """Who serves: a LiveKit-compatible version number, and our own name beside it."""
+    settings = place.settings
+    return ServerInfo(
+        edition=ServerInfo.Edition.Standard,
+        version=COMPATIBLE_VERSION,
+        protocol=PROTOCOL,
+        region=settings.region,
+        node_id=settings.node_id,
+        debug_info=settings.software,
+    )
+
+
+def _announce(room: Room, participant: Participant) -> list[Effect]:
+    """Tells the others of a newcomer, who knows of itself from the join response."""
+    info = participant.info()
+    effects: list[Effect] = [Remember(ParticipantChanged(room.name, info))]
+    if not participant.hidden:
+        effects += notify(room.attached(without=participant), wire.update(info))
+    return effects
+
+
+def resume(room: Room, participant: Participant, now: float) -> list[Effect]:
+    """Continues a session on a new socket: what happened meanwhile, the whole list, and a fresh path down."""
+    participant.state = State.ACTIVE if participant.has_been_active else State.JOINED
+    room.timers.clear((Timer.GRACE, participant.sid))
+    to = (participant.sid,)
+    again = ReconnectResponse(server_info=server_info(room.place), last_message_seq=participant.last_sequence)
+    again.client_configuration.SetInParent()
+    effects: list[Effect] = [Notify(to, SignalResponse(reconnect=again))]
+    here = {p.identity for p in room.participants.values()}
+    since = participant.joined_at
+    gone = [info for at, info in room.departed.values() if at >= since and info.identity not in here]
+    if gone:
+        effects.append(Notify(to, wire.update(*gone)))
+    effects.append(Notify(to, wire.update(participant.info(), *room.seen_by(participant))))
+    effects.append(Notify(to, SignalResponse(room_update=RoomUpdate(room=room.info()))))
+    if participant.subscriber is not None:
+        effects += subscribing.settle_all(room, participant, now)
+        effects += subscribing.make_offer(room, participant, now, restart=True)
+    effects.append(RefreshToken(participant.sid))
+    room.timers.set((Timer.TOKEN, participant.sid), now + TOKEN_INTERVAL)
+    effects += dynacast.ask_again(participant)
+    quality.tell_later(participant, participant)
+    return effects
+
+
+def became_active(room: Room, participant: Participant, now: float) -> list[Effect]:
+    """The primary transport is connected: the participant counts as here, for the product too."""
+    participant.has_been_active = True
+    if participant.state is State.JOINED:
+        participant.state = State.ACTIVE
+    room.timers.clear((Timer.JOIN, participant.sid))
+    quality.tell_later(participant, participant)
+    effects = tell_changed(room, participant, to_self=False)
+    effects.append(Announce(_event(ParticipantJoined, room, participant)))
+    return effects
+
+
+def detach(room: Room, participant: Participant, now: float, *, grace: float | None = None) -> list[Effect]:
+    """The socket is lost, or given up: who is connected stays, for `grace` seconds at most when that is given."""
+    if not participant.present:
+        return []
+    if not participant.has_been_active:
+        return depart(room, participant, DisconnectReason.SIGNAL_CLOSE, now)
+    participant.state = State.DETACHED
+    room.timers.clear((Timer.OFFER, participant.sid))
+    room.timers.clear((Timer.NEGOTIATION, participant.sid))
+    if grace is not None:
+        room.timers.set((Timer.GRACE, participant.sid), now + grace)
+    return []
+
+
+def media_lost(room: Room, participant: Participant, now: float) -> list[Effect]:
+    """Nothing was heard for too long: a client that still listens is asked to resume soon (LIVEKIT.md 4.9)."""
+    if not participant.attached:
+        return depart(room, participant, DisconnectReason.CONNECTION_TIMEOUT, now)
+    leave = wire.leave(DisconnectReason.CONNECTION_TIMEOUT, LeaveRequest.Action.RESUME, participant.protocol)
+    effects: list[Effect] = [Notify((participant.sid,), leave)] if leave else []
+    effects.append(CloseSocket(participant.sid))
+    return effects + detach(room, participant, now, grace=GRACE)
+
+
+def depart(
+    room: Room, participant: Participant, reason: DisconnectReason, now: float, *, replaced: bool = False
+) -> list[Effect]:
+    """Takes the participant out of the room: tracks, subscriptions, transports, timers; and tells the others."""
+    if room.by_sid.pop(participant.sid, None) is None:
+        return []
+    if room.participants.get(participant.identity) is participant:
+        del room.participants[participant.identity]
+    room.speakers.pop(participant.sid, None)
+    participant.state = State.DISCONNECTED
+    participant.disconnect_reason = reason
+    _clear_timers(room, participant)
+    effects = publishing.unpublish_all(room, participant, now)
+    effects += subscribing.drop_all(room, participant, now)
+    effects += close_transports(room, participant)
+    participant.changed()
+    info = participant.info()
+    if not participant.hidden:
+        room.departed[participant.sid] = (now, info)
+        if len(room.departed) > DEPARTED_KEPT:
+            room.departed.popitem(last=False)
+        to = room.attached()
+        if replaced:
+            to = tuple(sid for sid in to if room.by_sid[sid].protocol <= _PROTOCOL_WITH_REPLACEMENT)
+        effects += notify(to, wire.update(info))
+    if not replaced:
+        effects.append(Remember(ParticipantForgotten(room.name, participant.identity)))
+    event = ParticipantLeft if participant.has_been_active else ParticipantConnectionAborted
+    effects.append(Announce(_event(event, room, participant)))
+    counts_changed(room, now)
+    if all(p.dependent for p in room.participants.values()):
+        room.timers.set((Timer.CLOSE, ""), now + room.departure_timeout)
+    return effects
+
+
+def _clear_timers(room: Room, participant: Participant) -> None:
+    for timer in (Timer.JOIN, Timer.OFFER, Timer.NEGOTIATION, Timer.GRACE, Timer.TOKEN, Timer.SEARCH):
+        room.timers.clear((timer, participant.sid))
+
+
+def _event(
+    kind: type[ParticipantJoined] | type[ParticipantLeft] | type[ParticipantConnectionAborted],
+    room: Room,
+    participant: Participant,
+) -> ParticipantJoined | ParticipantLeft | ParticipantConnectionAborted:
+    return kind(room.info(), participant.info())
+
+
+def close(room: Room, reason: DisconnectReason, now: float) -> list[Effect]:
+    """Ends the room and everybody's session in it."""
+    if room.closed:
+        return []
+    effects: list[Effect] = []
+    for participant in list(room.participants.values()):
+        effects.append(Disconnect(participant.sid, reason, LeaveRequest.Action.DISCONNECT))
+        participant.state = State.DISCONNECTED  # nobody is told of the others any more
+    for participant in list(room.participants.values()):
+        effects += depart(room, participant, reason, now)
+    room.closed = True
+    return [*effects, Announce(RoomFinished(room.info())), Remember(RoomForgotten(room.name, room.sid))]
+
+
+def abandon(room: Room, now: float) -> list[Effect]:
+    """Lets go of a room that another node has by now: its clients start anew there, and the store is the other's."""
+    effects: list[Effect] = []
+    for participant in list(room.participants.values()):
+        effects.append(Disconnect(participant.sid, DisconnectReason.MIGRATION, LeaveRequest.Action.RECONNECT))
+        participant.state = State.DISCONNECTED
+        effects += depart(room, participant, DisconnectReason.MIGRATION, now)
+    room.closed = True
+    return [effect for effect in effects if not isinstance(effect, Remember)]

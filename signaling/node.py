@@ -1,0 +1,392 @@
+"""Node: owns this process's rooms; sessions begin here, and RoomService's methods are its own."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol
+
+from livekit.protocol.models import DisconnectReason, ParticipantInfo, TrackInfo
+from livekit.protocol.models import Room as RoomInfo
+from livekit.protocol.room import (
+    CreateRoomRequest,
+    SendDataRequest,
+    UpdateParticipantRequest,
+    UpdateSubscriptionsRequest,
+)
+from livekit.protocol.rtc import LeaveRequest, SignalRequest
+
+from signaling import joining, moderation, session, token
+from signaling.chance import ChanceNumbers
+from signaling.cluster import Cluster
+from signaling.driver import Driver, PacketEngine, Socket, refuse
+from signaling.effects import Change, ParticipantChanged, ParticipantForgotten, RoomChanged, RoomEvent
+from signaling.errors import LimitExceeded, NotFound, RoomError, Unavailable
+from signaling.negotiation import Candidate
+from signaling.participant import Joining, Participant
+from signaling.room import Place, Room
+from signaling.settings import NodeSettings
+from signaling.store import Store
+from signaling.token import Grants
+from signaling.transport import local_fingerprint
+
+logger = logging.getLogger(__name__)
+
+# Type preference of host candidates (RFC 8445 section 5.1.2.1); the first address is preferred.
+_HOST_PREFERENCE = 126
+# Seconds that a stop waits for sockets to take their last message (LIVEKIT.md 1.6: 250 ms).
+_FLUSH_TIME = 0.5
+
+
+class RoomListener(Protocol):
+    """Hears of room life. Called on the event loop: must return at once and must not raise."""
+
+    def __call__(self, event: RoomEvent) -> None: ...
+
+
+class Node:
+    """`start` and `stop` bracket its life; both belong to the event loop that it lives on.
+
+    Methods named like RoomService's have its semantics (LIVEKIT.md 10) and raise `signaling.errors`.
+    They take and return protocol messages; the caller has checked the grant. `url` is where clients reach this node.
+    """
+
+    def __init__(
+        self,
+        settings: NodeSettings,
+        engine: PacketEngine,
+        store: Store,
+        listeners: Sequence[RoomListener] = (),
+        *,
+        url: str = "",
+    ) -> None:
+        self.settings = settings
+        self._keys = dict(settings.keys)
+        self._engine = engine
+        self._store = store
+        self._listeners = listeners
+        self._cluster = Cluster(
+            store, settings.node_id, url, snapshot=self._snapshot, room_lost=self._room_taken_elsewhere
+        )
+        self._numbers = ChanceNumbers(engine.shards)
+        self._place = Place(settings, local_fingerprint(), _candidates(settings))
+        self._rooms: dict[str, Room] = {}
+        self._opening: dict[str, asyncio.Lock] = {}
+        self._driver: Driver | None = None
+        self._open_sockets = 0
+        self._all_closed = asyncio.Event()
+        self._all_closed.set()
+        self._stopping = False
+
+    async def start(self) -> None:
+        """Registers the node, watches the engine's descriptor, takes back rooms that an earlier process left."""
+        threshold = self.settings.datachannel_slow_threshold / 8  # settings are in bits
+        self._driver = Driver(self._engine, self, threshold)
+        for known in await self._cluster.start():
+            for participant in await self._store.list_participants(known.name):
+                self.remember(ParticipantForgotten(known.name, participant.identity))
+            self._open(known.name, CreateRoomRequest(), known)
+
+    async def stop(self) -> None:
+        """Tells everybody `leave` SERVER_SHUTDOWN, flushes, closes transports. Does not close engine or store."""
+        self._stopping = True
+        for room in list(self._rooms.values()):
+            self.driver.carry_out(room, joining.close(room, DisconnectReason.SERVER_SHUTDOWN, self.driver.now()))
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._all_closed.wait(), _FLUSH_TIME)
+        self.driver.close()
+        await self._cluster.stop()
+
+    def socket_opened(self) -> None:
+        """Counts a WebSocket that a stop must wait for."""
+        self._open_sockets += 1
+        self._all_closed.clear()
+
+    def socket_closed(self) -> None:
+        """Counts a WebSocket that has sent its last message."""
+        self._open_sockets -= 1
+        if not self._open_sockets:
+            self._all_closed.set()
+
+    @property
+    def driver(self) -> Driver:
+        """Raises RuntimeError before `start`."""
+        if self._driver is None:
+            raise RuntimeError("the node has not been started")
+        return self._driver
+
+    @property
+    def keys(self) -> Mapping[str, str]:
+        """API keys of now: id to secret."""
+        return self._keys
+
+    def replace_keys(self, keys: Mapping[str, str]) -> None:
+        """Takes the API keys of a re-read configuration (SIGHUP)."""
+        self._keys = dict(keys)
+
+    def counters(self) -> dict[str, int]:
+        """Totals for metrics: what is here now, and what was counted since the start."""
+        rooms = self._rooms.values()
+        return {
+            "rooms": len(self._rooms),
+            "participants": sum(len(room.participants) for room in rooms),
+            "tracks": sum(len(room.tracks) for room in rooms),
+            "sockets": self._open_sockets,
+            **self.driver.totals,
+        }
+
+    def count(self, name: str) -> None:
+        """Adds one to a total of `counters`."""
+        self.driver.totals[name] += 1
+
+    # What a socket does (see websocket.py).
+
+    async def authorise(self, text: str) -> Grants:
+        """What a token lets its bearer join. Raises token.TokenRefused or token.ClaimRefused in LiveKit's words."""
+        grants = token.verify(text, self._keys, time.time()) if text else None
+        token.check_join(grants, self.settings.limit)
+        assert grants is not None, "check_join refuses without grants"
+        revoked_before = await self._cluster.revoked_before(grants.video.room, grants.identity)
+        token.check_not_revoked(grants, revoked_before)
+        return grants
+
+    async def check(self, grants: Grants) -> None:
+        """Whether the room may be joined, without opening it. Raises NotFound, Unavailable, LimitExceeded."""
+        self._check_capacity()
+        name = grants.video.room
+        creates = self.settings.room.auto_create or grants.video.room_create
+        if name not in self._rooms and await self._store.load_room(name) is None and not creates:
+            raise NotFound("requested room does not exist")
+
+    def _check_capacity(self) -> None:
+        limit = self.settings.limit.num_tracks
+        if limit and sum(len(room.tracks) for room in self._rooms.values()) >= limit:
+            raise LimitExceeded("node has exceeded its configured limit")
+
+    async def prepare(self, grants: Grants) -> None:
+        """Makes sure that the room is here and may be joined. Raises NotFound, Unavailable, LimitExceeded."""
+        self._check_capacity()
+        asked = CreateRoomRequest()
+        if grants.room_config is not None:
+            asked.empty_timeout = grants.room_config.empty_timeout
+            asked.departure_timeout = grants.room_config.departure_timeout
+            asked.max_participants = grants.room_config.max_participants
+            asked.metadata = grants.room_config.metadata
+        create = self.settings.room.auto_create or grants.video.room_create
+        await self._room(grants.video.room, asked, create=create)
+
+    async def join(self, joined: Joining, socket: Socket) -> str | None:
+        """Begins a session: the first message is `join`, or `leave` where the room refuses. The sid, or None."""
+        try:
+            await self.prepare(joined.grants)
+            room = self._rooms[joined.grants.video.room]
+            effects = joining.join(room, joined, self.driver.now())
+        except RoomError:
+            self.count("joins_refused")
+            refuse(socket, DisconnectReason.JOIN_FAILURE, LeaveRequest.Action.DISCONNECT)
+            return None
+        sid = room.participants[joined.grants.identity].sid
+        self.driver.sockets[sid] = socket
+        self.count("joins")
+        self.driver.carry_out(room, effects)
+        return sid
+
+    def resume(self, grants: Grants, sid: str, socket: Socket) -> str | None:
+        """Continues a session on a new socket; the first message is `reconnect`, or `leave` for one not here."""
+        room = self._rooms.get(grants.video.room)
+        participant = room.participants.get(grants.identity) if room else None
+        if room is None or participant is None or (sid and participant.sid != sid):
+            self.count("resumes_refused")
+            refuse(socket, DisconnectReason.STATE_MISMATCH, LeaveRequest.Action.RECONNECT)
+            return None
+        older = self.driver.sockets.get(participant.sid)
+        self.driver.sockets[participant.sid] = socket
+        if older is not None:
+            older.close()
+        self.count("resumes")
+        self.driver.carry_out(room, joining.resume(room, participant, self.driver.now()))
+        return participant.sid
+
+    def received(self, room_name: str, sid: str, socket: Socket, request: SignalRequest) -> None:
+        """Takes a message that came on a socket; a socket that was replaced is not heard any more."""
+        found = self._find(room_name, sid)
+        if found is not None and self.driver.sockets.get(sid) is socket:
+            self.driver.carry_out(found[0], session.handle(*found, request, self.driver.now()))
+
+    def lost(self, room_name: str, sid: str, socket: Socket) -> None:
+        """A socket is closed; for one that was replaced, or whose session is over, this means nothing."""
+        if self.driver.sockets.get(sid) is not socket:
+            return
+        del self.driver.sockets[sid]
+        found = self._find(room_name, sid)
+        if found is not None:
+            self.driver.carry_out(found[0], session.socket_lost(*found, self.driver.now()))
+
+    def _find(self, room_name: str, sid: str) -> tuple[Room, Participant] | None:
+        room = self._rooms.get(room_name)
+        participant = room.by_sid.get(sid) if room else None
+        return (room, participant) if room and participant else None
+
+    # RoomService.
+
+    async def create_room(self, request: CreateRoomRequest) -> RoomInfo:
+        """Opens the room here; one that exists takes the request's fields that are not zero."""
+        existed = request.name in self._rooms
+        room = await self._room(request.name, request, create=True)
+        if existed:
+            self.driver.carry_out(room, moderation.configure(room, request, self.driver.now()))
+        return room.info()
+
+    async def list_rooms(self, names: Sequence[str] = ()) -> list[RoomInfo]:
+        """All rooms of the cluster, or those named that exist; without a store that answers, those of this node."""
+        found = {info.name: info for info in await self._store.list_rooms(names or None)}
+        found.update((name, room.info()) for name, room in self._rooms.items() if not names or name in names)
+        return [found[name] for name in sorted(found)]
+
+    async def delete_room(self, name: str) -> None:
+        """Closes the room: all get `leave` ROOM_DELETED. Raises NotFound."""
+        room = await self._existing(name)
+        self.driver.carry_out(room, joining.close(room, DisconnectReason.ROOM_DELETED, self.driver.now()))
+
+    async def list_participants(self, room: str) -> list[ParticipantInfo]:
+        """Participants of a room on any node, hidden ones included; [] for an unknown room."""
+        here = self._rooms.get(room)
+        if here is None:
+            return await self._store.list_participants(room)
+        return [participant.info() for _, participant in sorted(here.participants.items())]
+
+    async def get_participant(self, room: str, identity: str) -> ParticipantInfo:
+        """One participant on any node. Raises NotFound."""
+        here = self._rooms.get(room)
+        if here is not None:
+            return moderation.find(here, identity).info()
+        info = await self._store.load_participant(room, identity)
+        if info is None:
+            raise NotFound("participant does not exist")
+        return info
+
+    async def remove_participant(self, room: str, identity: str, revoke_before: float = 0.0) -> None:
+        """`revoke_before` in Unix seconds: tokens of that identity issued before are refused from now on; 0: none."""
+        if revoke_before:
+            self._cluster.revoke_tokens(room, identity, revoke_before)
+        here = await self._with_participants(room)
+        self.driver.carry_out(here, moderation.remove(here, identity))
+
+    async def mute_published_track(self, room: str, identity: str, track_sid: str, muted: bool) -> TrackInfo:
+        """Mutes or unmutes, packets included. Raises NotFound; FailedPrecondition where unmuting is not enabled."""
+        here = await self._with_participants(room)
+        info, effects = moderation.mute(here, identity, track_sid, muted, self.driver.now())
+        self.driver.carry_out(here, effects)
+        return info
+
+    async def update_participant(self, request: UpdateParticipantRequest) -> ParticipantInfo:
+        """Changes what is not empty in the request. Raises NotFound, LimitExceeded, NotAllowed."""
+        here = await self._with_participants(request.room)
+        self.driver.carry_out(here, moderation.update(here, request, self.driver.now()))
+        return moderation.find(here, request.identity).info()
+
+    async def update_subscriptions(self, request: UpdateSubscriptionsRequest) -> None:
+        """Subscribes a participant to tracks, or ends that. Raises NotFound."""
+        here = await self._with_participants(request.room)
+        self.driver.carry_out(here, moderation.update_subscriptions(here, request, self.driver.now()))
+
+    async def send_data(self, request: SendDataRequest) -> None:
+        """Sends a data packet that has no sender. Raises NotFound, InvalidArgument."""
+        here = await self._existing(request.room)
+        self.driver.carry_out(here, moderation.send_data(here, request))
+
+    async def update_room_metadata(self, room: str, metadata: str) -> RoomInfo:
+        """Replaces the metadata and tells everybody. Raises NotFound, LimitExceeded."""
+        here = await self._existing(room)
+        self.driver.carry_out(here, moderation.update_metadata(here, metadata, self.driver.now()))
+        return here.info()
+
+    async def _existing(self, name: str) -> Room:
+        room = self._rooms.get(name)
+        if room is not None:
+            return room
+        if await self._store.load_room(name) is None:
+            raise NotFound("requested room does not exist")
+        return await self._room(name, CreateRoomRequest(), create=False)
+
+    async def _with_participants(self, name: str) -> Room:
+        try:
+            return await self._existing(name)
+        except NotFound:
+            raise NotFound("participant does not exist") from None
+
+    # Rooms and the store.
+
+    async def _room(self, name: str, asked: CreateRoomRequest, *, create: bool) -> Room:
+        """The room, opened here if need be. Raises NotFound, and Unavailable where it can't be had."""
+        if self._stopping:
+            raise Unavailable("the server is stopping")
+        lock = self._opening.setdefault(name, asyncio.Lock())
+        try:
+            async with lock:
+                room = self._rooms.get(name)
+                if room is not None:
+                    return room
+                known = await self._cluster.claim(name)
+                if known is None and not create:
+                    self._cluster.release(name)
+                    raise NotFound("requested room does not exist")
+                return self._open(name, asked, known)
+        finally:
+            if not lock.locked():
+                self._opening.pop(name, None)
+
+    def _open(self, name: str, asked: CreateRoomRequest, known: RoomInfo | None) -> Room:
+        now = self.driver.now()
+        room, effects = joining.open_room(name, self._place, self._numbers, asked, now, known)
+        self._rooms[name] = room
+        self.driver.carry_out(room, effects)
+        return room
+
+    def _snapshot(self) -> Iterable[Change]:
+        for room in self._rooms.values():
+            yield RoomChanged(room.info())
+            yield from (ParticipantChanged(room.name, p.info()) for p in room.participants.values())
+
+    def _room_taken_elsewhere(self, name: str) -> None:
+        room = self._rooms.get(name)
+        if room is not None:
+            logger.warning("room %s is on another node since the store was away: its clients start anew", room.sid)
+            self.driver.carry_out(room, joining.abandon(room, self.driver.now()))
+
+    # What the driver asks of its owner.
+
+    def remember(self, change: Change) -> None:
+        """Writes a change to the store, when it can be."""
+        self._cluster.remember([change])
+
+    def announce(self, event: RoomEvent) -> None:
+        """Tells the listeners; one that fails does not keep the others from hearing."""
+        for listener in self._listeners:
+            try:
+                listener(event)
+            except Exception:
+                logger.exception("a listener failed on %s", type(event).__name__)
+
+    def fresh_token(self, participant: Participant) -> str:
+        """A token with what the participant is now, signed with the first key; "" where there is no key."""
+        if not self._keys:
+            return ""
+        key, secret = next(iter(self._keys.items()))
+        return token.refresh(participant.grants, key, secret, time.time())
+
+    def room_closed(self, room: Room) -> None:
+        """The room is over: its name is free."""
+        if self._rooms.get(room.name) is room:
+            del self._rooms[room.name]
+            self._cluster.release(room.name)
+
+
+def _candidates(settings: NodeSettings) -> tuple[Candidate, ...]:
+    return tuple(
+        Candidate(address, settings.udp_port, (_HOST_PREFERENCE << 24) + ((65535 - index) << 8) + 255)
+        for index, address in enumerate(settings.addresses)
+    )

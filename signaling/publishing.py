@@ -1,0 +1,437 @@
+"""Publishing: a client asks for a track, offers its section, mutes it, and takes it away (LIVEKIT.md 4.6, 5.1)."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+
+from livekit.protocol.models import (
+    AudioTrackFeature,
+    BackupCodecPolicy,
+    DisconnectReason,
+    SimulcastCodecInfo,
+    TimedVersion,
+    TrackInfo,
+    TrackSource,
+    TrackType,
+    VideoLayer,
+)
+from livekit.protocol.rtc import (
+    AddTrackRequest,
+    LeaveRequest,
+    RequestResponse,
+    SessionDescription,
+    SignalRequest,
+    SignalResponse,
+    TrackPublishedResponse,
+    TrackUnpublishedResponse,
+)
+
+from media.commands import AddTrack, BlockTrack, RemoveTrack, SetExtensions
+from signaling import dynacast, speaking, subscribing, wire
+from signaling.connecting import open_transport, restart_ice, start_dtls
+from signaling.effects import Announce, Disconnect, Effect, Engine, Notify, TrackPublished, TrackUnpublished
+from signaling.negotiation import Offered, ReceivingSection, SectionWishes
+from signaling.participant import Participant, Transport
+from signaling.permission import may_publish
+from signaling.room import Room, Timer, counts_changed, tell_changed
+from signaling.sdp import SdpError
+from signaling.track import Track
+
+# Requests that may wait for their media section, and requests for a cid whose track is still there (LIVEKIT.md 5.1).
+PENDING_TRACKS = 20
+QUEUED_FOR_A_CID = 3
+
+_SOURCE_LETTERS = {
+    TrackSource.CAMERA: "C",
+    TrackSource.MICROPHONE: "M",
+    TrackSource.SCREEN_SHARE: "S",
+    TrackSource.SCREEN_SHARE_AUDIO: "s",
+}
+_STREAMS = {
+    TrackSource.CAMERA: "camera",
+    TrackSource.MICROPHONE: "camera",
+    TrackSource.SCREEN_SHARE: "screen",
+    TrackSource.SCREEN_SHARE_AUDIO: "screen",
+}
+_SCALABLE = ("video/vp9", "video/av1")
+
+
+def add_track(room: Room, participant: Participant, request: SignalRequest, now: float) -> list[Effect]:
+    """Takes a request to publish: answers `track_published`, or why not. Others see it when its section comes."""
+    wish = request.add_track
+    if wish.sid:
+        track = participant.tracks.get(wish.sid)
+        if track is None:
+            return _refuse(participant, request, RequestResponse.NOT_FOUND, "track is not published")
+        return [_published(participant, wish.cid, track)]
+    if not may_publish(participant.permission, wish.source):
+        return _refuse(participant, request, RequestResponse.NOT_ALLOWED, "does not have permission to publish")
+    if wish.type not in (TrackType.AUDIO, TrackType.VIDEO):
+        return _refuse(participant, request, RequestResponse.UNSUPPORTED_TYPE, "unsupported track type")
+    allowed = room.place.settings.limit.tracks_per_participant
+    total = len(participant.pending) + len(participant.tracks)
+    if len(participant.pending) >= PENDING_TRACKS or (allowed and total >= allowed):
+        return _refuse(participant, request, RequestResponse.LIMIT_EXCEEDED, "too many tracks")
+    if wish.cid in participant.pending or any(track.cid == wish.cid for track in participant.tracks.values()):
+        queue = participant.queued.setdefault(wish.cid, deque())
+        if len(queue) >= QUEUED_FOR_A_CID:
+            return _refuse(participant, request, RequestResponse.LIMIT_EXCEEDED, "too many requests for this track")
+        queue.append(wish)
+        return _refuse(participant, request, RequestResponse.QUEUED, "track of this cid is still published")
+    return _begin(room, participant, wish, now)
+
+
+def _begin(room: Room, participant: Participant, wish: AddTrackRequest, now: float) -> list[Effect]:
+    letters = ("V" if wish.type == TrackType.VIDEO else "A") + _SOURCE_LETTERS.get(wish.source, "")
+    info = _track_info(room, wish, room.numbers.sid(f"TR_{letters}"))
+    track = Track(participant, room.numbers.media(), wish.cid, info)
+    participant.pending[wish.cid] = track
+    return [_published(participant, wish.cid, track), *_bind_parked(room, participant, now)]
+
+
+def _track_info(room: Room, wish: AddTrackRequest, sid: str) -> TrackInfo:
+    features = list(wish.audio_features)
+    if wish.stereo:
+        features.append(AudioTrackFeature.TF_STEREO)
+    if wish.disable_dtx:
+        features.append(AudioTrackFeature.TF_NO_DTX)
+    info = TrackInfo(
+        sid=sid,
+        type=wish.type,
+        name=wish.name,
+        muted=wish.muted,
+        width=wish.width,
+        height=wish.height,
+        source=wish.source,
+        disable_red=wish.disable_red,
+        encryption=wish.encryption,
+        stream=wish.stream or _STREAMS.get(wish.source, "unknown"),
+        layers=layers_of(wish.layers),
+        backup_codec_policy=wish.backup_codec_policy,
+        packet_trailer_features=wish.packet_trailer_features,
+    )
+    if wish.type == TrackType.AUDIO and wish.backup_codec_policy != BackupCodecPolicy.REGRESSION:
+        info.backup_codec_policy = BackupCodecPolicy.SIMULCAST
+    if wish.type == TrackType.VIDEO and not info.layers:
+        info.layers.add(quality=2, width=wish.width, height=wish.height)
+    set_features(info, features)
+    for wished in wish.simulcast_codecs:
+        if wished.codec and wished.cid:
+            mime = _enabled_mime(room, wish.type, wished.codec)
+            layers = layers_of(wished.layers) or info.layers
+            mode = wished.video_layer_mode or (
+                VideoLayer.Mode.MULTIPLE_SPATIAL_LAYERS_PER_STREAM
+                if mime.lower() in _SCALABLE
+                else VideoLayer.Mode.ONE_SPATIAL_LAYER_PER_STREAM
+            )
+            codec = SimulcastCodecInfo(mime_type=mime, cid=wished.cid, layers=layers)
+            codec.video_layer_mode = mode if wish.type == TrackType.VIDEO else VideoLayer.Mode.MODE_UNUSED
+            info.codecs.append(codec)
+    if info.codecs:
+        info.mime_type = info.codecs[0].mime_type
+    return info
+
+
+def layers_of(layers: Iterable[VideoLayer]) -> list[VideoLayer]:
+    """Layers from low to high."""
+    return sorted(layers, key=lambda layer: layer.quality)
+
+
+def set_features(info: TrackInfo, features: list[AudioTrackFeature]) -> None:
+    """Puts audio features in, each once, and mirrors them into the older flags."""
+    unique = list(dict.fromkeys(features))
+    info.audio_features[:] = unique
+    info.stereo = AudioTrackFeature.TF_STEREO in unique
+    info.disable_dtx = AudioTrackFeature.TF_NO_DTX in unique
+
+
+def _enabled_mime(room: Room, kind: TrackType, codec: str) -> str:
+    """The wished codec as a mime type, or the first enabled one of its kind in its place (LIVEKIT.md 4.7)."""
+    prefix = "video/" if kind == TrackType.VIDEO else "audio/"
+    wished = (codec if "/" in codec else prefix + codec).lower()
+    enabled = [mime for mime in room.codecs if mime.lower().startswith(prefix)]
+    return next((mime for mime in enabled if mime.lower() == wished), enabled[0] if enabled else wished)
+
+
+def offer(room: Room, participant: Participant, description: SessionDescription, now: float) -> list[Effect]:
+    """Answers the client's offer; tracks whose sections are in it become visible, those whose sections ended go."""
+    effects: list[Effect] = []
+    transport = participant.publisher
+    if transport is None:
+        transport, effects = open_transport(room, participant, sending=False)
+    try:
+        offered = transport.negotiation.read_offer(description.sdp)
+    except SdpError:
+        return [
+            *effects,
+            Disconnect(participant.sid, DisconnectReason.STATE_MISMATCH, LeaveRequest.Action.RECONNECT),
+        ]
+    if offered.ice_restarted:
+        local, restart = restart_ice(room, transport)
+        effects.append(restart)
+    else:
+        local = None
+    bound, ended = _match(participant, offered)
+    wishes = {section.mid: _wishes(bound.get(section.mid), section) for section in offered.sections}
+    answer = transport.negotiation.answer(offered, wishes, local)
+    effects.append(Engine(SetExtensions(transport.number, answer.extensions)))
+    effects += start_dtls(participant, transport, answer.remote)
+    for track in ended:
+        effects += unpublish(room, participant, track, now)
+    sections = {section.mid: section for section in answer.sections}
+    fresh = [track for mid, track in bound.items() if mid in sections and _bind(participant, track, sections[mid], now)]
+    participant.parked = {
+        mid: section
+        for mid, section in sections.items()
+        if section.active and section.codecs and mid not in participant.by_mid
+    }
+    effects += [
+        Engine(_add_track(transport, track))
+        for mid, track in bound.items()
+        if (track in fresh or _renegotiated(track, sections.get(mid))) and track.section is not None
+    ]
+    reply = SessionDescription(type="answer", sdp=answer.sdp, id=description.id)
+    effects.append(Notify((participant.sid,), SignalResponse(answer=reply)))
+    return effects + _show(room, participant, fresh, now)
+
+
+def _match(participant: Participant, offered: Offered) -> tuple[dict[str, Track], list[Track]]:
+    """Which track is in which section (LIVEKIT.md 4.6), and which tracks have lost theirs."""
+    sections = {section.mid: section for section in offered.sections if section.active}
+    ended = [track for mid, track in participant.by_mid.items() if mid not in sections]
+    bound: dict[str, Track] = {}
+    for mid, section in sections.items():
+        track = participant.by_mid.get(mid)
+        if track is not None and section.cid != track.cid and section.cid in participant.pending:
+            ended.append(track)
+            track = None
+        if track is not None:
+            bound[mid] = track
+    free = dict(participant.pending)
+    unbound = [section for section in sections.values() if section.mid not in bound]
+    for exact in (True, False):
+        for section in unbound:
+            if section.mid in bound:
+                continue
+            found = _pending_for(free, section, exact=exact)
+            if found is not None:
+                bound[section.mid] = free.pop(found.cid)
+    return bound, ended
+
+
+def _pending_for(pending: dict[str, Track], section: ReceivingSection, *, exact: bool) -> Track | None:
+    same_kind = (track for track in pending.values() if track.kind == section.kind)
+    if not exact:
+        return next(same_kind, None)
+    return next(
+        (
+            track
+            for track in same_kind
+            if section.cid and (section.cid == track.cid or any(c.cid == section.cid for c in track.info.codecs))
+        ),
+        None,
+    )
+
+
+def _wishes(track: Track | None, section: ReceivingSection) -> SectionWishes:
+    if track is None:
+        return SectionWishes(red=section.kind == "audio")
+    info = track.info
+    return SectionWishes(
+        codec=info.codecs[0].mime_type if info.codecs and track.kind == "video" else "",
+        red=not info.disable_red,
+        dtx=not info.disable_dtx,
+        stereo=info.stereo,
+    )
+
+
+def _bind(participant: Participant, track: Track, section: ReceivingSection, now: float) -> bool:
+    """Joins a pending track to its answered section. False if it was joined before or the section was rejected."""
+    if track.sid in participant.tracks or not section.codecs:
+        return False
+    participant.pending.pop(track.cid, None)
+    participant.tracks[track.sid] = track
+    participant.by_mid[section.mid] = track
+    participant.parked.pop(section.mid, None)
+    track.section = section
+    track.published_at = now
+    _describe(track, section, now)
+    return True
+
+
+def _describe(track: Track, section: ReceivingSection, now: float) -> None:
+    """Writes what the section says into the track's info."""
+    info = track.info
+    info.mime_type = section.codecs[0].mime
+    info.mid = section.mid
+    info.simulcast = len(section.layers) > 1
+    info.version.CopyFrom(TimedVersion(unix_micro=int(now * 1_000_000)))
+    if not info.codecs:
+        info.codecs.add(mime_type=info.mime_type, cid=track.cid, layers=info.layers)
+    codec = info.codecs[0]
+    codec.mime_type = info.mime_type
+    codec.mid = section.mid
+    if section.cid and section.cid != codec.cid:
+        codec.sdp_cid = section.cid
+    for layers in (info.layers, codec.layers):
+        for index, layer in enumerate(layers):
+            layer.spatial_layer = index
+            layer.rid = section.layers[index] if index < len(section.layers) else ""
+            layer.ssrc = section.streams[index].ssrc if index < len(section.streams) else 0
+
+
+def _renegotiated(track: Track, section: ReceivingSection | None) -> bool:
+    if section is None or not section.codecs or track.section == section:
+        return False
+    track.section = section
+    return True
+
+
+def _add_track(transport: Transport, track: Track) -> AddTrack:
+    section = track.section
+    assert section is not None
+    return AddTrack(
+        transport.number,
+        track.number,
+        track.kind,
+        section.mid,
+        section.codecs,
+        section.layers,
+        section.streams,
+        measure_loudness=track.is_microphone,
+    )
+
+
+def _show(room: Room, participant: Participant, tracks: list[Track], now: float) -> list[Effect]:
+    """Makes tracks visible: the participant is announced with them first, then they are offered (LIVEKIT.md 14, 17)."""
+    if not tracks:
+        return []
+    effects = tell_changed(room, participant, to_self=False)
+    for track in tracks:
+        room.tracks[track.sid] = track
+        effects.append(Announce(TrackPublished(room.info(), participant.info(), track.snapshot())))
+        if track.kind == "video":
+            room.timers.set((Timer.DYNACAST, track.sid), now + dynacast.FIRST_UPDATE)
+        if not participant.hidden:
+            effects += subscribing.track_appeared(room, track, now)
+    counts_changed(room, now)
+    return effects
+
+
+def _bind_parked(room: Room, participant: Participant, now: float) -> list[Effect]:
+    """Joins a track just asked for to a section whose media came before it (LIVEKIT.md 4.6)."""
+    transport = participant.publisher
+    if transport is None or not participant.parked:
+        return []
+    fresh: list[Track] = []
+    for exact in (True, False):
+        for section in list(participant.parked.values()):
+            track = _pending_for(participant.pending, section, exact=exact)
+            if track is not None and _bind(participant, track, section, now):
+                fresh.append(track)
+    return [*(Engine(_add_track(transport, track)) for track in fresh), *_show(room, participant, fresh, now)]
+
+
+def unpublish(
+    room: Room, participant: Participant, track: Track, now: float, *, tell_owner: bool = False
+) -> list[Effect]:
+    """Ends a visible or pending track for everybody; `tell_owner` where it was not the owner's wish."""
+    effects: list[Effect] = []
+    if tell_owner:
+        gone = SignalResponse(track_unpublished=TrackUnpublishedResponse(track_sid=track.sid))
+        effects.append(Notify((participant.sid,), gone))
+    if participant.pending.get(track.cid) is track:
+        del participant.pending[track.cid]
+    if participant.tracks.pop(track.sid, None) is not None:
+        room.tracks.pop(track.sid, None)
+        if track.section is not None:
+            participant.by_mid.pop(track.section.mid, None)
+        room.timers.clear((Timer.DYNACAST, track.sid))
+        if participant.publisher is not None:
+            effects.append(Engine(RemoveTrack(participant.publisher.number, track.number)))
+        effects += subscribing.track_vanished(room, track, now)
+        speaking.forget(room, track, now)
+        if participant.present:
+            effects += tell_changed(room, participant, to_self=tell_owner)
+        effects.append(Announce(TrackUnpublished(room.info(), participant.info(), track.snapshot())))
+        counts_changed(room, now)
+    return effects + _next_queued(room, participant, track.cid, now)
+
+
+def unpublish_all(room: Room, participant: Participant, now: float) -> list[Effect]:
+    """Ends all tracks of a participant who leaves."""
+    participant.queued.clear()
+    effects: list[Effect] = []
+    for track in [*participant.tracks.values(), *participant.pending.values()]:
+        effects += unpublish(room, participant, track, now)
+    return effects
+
+
+def _next_queued(room: Room, participant: Participant, cid: str, now: float) -> list[Effect]:
+    queue = participant.queued.get(cid)
+    if not queue or not participant.present:
+        return []
+    wish = queue.popleft()
+    if not queue:
+        del participant.queued[cid]
+    if not may_publish(participant.permission, wish.source):
+        return []
+    return _begin(room, participant, wish, now)
+
+
+def mute(room: Room, participant: Participant, request: SignalRequest, now: float) -> list[Effect]:
+    """The publisher says that it has muted or unmuted a track of its own."""
+    track = participant.track(request.mute.sid)
+    if track is None:
+        return _refuse(participant, request, RequestResponse.NOT_FOUND, "track not found")
+    effects: list[Effect] = []
+    if not request.mute.muted:
+        effects += block(participant, track, blocked=False)
+    return effects + set_muted(room, participant, track, request.mute.muted, now)
+
+
+def set_muted(room: Room, participant: Participant, track: Track, muted: bool, now: float) -> list[Effect]:
+    """Marks the track and tells everybody, its owner too; nothing when it was so already."""
+    if track.info.muted == muted:
+        return []
+    track.info.muted = muted
+    if muted:
+        speaking.forget(room, track, now)
+    return tell_changed(room, participant, to_self=True) if track.sid in participant.tracks else []
+
+
+def block(participant: Participant, track: Track, *, blocked: bool) -> list[Effect]:
+    """Drops the track's packets, or lets them through again."""
+    if track.blocked == blocked or participant.publisher is None:
+        return []
+    track.blocked = blocked
+    return [Engine(BlockTrack(participant.publisher.number, track.number, blocked))]
+
+
+def update_audio_track(room: Room, participant: Participant, request: SignalRequest, now: float) -> list[Effect]:
+    """Replaces the features of an audio track."""
+    track = participant.track(request.update_audio_track.track_sid)
+    if track is None:
+        return _refuse(participant, request, RequestResponse.NOT_FOUND, "track not found")
+    set_features(track.info, list(request.update_audio_track.features))
+    return tell_changed(room, participant, to_self=False)
+
+
+def update_video_track(room: Room, participant: Participant, request: SignalRequest, now: float) -> list[Effect]:
+    """Replaces the size of a video track."""
+    track = participant.track(request.update_video_track.track_sid)
+    if track is None:
+        return _refuse(participant, request, RequestResponse.NOT_FOUND, "track not found")
+    track.info.width, track.info.height = request.update_video_track.width, request.update_video_track.height
+    return tell_changed(room, participant, to_self=False)
+
+
+def _published(participant: Participant, cid: str, track: Track) -> Notify:
+    return Notify((participant.sid,), SignalResponse(track_published=TrackPublishedResponse(cid=cid, track=track.info)))
+
+
+def _refuse(
+    participant: Participant, request: SignalRequest, reason: RequestResponse.Reason, message: str
+) -> list[Effect]:
+    return [Notify((participant.sid,), wire.refusal(reason, message, request))]

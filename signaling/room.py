@@ -1,0 +1,168 @@
+"""Room: the live gathering, all that is true of it, and who is to be told of what. No decisions."""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from enum import Enum, auto
+
+from livekit.protocol.models import Codec, ParticipantInfo
+from livekit.protocol.models import Room as RoomInfo
+from livekit.protocol.rtc import RoomUpdate, SignalResponse
+
+from signaling import wire
+from signaling.effects import Effect, Notify, ParticipantChanged, Remember, RoomChanged
+from signaling.negotiation import Candidate
+from signaling.numbering import Numbers
+from signaling.participant import Participant, Transport
+from signaling.settings import NodeSettings
+from signaling.timers import Timers
+from signaling.track import Track
+
+# Infos of those who left, kept for clients that resume: LiveKit keeps as many.
+DEPARTED_KEPT = 128
+# Participant counts are told at most this often, in seconds (LIVEKIT.md 5.2, room_update).
+COUNTS_INTERVAL = 5.0
+
+
+class Timer(Enum):
+    """What a room waits for; each has the sid of a participant or track beside it, or ""."""
+
+    JOIN = auto()
+    """A participant must be ACTIVE by then."""
+    OFFER = auto()
+    """Gathered changes are offered to a subscriber."""
+    NEGOTIATION = auto()
+    """A subscriber must have answered by then."""
+    GRACE = auto()
+    """A participant whose media was lost must have resumed by then."""
+    TOKEN = auto()
+    """A participant gets a new token."""
+    SEARCH = auto()
+    """A subscription to an unknown track is given up."""
+    DYNACAST = auto()
+    """A publisher may stop layers that nobody wants."""
+    SPEAKERS = auto()
+    QUALITY = auto()
+    COUNTS = auto()
+    CLOSE = auto()
+    """The room has been empty for long enough."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where rooms live: the node's settings, and what it offers as the far end of every transport."""
+
+    settings: NodeSettings
+    fingerprint: str
+    """Of the certificate: sha-256 as "AB:CD:..."."""
+    candidates: tuple[Candidate, ...]
+
+
+@dataclass(slots=True, eq=False)
+class Room:
+    """The live gathering. Times are in seconds of the node's clock, which starts as Unix time and never goes back."""
+
+    name: str
+    sid: str
+    place: Place
+    numbers: Numbers
+    created_at: float
+    empty_timeout: int
+    departure_timeout: int
+    max_participants: int
+    metadata: str = ""
+    participants: dict[str, Participant] = field(default_factory=dict)
+    """By identity."""
+    by_sid: dict[str, Participant] = field(default_factory=dict)
+    transports: dict[int, tuple[Participant, Transport]] = field(default_factory=dict)
+    tracks: dict[str, Track] = field(default_factory=dict)
+    """Visible tracks by sid."""
+    seekers: dict[str, set[str]] = field(default_factory=dict)
+    """Sids of the participants who asked for a track that nobody has published, by track sid."""
+    timers: Timers[tuple[Timer, str]] = field(default_factory=Timers)
+    departed: OrderedDict[str, tuple[float, ParticipantInfo]] = field(default_factory=OrderedDict)
+    """Time and last info of those who left, by sid."""
+    sif_trailer: bytes = b""
+    speakers: dict[str, float] = field(default_factory=dict)
+    """Level as last told, by participant sid."""
+    speakers_told_at: float = float("-inf")
+    nonces: deque[bytes] = field(default_factory=lambda: deque(maxlen=100))
+    counts_told: tuple[int, int] = (0, 0)
+    counts_told_at: float = float("-inf")
+    joined: bool = False
+    """Somebody has been in it."""
+    closed: bool = False
+
+    @property
+    def codecs(self) -> tuple[str, ...]:
+        return self.place.settings.room.enabled_codecs
+
+    def info(self) -> RoomInfo:
+        """The room as the protocol describes it."""
+        participants, publishers = self.counts()
+        return RoomInfo(
+            sid=self.sid,
+            name=self.name,
+            empty_timeout=self.empty_timeout,
+            departure_timeout=self.departure_timeout,
+            max_participants=self.max_participants,
+            creation_time=int(self.created_at),
+            creation_time_ms=int(self.created_at * 1000),
+            enabled_codecs=[Codec(mime=mime) for mime in self.codecs],
+            metadata=self.metadata,
+            num_participants=participants,
+            num_publishers=publishers,
+            active_recording=any(p.permission.recorder for p in self.participants.values()),
+        )
+
+    def counts(self) -> tuple[int, int]:
+        """Participants and publishers, without recorders and agents."""
+        counted = [p for p in self.participants.values() if p.present and not p.dependent]
+        return len(counted), sum(1 for p in counted if p.tracks)
+
+    def others(self, participant: Participant) -> Iterator[Participant]:
+        """Everyone else who is present."""
+        return (p for p in self.participants.values() if p is not participant and p.present)
+
+    def attached(self, *, without: Participant | None = None) -> tuple[str, ...]:
+        """Sids of all who have a socket."""
+        return tuple(p.sid for p in self.participants.values() if p.attached and p is not without)
+
+    def seen_by(self, participant: Participant) -> list[ParticipantInfo]:
+        """The others as the participant may see them."""
+        return [p.info() for p in self.others(participant) if not p.hidden]
+
+
+def tell_changed(room: Room, participant: Participant, *, to_self: bool) -> list[Effect]:
+    """Counts a change of the participant and sends its complete info to those who may see it (LIVEKIT.md 5.3)."""
+    participant.changed()
+    info = participant.info()
+    if participant.hidden:
+        to: tuple[str, ...] = (participant.sid,) if to_self and participant.attached else ()
+    else:
+        to = room.attached(without=None if to_self else participant)
+    return [*notify(to, wire.update(info)), Remember(ParticipantChanged(room.name, info))]
+
+
+def tell_room(room: Room, now: float) -> list[Effect]:
+    """Sends the room's facts to everybody, and remembers them."""
+    info = room.info()
+    room.counts_told = room.counts()
+    room.counts_told_at = now
+    room.timers.clear((Timer.COUNTS, ""))
+    message = SignalResponse(room_update=RoomUpdate(room=info))
+    return [*notify(room.attached(), message), Remember(RoomChanged(info))]
+
+
+def counts_changed(room: Room, now: float) -> None:
+    """Sees to it that changed counts are told, at most every few seconds."""
+    if room.counts() != room.counts_told and not room.timers.is_set((Timer.COUNTS, "")):
+        room.timers.set((Timer.COUNTS, ""), max(now, room.counts_told_at + COUNTS_INTERVAL))
+
+
+def notify(to: Iterable[str], message: SignalResponse) -> list[Effect]:
+    """One effect, or none where nobody is to be told."""
+    receivers = tuple(to)
+    return [Notify(receivers, message)] if receivers else []

@@ -1,0 +1,120 @@
+"""Track and Subscription: one published source, and one participant's receipt of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from livekit.protocol.models import TrackInfo, TrackSource, TrackType, VideoQuality
+from livekit.protocol.rtc import UpdateTrackSettings
+
+from media.events import SubscriptionMeasured
+from signaling.negotiation import ReceivingSection, SendingSection
+
+if TYPE_CHECKING:
+    from signaling.participant import Participant
+
+# Above any temporal layer that a codec has: "all of them".
+ALL_TEMPORAL_LAYERS = 3
+
+
+@dataclass(slots=True, eq=False)
+class Track:
+    """One source of one participant: pending until its media section is negotiated, then visible."""
+
+    publisher: Participant
+    number: int
+    cid: str
+    info: TrackInfo
+    section: ReceivingSection | None = None
+    """As answered; None while pending."""
+    blocked: bool = False
+    """The server drops its packets."""
+    layers: tuple[int, ...] = ()
+    """Indices of the layers that arrive now."""
+    subscriptions: dict[str, Subscription] = field(default_factory=dict)
+    """By the subscriber's sid."""
+    published_at: float = 0.0
+    offered_quality: VideoQuality = VideoQuality.HIGH
+    """Highest quality that the publisher was asked to send; a client begins with all of them (LIVEKIT.md 7.4)."""
+    subscribed_told: bool = False
+    """`track_subscribed` was sent."""
+    loudness: float = 0.0
+
+    @property
+    def sid(self) -> str:
+        return self.info.sid
+
+    def snapshot(self) -> TrackInfo:
+        """A copy of the info as it is now."""
+        copy = TrackInfo()
+        copy.CopyFrom(self.info)
+        return copy
+
+    @property
+    def kind(self) -> str:
+        """ "audio" or "video", as in SDP."""
+        return "video" if self.info.type == TrackType.VIDEO else "audio"
+
+    @property
+    def is_microphone(self) -> bool:
+        """Only these count for speakers (LIVEKIT.md 7.5)."""
+        return self.info.type == TrackType.AUDIO and self.info.source != TrackSource.SCREEN_SHARE_AUDIO
+
+
+@dataclass(slots=True, eq=False)
+class Subscription:
+    """One participant's receipt of one track."""
+
+    subscriber: Participant
+    track: Track
+    number: int
+    ssrc: int
+    rtx_ssrc: int
+    section: SendingSection | None = None
+    """What the receiver accepted; None until its answer."""
+    chosen: tuple[bool, int, int] | None = None
+    """Enabled, spatial and temporal layer as last told to the engine."""
+    measured: SubscriptionMeasured | None = None
+    """The receiver's last report; None before it and once it has been scored."""
+
+
+def quality_at(info: TrackInfo, width: int, height: int) -> VideoQuality:
+    """The lowest quality whose picture is at least nine tenths of the wished height; else the highest (LIVEKIT.md 7.2).
+
+    A portrait picture (a phone's) is compared by its width.
+    """
+    layers = sorted(info.layers, key=lambda layer: layer.quality)
+    for layer in layers:
+        portrait = layer.height > layer.width > 0
+        have, wished = (layer.width, width) if portrait and width else (layer.height, height)
+        if wished and have >= 0.9 * wished:
+            return layer.quality
+    return layers[-1].quality if layers else VideoQuality.HIGH
+
+
+def wished_quality(info: TrackInfo, settings: UpdateTrackSettings | None, adaptive_stream: bool) -> VideoQuality:
+    """What a subscriber wants of a video track: OFF when disabled; without settings LOW or, not adaptive, HIGH."""
+    if settings is None:
+        return VideoQuality.LOW if adaptive_stream else VideoQuality.HIGH
+    if settings.disabled:
+        return VideoQuality.OFF
+    if settings.width or settings.height:
+        return quality_at(info, settings.width, settings.height)
+    return settings.quality
+
+
+def layer_of(info: TrackInfo, quality: VideoQuality, layers: int) -> int:
+    """Index among `layers` encodings for a quality, by the qualities that are there: of {LOW, HIGH}, HIGH is 1."""
+    present = sorted({layer.quality for layer in info.layers})
+    if not present:
+        return max(0, min(int(quality), layers - 1))
+    index = sum(1 for have in present if have <= quality) - 1
+    return max(0, min(index, layers - 1))
+
+
+def temporal_layer_of(fps: int) -> int:
+    """Highest temporal layer for a wished frame rate: with three layers over 30 frames they end at 7.5, 15, 30."""
+    if fps <= 0 or fps > 15:
+        return ALL_TEMPORAL_LAYERS
+    return 0 if fps <= 8 else 1

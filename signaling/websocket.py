@@ -1,0 +1,325 @@
+"""/rtc: authenticates before the upgrade, then a socket becomes a session's (LIVEKIT.md 1)."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import json
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from ipaddress import ip_address, ip_network
+
+from aiohttp import WSCloseCode, WSMsgType, web
+
+from signaling import token, wire
+from signaling.client_info import flag, read_client
+from signaling.errors import NotFound, RoomError
+from signaling.node import Node
+from signaling.participant import Joining
+from signaling.permission import RESERVED_PREFIX
+from signaling.settings import Limits
+from signaling.token import ClaimRefused, Grants, TokenRefused
+
+logger = logging.getLogger(__name__)
+
+MAX_LINE = 64 * 1024
+"""Request lines and header fields to accept: pass it to aiohttp's `AppRunner` as `max_line_size`, `max_field_size`."""
+
+# Seconds between ping control frames; a client that answers none within half of that is gone (LIVEKIT.md 1.6).
+_HEARTBEAT = 10.0
+# Seconds in which what is queued goes out before a socket is closed, and in which the client answers the close.
+_FLUSH_TIME = 0.25
+_CLOSE_TIME = 1.0
+_PREFLIGHT_AGE = 86400
+
+Respond = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def routes(node: Node) -> list[web.AbstractRouteDef]:
+    """GET and OPTIONS of /rtc, /rtc/validate, /rtc/v1, /rtc/v1/validate, with CORS headers on every answer.
+
+    Doubled slashes at the start of the path are the application's to collapse (LIVEKIT.md 1.1).
+    """
+    door = _Door(node)
+    paths: dict[str, Respond] = {
+        "/rtc": door.connect,
+        "/rtc/validate": door.validate,
+        "/rtc/v1": _not_here,
+        "/rtc/v1/validate": _not_here,
+    }
+    found: list[web.AbstractRouteDef] = []
+    for path, respond in paths.items():
+        found += [web.get(path, _with_cors(respond)), web.options(path, _preflight)]
+    return found
+
+
+def _with_cors(respond: Respond) -> Respond:
+    """Lets pages of any origin read the answer, refusals and errors above all (LIVEKIT.md 14, 3)."""
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        try:
+            response = await respond(request)
+        except web.HTTPException as refusal:
+            refusal.headers["Access-Control-Allow-Origin"] = "*"
+            raise
+        except Exception:
+            logger.exception("a request for %s failed", request.path)
+            response = web.Response(status=500, text="internal error")
+        if not response.prepared:
+            response.headers["Access-Control-Allow-Origin"] = "*"
+        return response
+
+    return answer
+
+
+async def _preflight(request: web.Request) -> web.Response:
+    return web.Response(
+        status=204,
+        headers={
+            "Access-Control-Allow-Origin": request.headers.get("Origin", "*"),
+            "Access-Control-Allow-Methods": "OPTIONS, HEAD, GET, POST, PATCH, DELETE",
+            "Access-Control-Allow-Headers": request.headers.get("Access-Control-Request-Headers", "*"),
+            "Access-Control-Expose-Headers": "*",
+            "Access-Control-Max-Age": str(_PREFLIGHT_AGE),
+        },
+    )
+
+
+async def _not_here(request: web.Request) -> web.Response:
+    """Clients that get this use /rtc instead; the text must not be that of an absent room."""
+    return web.Response(status=404, text="not served here: use /rtc")
+
+
+class _Door:
+    """Lets requests in."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._proxies = [ip_network(network) for network in node.settings.trusted_proxies]
+
+    async def validate(self, request: web.Request) -> web.Response:
+        """The same checks as for a connection, for clients whose upgrade failed without a word."""
+        grants = await self._admit(request)
+        try:
+            await self._node.check(grants)
+        except RoomError as error:
+            raise _refusal(error) from None
+        return web.Response(text="success")
+
+    async def connect(self, request: web.Request) -> web.StreamResponse:
+        """Upgrades, then serves the socket to its end."""
+        node, limit = self._node, self._node.settings.limit
+        socket = web.WebSocketResponse(
+            heartbeat=_HEARTBEAT, max_msg_size=limit.signal_message_size, compress=False, timeout=_CLOSE_TIME
+        )
+        if not socket.can_prepare(request).ok:
+            return web.Response(status=404)
+        query = request.query
+        grants = await self._admit(request)
+        if "join_request" in query:
+            raise web.HTTPBadRequest(text="a single PeerConnection is not supported: leave join_request out")
+        resuming = flag(query, "reconnect", absent=False)
+        if not resuming:
+            try:
+                await node.prepare(grants)
+            except RoomError as error:
+                raise _refusal(error) from None
+        client = read_client(query, request.headers.get("User-Agent", ""), self._address(request))
+        await socket.prepare(request)
+        connection = _Connection(socket, request, client.protocol, limit)
+        node.socket_opened()
+        writer = asyncio.create_task(connection.write())
+        sid = None
+        try:
+            if resuming:
+                sid = node.resume(grants, query.get("sid", ""), connection)
+            else:
+                joining = Joining(
+                    grants,
+                    client,
+                    auto_subscribe=flag(query, "auto_subscribe", absent=True),
+                    adaptive_stream=flag(query, "adaptive_stream", absent=False),
+                )
+                sid = await node.join(joining, connection)
+            await self._read(grants.video.room, sid, connection)
+        finally:
+            if sid is not None:
+                node.lost(grants.video.room, sid, connection)
+            connection.close()
+            try:
+                await asyncio.shield(writer)
+            finally:
+                node.socket_closed()
+        return socket
+
+    async def _read(self, room: str, sid: str | None, connection: _Connection) -> None:
+        """Takes messages in order until the socket closes, or breaks a rule."""
+        async for message in connection.socket:
+            if message.type not in (WSMsgType.BINARY, WSMsgType.TEXT):
+                break
+            if not connection.may_send_now(asyncio.get_running_loop().time()):
+                self._node.count("sockets_flooding")
+                await connection.end(WSCloseCode.POLICY_VIOLATION, b"too many messages")
+                break
+            connection.writes_text = message.type is WSMsgType.TEXT
+            try:
+                request = wire.read_request(message.data)
+            except wire.MalformedMessage as error:
+                self._node.count("messages_malformed")
+                logger.info("a client sent %s", error)
+                await connection.end(WSCloseCode.INVALID_TEXT, b"not a SignalRequest")
+                break
+            if sid is not None:
+                self._node.received(room, sid, connection, request)
+
+    async def _admit(self, request: web.Request) -> Grants:
+        """What the request's token lets it join, with what the query adds; raises HTTP refusals in LiveKit's words."""
+        try:
+            grants = await self._node.authorise(_token(request))
+            return _with_attributes(grants, request.query.get("attributes", ""), self._node.settings.limit)
+        except TokenRefused as error:
+            self._node.count("tokens_refused")
+            raise web.HTTPUnauthorized(text=str(error)) from None
+        except ClaimRefused as error:
+            raise web.HTTPBadRequest(text=str(error)) from None
+        except RoomError as error:
+            raise _refusal(error) from None
+
+    def _address(self, request: web.Request) -> str:
+        """The client's address: the last one that no trusted proxy of ours has."""
+        address = request.remote or ""
+        forwarded = [part.strip() for part in request.headers.get("X-Forwarded-For", "").split(",") if part.strip()]
+        while forwarded and self._is_proxy(address):
+            address = forwarded.pop()
+        return address
+
+    def _is_proxy(self, address: str) -> bool:
+        try:
+            parsed = ip_address(address)
+        except ValueError:
+            return False
+        return any(parsed in network for network in self._proxies)
+
+
+def _token(request: web.Request) -> str:
+    header = request.headers.get("Authorization")
+    if header is None:
+        return request.query.get("access_token", "")
+    if not header.startswith("Bearer "):
+        raise TokenRefused("invalid authorization header. Must start with Bearer ")
+    return header.removeprefix("Bearer ")
+
+
+def _with_attributes(grants: Grants, text: str, limits: Limits) -> Grants:
+    """Merges the attributes of the query over the token's: base64url of a JSON object of strings."""
+    if not text:
+        return grants
+    if not grants.video.can_update_own_metadata:
+        raise TokenRefused("permissions denied")
+    try:
+        attributes = json.loads(base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True))
+    except (binascii.Error, ValueError, RecursionError):
+        raise ClaimRefused("attributes: base64url of a JSON object expected") from None
+    if not isinstance(attributes, dict) or not all(isinstance(value, str) for value in attributes.values()):
+        raise ClaimRefused("attributes: an object of strings expected")
+    added = {key: value for key, value in attributes.items() if value and not key.startswith(RESERVED_PREFIX)}
+    merged = dict(grants.attributes) | added
+    token.check_attributes(merged, limits)
+    return replace(grants, attributes=merged)
+
+
+def _refusal(error: RoomError) -> web.HTTPException:
+    """Room errors before the upgrade: an absent room is 404, whatever else stands in the way is 503."""
+    if isinstance(error, NotFound):
+        return web.HTTPNotFound(text=str(error))
+    return web.HTTPServiceUnavailable(text=str(error))
+
+
+class _Connection:
+    """One WebSocket with its queue of outgoing messages and its allowance of incoming ones."""
+
+    def __init__(self, socket: web.WebSocketResponse, request: web.Request, protocol: int, limit: Limits) -> None:
+        self.socket = socket
+        self.protocol = protocol
+        self.writes_text = False
+        """The client's last message was JSON, so ours are too."""
+        self._transport = request.transport
+        self._limit = limit
+        self._queue: deque[wire.Outgoing] = deque()
+        self._waiting = 0
+        self._wake = asyncio.Event()
+        self._closing = False
+        self._allowance = float(limit.signal_message_burst)
+        self._allowance_at: float | None = None
+
+    def send(self, message: wire.Outgoing) -> None:
+        """Queues a message; a client for which too much waits is cut off, and nobody else waits for it."""
+        if self._closing:
+            return
+        self._waiting += len(message.binary)
+        if self._waiting > self._limit.signal_queue_size:
+            logger.info(
+                "a client does not read: %d bytes wait for it, %d may", self._waiting, self._limit.signal_queue_size
+            )
+            self._queue.clear()
+            self._cut_off()
+            return
+        self._queue.append(message)
+        self._wake.set()
+
+    def close(self) -> None:
+        """Closes with 1000 once all that is queued has gone out; does not wait for it."""
+        self._closing = True
+        self._wake.set()
+
+    def _cut_off(self) -> None:
+        self.close()
+        if self._transport is not None:
+            self._transport.abort()
+
+    async def end(self, code: int, message: bytes) -> None:
+        """Closes for a broken rule; what is queued is dropped."""
+        self._closing = True
+        self._queue.clear()
+        self._wake.set()
+        await self.socket.close(code=code, message=message)
+
+    def may_send_now(self, now: float) -> bool:
+        """Takes one message from the client's allowance, which refills up to the burst."""
+        rate, burst = self._limit.signal_messages_per_second, self._limit.signal_message_burst
+        if not rate:
+            return True
+        if self._allowance_at is not None:
+            self._allowance = min(float(burst), self._allowance + (now - self._allowance_at) * rate)
+        self._allowance_at = now
+        self._allowance -= 1
+        return self._allowance >= 0
+
+    async def write(self) -> None:
+        """Sends what is queued until the socket closes."""
+        try:
+            while True:
+                await self._wake.wait()
+                self._wake.clear()
+                if self._closing:
+                    break
+                await self._drain()
+            async with asyncio.timeout(_FLUSH_TIME):
+                await self._drain()
+            await self.socket.close()
+        except TimeoutError:
+            self._cut_off()
+        except (ConnectionError, RuntimeError):  # the client went away; the reader ends by itself
+            self._closing = True
+
+    async def _drain(self) -> None:
+        while self._queue:
+            message = self._queue.popleft()
+            self._waiting -= len(message.binary)
+            if self.writes_text:
+                await self.socket.send_str(message.text)
+            else:
+                await self.socket.send_bytes(message.binary)
