@@ -1,0 +1,58 @@
+/** What this device and this tab remember. Storage may be forbidden or full: then nothing is remembered. */
+
+import { parsePreferences, type Preferences } from "./state/preferences";
+
+const PREFERENCES = "veche.preferences";
+const TAB = "veche.tab";
+const INSIDE = "veche.inside";
+/** A secret of 128 bits can't be guessed. */
+const TAB_BYTES = 16;
+
+export function readPreferences(): Preferences {
+  return parsePreferences(attempt(() => localStorage.getItem(PREFERENCES)));
+}
+
+export function writePreferences(preferences: Preferences): void {
+  attempt(() => {
+    localStorage.setItem(PREFERENCES, JSON.stringify(preferences));
+    return null;
+  });
+}
+
+/** This tab's secret, base64url: the same after a reload, another one in another tab. */
+export function tabSecret(): string {
+  const known = attempt(() => sessionStorage.getItem(TAB));
+  if (known) return known;
+  const bytes = crypto.getRandomValues(new Uint8Array(TAB_BYTES));
+  const secret = btoa(String.fromCharCode(...bytes))
+    .replaceAll("+", "-")
+    .replaceAll("/", "_")
+    .replaceAll("=", "");
+  attempt(() => {
+    sessionStorage.setItem(TAB, secret);
+    return null;
+  });
+  return secret;
+}
+
+/** Whether this tab was inside the meeting when it was reloaded. */
+export function wasInside(code: string): boolean {
+  return attempt(() => sessionStorage.getItem(INSIDE)) === code;
+}
+
+/** Remembers the meeting that this tab is in; null when it has left. */
+export function rememberInside(code: string | null): void {
+  attempt(() => {
+    if (code === null) sessionStorage.removeItem(INSIDE);
+    else sessionStorage.setItem(INSIDE, code);
+    return null;
+  });
+}
+
+function attempt(action: () => string | null): string | null {
+  try {
+    return action();
+  } catch {
+    return null;
+  }
+}

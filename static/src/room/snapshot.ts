@@ -1,0 +1,48 @@
+/** Reads a Person from a participant of livekit-client. */
+
+import { ConnectionQuality, Track } from "livekit-client";
+import type { Participant } from "livekit-client";
+import type { Person, Quality, Role } from "../state/people";
+
+/** The server's own attribute; participants cannot set it. */
+const ROLE_ATTRIBUTE = "veche.role";
+
+export function personOf(participant: Participant): Person {
+  const microphone = participant.getTrackPublication(Track.Source.Microphone);
+  return {
+    identity: participant.identity,
+    name: participant.name === undefined || participant.name === "" ? participant.identity : participant.name,
+    self: participant.isLocal,
+    role: roleOf(participant.attributes[ROLE_ATTRIBUTE]),
+    microphone: microphone === undefined ? "none" : microphone.isMuted ? "muted" : "on",
+    camera: shownTrack(participant, Track.Source.Camera),
+    screen: shownTrack(participant, Track.Source.ScreenShare),
+    quality: qualityOf(participant.connectionQuality),
+    joinedAt: participant.joinedAt?.getTime() ?? 0,
+  };
+}
+
+/** Id of a track that is on; for other people's tracks it changes once the track is there to be shown. */
+function shownTrack(participant: Participant, source: Track.Source): string | null {
+  const publication = participant.getTrackPublication(source);
+  if (publication === undefined || publication.isMuted) return null;
+  return `${publication.trackSid}${publication.track ? "+" : ""}`;
+}
+
+function roleOf(attribute: string | undefined): Role {
+  return attribute === "host" || attribute === "cohost" ? attribute : "attendee";
+}
+
+function qualityOf(quality: ConnectionQuality): Quality {
+  switch (quality) {
+    case ConnectionQuality.Excellent:
+    case ConnectionQuality.Good:
+      return "good";
+    case ConnectionQuality.Poor:
+      return "poor";
+    case ConnectionQuality.Lost:
+      return "lost";
+    case ConnectionQuality.Unknown:
+      return "unknown";
+  }
+}

@@ -1,0 +1,54 @@
+/** The life of a visit's connection, from the first attempt to the page after it. */
+
+/** Why a visit ended. `lost` is the network or the server; the others are somebody's will. */
+export type EndReason = "left" | "removed" | "ended" | "duplicate" | "lost";
+
+/** Why the server did not let someone in, or `unreachable` where it gave no answer. */
+export interface JoinProblem {
+  readonly code: string;
+  /** The server's own words, for codes that this client does not know. */
+  readonly detail: string;
+}
+
+export type Connection =
+  | { readonly phase: "before"; readonly problem: JoinProblem | null }
+  | { readonly phase: "joining" }
+  | { readonly phase: "connected"; readonly since: number }
+  | { readonly phase: "reconnecting"; readonly since: number; readonly joinedAt: number }
+  | { readonly phase: "ended"; readonly reason: EndReason };
+
+export type ConnectionEvent =
+  | { readonly type: "join-started" }
+  | { readonly type: "join-refused"; readonly problem: JoinProblem }
+  | { readonly type: "connected" }
+  | { readonly type: "connection-shaken" }
+  | { readonly type: "connection-restored" }
+  | { readonly type: "ended"; readonly reason: EndReason };
+
+export const BEFORE: Connection = { phase: "before", problem: null };
+/** After this long without a connection the banner offers to join anew, ms. */
+export const OFFER_REJOIN = 30_000;
+
+export function reduceConnection(connection: Connection, event: ConnectionEvent, now: number): Connection {
+  switch (event.type) {
+    case "join-started":
+      return { phase: "joining" };
+    case "join-refused":
+      return { phase: "before", problem: event.problem };
+    case "connected":
+      return { phase: "connected", since: now };
+    case "connection-shaken":
+      return connection.phase === "connected"
+        ? { phase: "reconnecting", since: now, joinedAt: connection.since }
+        : connection;
+    case "connection-restored":
+      return connection.phase === "reconnecting" ? { phase: "connected", since: connection.joinedAt } : connection;
+    case "ended":
+      // The first reason is the true one: leaving closes the connection, which must not read as a loss.
+      return connection.phase === "ended" || connection.phase === "before" ? connection : { phase: "ended", reason: event.reason };
+  }
+}
+
+export function isInside(connection: Connection): boolean {
+  return connection.phase === "connected" || connection.phase === "reconnecting";
+}

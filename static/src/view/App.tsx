@@ -1,0 +1,40 @@
+import { useEffect, type ReactNode } from "react";
+import { useTranslation } from "react-i18next";
+import { useMeeting, useVisit } from "./context";
+import { EndPage } from "./EndPage";
+import { MeetingScreen } from "./MeetingScreen";
+import { Prejoin } from "./Prejoin";
+
+/** Which screen: before, inside, or after. */
+export function App({ rememberedName }: { readonly rememberedName: string }): ReactNode {
+  const connection = useMeeting((meeting) => meeting.connection);
+  useTitle();
+  switch (connection.phase) {
+    case "before":
+    case "joining":
+      return <Prejoin rememberedName={rememberedName} />;
+    case "connected":
+    case "reconnecting":
+      return <MeetingScreen />;
+    case "ended":
+      return <EndPage reason={connection.reason} />;
+  }
+}
+
+/** Every screen has its own title; unread messages are counted in front of it. */
+function useTitle(): void {
+  const { t, i18n } = useTranslation();
+  const { page } = useVisit();
+  const connection = useMeeting((meeting) => meeting.connection);
+  const unread = useMeeting((meeting) => meeting.chat.unread);
+  useEffect(() => {
+    const before = connection.phase === "before" || connection.phase === "joining";
+    const screen = before
+      ? `${t("prejoin.check")}: ${page.title}`
+      : connection.phase === "ended"
+        ? t(`end.${connection.reason}.title`)
+        : page.title;
+    const count = unread > 0 && !before ? `(${unread}) ` : "";
+    document.title = count + t("app.title", { screen });
+  }, [t, i18n.language, page.title, connection, unread]);
+}

@@ -1,0 +1,65 @@
+import { Copy, Mic, MicOff, MonitorUp, Video, VideoOff } from "lucide-react";
+import { useEffect, useRef, type ReactNode } from "react";
+import { useTranslation } from "react-i18next";
+import { listOrder, type Person } from "../state/people";
+import { Avatar } from "./Avatar";
+import { useMeeting, useVisit } from "./context";
+import { Panel } from "./Panel";
+import { TEST_IDS } from "./testIds";
+import { useCopyLink } from "./useCopyLink";
+
+export function PeoplePanel(): ReactNode {
+  const { t, i18n } = useTranslation();
+  const visit = useVisit();
+  const copy = useCopyLink();
+  const people = useMeeting((meeting) => meeting.people);
+  const invite = useRef<HTMLButtonElement>(null);
+  useEffect(() => invite.current?.focus({ preventScroll: true }), []);
+  return (
+    <Panel title={`${t("people.title")} (${people.size})`} opener={TEST_IDS.toolbarParticipants}>
+      <div className="invite">
+        <span className="invite-link" title={visit.page.link}>
+          {visit.page.link}
+        </span>
+        <button type="button" className="button main small" ref={invite} onClick={copy}>
+          <Copy size={16} aria-hidden="true" />
+          {t("invite.copy")}
+        </button>
+      </div>
+      <ul className="people" aria-label={t("people.count", { count: people.size })}>
+        {listOrder(people, i18n.language).map((person) => (
+          <PersonRow key={person.identity} person={person} />
+        ))}
+      </ul>
+    </Panel>
+  );
+}
+
+function PersonRow({ person }: { readonly person: Person }): ReactNode {
+  const { t } = useTranslation();
+  const speaking = useMeeting((meeting) => meeting.speakers.speech.has(person.identity));
+  const heard = person.microphone === "on";
+  const seen = person.camera !== null;
+  return (
+    <li className={speaking ? "person speaking" : "person"} data-testid={TEST_IDS.participantRow} data-identity={person.identity}>
+      <Avatar identity={person.identity} name={person.name} />
+      <div className="person-words">
+        <span className="person-name">{person.self ? `${person.name} (${t("people.you")})` : person.name}</span>
+        {person.role !== "attendee" && <span className="person-role">{t(`people.${person.role}`)}</span>}
+      </div>
+      <span className="person-marks">
+        {person.screen !== null && (
+          <span role="img" aria-label={t("people.sharing")} className="sharing">
+            <MonitorUp size={18} aria-hidden="true" />
+          </span>
+        )}
+        <span role="img" aria-label={heard ? t("people.microphoneOn") : t("people.microphoneOff")} className={heard ? "" : "off"}>
+          {heard ? <Mic size={18} aria-hidden="true" /> : <MicOff size={18} aria-hidden="true" />}
+        </span>
+        <span role="img" aria-label={seen ? t("people.cameraOn") : t("people.cameraOff")} className={seen ? "" : "off"}>
+          {seen ? <Video size={18} aria-hidden="true" /> : <VideoOff size={18} aria-hidden="true" />}
+        </span>
+      </span>
+    </li>
+  );
+}

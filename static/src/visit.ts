@@ -1,0 +1,279 @@
+/** One visit to a meeting, from the preview to the page after it: what the buttons do. */
+
+import { askToJoin } from "./api";
+import type { PageData } from "./page";
+import { rememberInside, tabSecret, wasInside, writePreferences } from "./remembered";
+import { canChooseSpeaker, faultIn, listDevices, onDevicesChanged, readAccess } from "./room/capture";
+import { playChime } from "./room/chime";
+import { markJoin } from "./room/firstFrame";
+import { LiveRoom, type Picture } from "./room/liveRoom";
+import type { LevelListener } from "./room/level";
+import { Preview } from "./room/preview";
+import { isInside } from "./state/connection";
+import { arrivals, type DeviceKind, type InputKind } from "./state/devices";
+import { selfOf } from "./state/people";
+import type { Preferences } from "./state/preferences";
+import type { Store } from "./store";
+
+/** This loud (0 to 1) and this long (ms) is a voice, not a door. */
+const VOICE = 0.45;
+const VOICE_LASTS = 500;
+
+export class Visit {
+  private readonly preview: Preview;
+  private room: LiveRoom | null = null;
+  private readonly levels = new Set<LevelListener>();
+  private readonly cameras = new Set<() => void>();
+  private opening: Promise<unknown> = Promise.resolve();
+  private voiceSince: number | null = null;
+
+  constructor(
+    readonly page: PageData,
+    readonly store: Store,
+    private preferences: Preferences,
+  ) {
+    this.preview = new Preview(
+      (level) => this.heard(level),
+      () => this.cameras.forEach((listener) => listener()),
+    );
+  }
+
+  /** Looks for devices; opens them at once where the browser need not ask, and returns to a meeting after a reload. */
+  async start(): Promise<void> {
+    const { wanted, chosen } = this.preferences;
+    this.store.dispatch({ type: "devices-remembered", wanted, chosen });
+    onDevicesChanged(() => void this.listDevices(true));
+    const access = await readAccess();
+    this.store.dispatch({ type: "devices-access", access });
+    await this.listDevices(false);
+    if (access === "granted") await this.openWanted();
+    if (wasInside(this.page.code) && this.preferences.name !== "") await this.join(this.preferences.name);
+  }
+
+  /** From a click: the browser asks for what is wanted. */
+  async askForDevices(): Promise<void> {
+    await this.openWanted();
+    await this.listDevices(false);
+  }
+
+  /** Turns the microphone or the camera on or off, before or inside. */
+  async toggle(kind: InputKind): Promise<void> {
+    const on = this.room ? this.isOn(kind) : this.store.state().devices[kind].wanted;
+    await this.set(kind, !on);
+  }
+
+  async set(kind: InputKind, on: boolean): Promise<void> {
+    this.store.dispatch({ type: "device-wanted", kind, wanted: on });
+    this.remember({ wanted: { ...this.preferences.wanted, [kind]: on } });
+    if (this.room) await this.setInside(this.room, kind, on);
+    else if (on) await this.open(kind);
+    else this.preview.close(kind);
+  }
+
+  async choose(kind: DeviceKind, id: string): Promise<void> {
+    this.store.dispatch({ type: "device-chosen", kind, id });
+    this.remember({ chosen: { ...this.preferences.chosen, [kind]: id } });
+    if (this.room) {
+      try {
+        await this.room.switchDevice(kind, id);
+      } catch (error) {
+        if (kind !== "speaker") this.store.dispatch({ type: "device-failed", kind, fault: faultIn(error) });
+      }
+    } else if (kind !== "speaker" && this.store.state().devices[kind].wanted) {
+      await this.open(kind);
+    }
+  }
+
+  async testSpeaker(): Promise<void> {
+    await playChime(this.store.state().devices.speaker.chosen);
+  }
+
+  /** Enters with what the preview has open. */
+  async join(name: string): Promise<void> {
+    if (this.room !== null || this.store.state().connection.phase === "joining") return;
+    markJoin();
+    this.remember({ name });
+    this.store.dispatch({ type: "join-started" });
+    const [answer] = await Promise.all([askToJoin(this.page.code, name, tabSecret()), this.opening]);
+    if ("problem" in answer) {
+      rememberInside(null);
+      this.store.dispatch({ type: "join-refused", problem: answer.problem });
+      return;
+    }
+    const room = new LiveRoom((event) => this.fromRoom(room, event), (level) => this.heard(level), this.preferences.chosen);
+    this.room = room;
+    const opened = this.preview.handOver();
+    try {
+      await room.join(answer.entry.url, answer.entry.token, opened);
+      rememberInside(this.page.code);
+    } catch {
+      opened.microphone?.stop();
+      opened.camera?.stop();
+      this.room = null;
+      this.store.dispatch({ type: "join-refused", problem: { code: "unreachable", detail: "" } });
+      await this.openWanted();
+    }
+  }
+
+  async leave(): Promise<void> {
+    rememberInside(null);
+    const room = this.room;
+    this.store.dispatch({ type: "ended", reason: "left" });
+    await room?.leave();
+  }
+
+  /** Comes back after a loss or a change of mind, with the devices as they were. */
+  async rejoin(): Promise<void> {
+    const room = this.room;
+    this.room = null;
+    await room?.leave();
+    if (this.store.state().devices.access === "granted") void this.openWanted();
+    await this.join(this.preferences.name);
+  }
+
+  async toggleShare(): Promise<void> {
+    const self = selfOf(this.store.state().people);
+    if (!this.room || !self) return;
+    try {
+      await this.room.setScreen(self.screen === null);
+    } catch (error) {
+      // Closing the browser's picker is an answer, not a failure.
+      if (error instanceof Error && error.name === "NotAllowedError") return;
+      this.store.dispatch({ type: "notice", body: { kind: "share-failed" } });
+    }
+  }
+
+  async say(text: string): Promise<void> {
+    const self = selfOf(this.store.state().people);
+    if (!this.room || !self) return;
+    const id = crypto.randomUUID();
+    const { identity, name } = self;
+    this.store.dispatch({
+      type: "chat-received",
+      message: { id, identity, name, own: true, text, at: Date.now(), state: "sending" },
+    });
+    try {
+      await this.room.sendChat(text);
+      this.store.dispatch({ type: "chat-sent", id, result: "sent" });
+    } catch {
+      this.store.dispatch({ type: "chat-sent", id, result: "failed" });
+    }
+  }
+
+  /** Opens the microphone for as long as a key is held; only where it was muted. */
+  async talk(holding: boolean): Promise<void> {
+    const { talking, connection } = this.store.state();
+    if (!this.room || talking === holding || !isInside(connection)) return;
+    if (holding && this.isOn("microphone")) return;
+    this.store.dispatch({ type: "talking", talking: holding });
+    await this.setInside(this.room, "microphone", holding);
+  }
+
+  async resumeSound(): Promise<void> {
+    await this.room?.resumeSound();
+  }
+
+  showPicture(identity: string, picture: Picture, element: HTMLVideoElement): () => void {
+    return this.room?.show(identity, picture, element) ?? (() => undefined);
+  }
+
+  /** Shows the own camera before entry, anew each time it opens. */
+  showPreview(element: HTMLVideoElement): () => void {
+    let stop = this.preview.show(element);
+    const again = (): void => {
+      stop();
+      stop = this.preview.show(element);
+    };
+    this.cameras.add(again);
+    return () => {
+      this.cameras.delete(again);
+      stop();
+    };
+  }
+
+  /** Reports the level of the own microphone, 0 to 1, twenty times a second. */
+  onLevel(listener: LevelListener): () => void {
+    this.levels.add(listener);
+    return () => this.levels.delete(listener);
+  }
+
+  remember(change: Partial<Preferences>): void {
+    this.preferences = { ...this.preferences, ...change };
+    writePreferences(this.preferences);
+  }
+
+  private isOn(kind: InputKind): boolean {
+    const self = selfOf(this.store.state().people);
+    return kind === "microphone" ? self?.microphone === "on" : self?.camera !== null && self !== null;
+  }
+
+  private async setInside(room: LiveRoom, kind: InputKind, on: boolean): Promise<void> {
+    if (on) this.store.dispatch({ type: "device-opening", kind });
+    try {
+      await (kind === "microphone" ? room.setMicrophone(on) : room.setCamera(on));
+      if (on) this.store.dispatch({ type: "device-opened", kind, id: this.store.state().devices[kind].chosen });
+    } catch (error) {
+      this.store.dispatch({ type: "device-failed", kind, fault: faultIn(error) });
+    }
+  }
+
+  private async openWanted(): Promise<void> {
+    const { microphone, camera } = this.store.state().devices;
+    const kinds: InputKind[] = [];
+    if (microphone.wanted) kinds.push("microphone");
+    if (camera.wanted) kinds.push("camera");
+    await Promise.all(kinds.map((kind) => this.open(kind)));
+  }
+
+  private async open(kind: InputKind): Promise<void> {
+    this.store.dispatch({ type: "device-opening", kind });
+    const opened = this.preview.open(kind, this.store.state().devices[kind].chosen);
+    this.opening = Promise.allSettled([this.opening, opened]);
+    try {
+      const id = await opened;
+      if (id !== null) this.store.dispatch({ type: "device-opened", kind, id });
+    } catch (error) {
+      this.store.dispatch({ type: "device-failed", kind, fault: faultIn(error) });
+    }
+  }
+
+  private async listDevices(changed: boolean): Promise<void> {
+    const before = this.store.state().devices;
+    const lists = await listDevices();
+    this.store.dispatch({ type: "devices-listed", lists, choosableSpeaker: canChooseSpeaker() });
+    if (!changed) return;
+    for (const device of ["microphone", "camera", "speaker"] as const) {
+      const { chosen, list } = before[device];
+      const [arrived] = arrivals(list, lists[device]);
+      if (arrived && (device !== "speaker" || canChooseSpeaker())) {
+        this.store.dispatch({ type: "notice", body: { kind: "device-arrived", device, deviceId: arrived.id, label: arrived.label } });
+      }
+      const gone = chosen !== "" && list.some(({ id }) => id === chosen) && !lists[device].some(({ id }) => id === chosen);
+      if (gone) {
+        this.store.dispatch({ type: "notice", body: { kind: "device-gone", device } });
+        await this.choose(device, lists[device][0]?.id ?? "");
+      }
+    }
+  }
+
+  private fromRoom(room: LiveRoom, event: Parameters<Store["dispatch"]>[0]): void {
+    // A room that was given up has nothing more to say.
+    if (this.room !== room) return;
+    this.store.dispatch(event);
+    if (event.type !== "ended") return;
+    this.room = null;
+    // After a loss, and when the page goes away, a reload may bring the visit back.
+    if (event.reason !== "lost" && event.reason !== "left") rememberInside(null);
+  }
+
+  private heard(level: number): void {
+    for (const listener of this.levels) listener(level);
+    if (!this.room || this.isOn("microphone") || level < VOICE) {
+      this.voiceSince = null;
+      return;
+    }
+    const now = performance.now();
+    this.voiceSince ??= now;
+    if (now - this.voiceSince >= VOICE_LASTS) this.store.dispatch({ type: "spoke-while-muted" });
+  }
+}
