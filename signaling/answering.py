@@ -88,9 +88,12 @@ def check_bundle(sections: list[ReadSection]) -> tuple[Extension, ...]:
             if extensions.setdefault(extension.id, extension) != extension:
                 raise SdpError("expected one meaning for each extmap id in the bundle", f"extmap {extension.id}")
         for codec in read.media.codecs:
-            meaning = (codec.mime, codec.clock_rate)
-            if codecs.setdefault(codec.payload_type, meaning) != meaning:
-                raise SdpError("expected one codec for each payload type in the bundle", f"{codec.payload_type}")
+            meanings = {codec.payload_type: (codec.mime, codec.clock_rate)}
+            if codec.rtx_payload_type >= 0:
+                meanings[codec.rtx_payload_type] = ("rtx", codec.payload_type)
+            for number, meaning in meanings.items():
+                if codecs.setdefault(number, meaning) != meaning:
+                    raise SdpError("expected one codec for each payload type in the bundle", f"{number}")
     return tuple(extensions.values())
 
 

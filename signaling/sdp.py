@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 MAX_BYTES = 256 * 1024
-"""Longest text that is read. Fifty sections of a browser are 150 KiB."""
+"""Longest offer that is read. Fifty sections of a browser with all its codecs are 200 KiB."""
 MAX_SECTIONS = 500
 """Most sections of one description, ours included: twenty times the largest meeting that shows everybody."""
 MAX_SECTION_LINES = 2000
@@ -80,13 +80,13 @@ class Description:
     sections: tuple[Section, ...]
 
 
-def parse(text: str, known: Mapping[str, Section] | None = None) -> Description:
+def parse(text: str, known: Mapping[str, Section] | None = None, max_bytes: int = MAX_BYTES) -> Description:
     """Reads a description; a section whose text is in `known` (text to section) is taken from there.
 
-    Lines may end in CRLF or LF. Raises SdpError above 256 KiB or 500 sections before anything is parsed.
+    Lines may end in CRLF or LF. Raises SdpError above `max_bytes` or 500 sections before anything is parsed.
     """
-    if len(text) > MAX_BYTES or (not text.isascii() and len(text.encode("utf-8", "surrogatepass")) > MAX_BYTES):
-        raise SdpError(f"expected at most {MAX_BYTES} bytes", f"{len(text)} characters")
+    if len(text) > max_bytes or (not text.isascii() and len(text.encode("utf-8", "surrogatepass")) > max_bytes):
+        raise SdpError(f"expected at most {max_bytes} bytes", f"{len(text)} characters")
     count = text.count("\nm=")
     if count > MAX_SECTIONS:
         raise SdpError(f"expected at most {MAX_SECTIONS} sections", f"{count}")
