@@ -1,0 +1,530 @@
+"""From a request to publish to everybody receiving the track, and back."""
+
+from __future__ import annotations
+
+import pytest
+from livekit.protocol.models import (
+    AudioTrackFeature,
+    ConnectionQuality,
+    DisconnectReason,
+    ParticipantInfo,
+    SubscriptionError,
+    TrackSource,
+    TrackType,
+    VideoQuality,
+)
+from livekit.protocol.rtc import (
+    AddTrackRequest,
+    LeaveRequest,
+    MuteTrackRequest,
+    RequestResponse,
+    SessionDescription,
+    SignalRequest,
+    SimulcastCodec,
+    SubscriptionPermission,
+    TrackPermission,
+    TrickleRequest,
+    UpdateLocalAudioTrack,
+    UpdateSubscription,
+    UpdateTrackSettings,
+)
+
+from media.commands import (
+    AddSubscription,
+    AddTrack,
+    OpenTransport,
+    RemoveSubscription,
+    RemoveTrack,
+    RestartIce,
+    SetExtensions,
+    SetSubscription,
+)
+from signaling.effects import StartDtls, TrackPublished, TrackUnpublished
+from signaling.settings import Limits
+from signaling.token import VideoGrant
+from tests.signaling.meeting import Client, Meeting, audio, video
+
+CAMERA, MICROPHONE, SCREEN = TrackSource.CAMERA, TrackSource.MICROPHONE, TrackSource.SCREEN_SHARE
+
+
+def two() -> tuple[Meeting, Client, Client]:
+    meeting = Meeting()
+    return meeting, meeting.join("anna"), meeting.join("boris")
+
+
+def test_request_is_answered_at_once_and_seen_by_others_with_its_section() -> None:
+    meeting, anna, boris = two()
+    boris.forget()
+    anna.add_track("cam")
+    published = anna.last("track_published").track_published
+    assert published.cid == "cam"
+    assert published.track.sid.startswith("TR_VC")
+    assert not boris.inbox
+    anna.offer(video("1", "cam", ("q", "h", "f")))
+    told = boris.messages("update")[0].update.participants[0]
+    assert told.is_publisher
+    track = told.tracks[0]
+    assert (track.sid, track.mid, track.mime_type) == (published.track.sid, "1", "video/VP8")
+    assert [layer.rid for layer in track.layers] == ["q", "h", "f"]
+    assert [layer.spatial_layer for layer in track.layers] == [0, 1, 2]
+    assert isinstance(meeting.announced[-1], TrackPublished)
+
+
+def test_offer_opens_the_way_up_and_tells_the_engine_in_order() -> None:
+    meeting, anna, _ = two()
+    before = len(meeting.commands)
+    anna.publish("cam")
+    kinds = [type(command) for command in meeting.commands[before:]]
+    assert kinds[:3] == [OpenTransport, SetExtensions, AddTrack]
+    track = meeting.given(AddTrack)[0]
+    assert (track.kind, track.mid, track.layers, track.measure_loudness) == ("video", "1", ("q", "h", "f"), False)
+    assert anna.last("answer").answer.id == 1
+    started = [effect for effect in meeting.effects if isinstance(effect, StartDtls) and effect.who == anna.sid]
+    assert len(started) == 2
+
+
+def test_microphone_is_measured_and_its_sid_says_what_it_is() -> None:
+    meeting, anna, _ = two()
+    sid = anna.publish("mic", MICROPHONE)
+    assert sid.startswith("TR_AM")
+    assert meeting.given(AddTrack)[0].measure_loudness
+
+
+def test_muted_track_is_published_from_the_description_alone() -> None:
+    _, anna, boris = two()
+    sid = anna.publish("mic", MICROPHONE, muted=True)
+    track = boris.last("update").update.participants[0].tracks[0]
+    assert (track.sid, track.muted) == (sid, True)
+
+
+def test_announcement_comes_before_the_offer_and_media_after_the_answer() -> None:
+    meeting, anna, boris = two()
+    boris.forget()
+    sid = anna.publish("cam")
+    meeting.advance(0.2)
+    kinds = [message.WhichOneof("message") for message in boris.inbox]
+    assert kinds.index("update") < kinds.index("offer")
+    assert not meeting.given(AddSubscription)
+    offer = boris.last("offer").offer
+    assert sid in offer.mid_to_track_id.values()
+    assert f"a=msid:{anna.sid}|{sid} {sid}" in offer.sdp
+    boris.answer()
+    added = meeting.given(AddSubscription)[0]
+    publisher = anna.participant.publisher
+    subscriber = boris.participant.subscriber
+    assert publisher is not None
+    assert subscriber is not None
+    assert (added.transport, added.track_transport) == (subscriber.number, publisher.number)
+    assert added.codecs[0].mime == "video/VP8"
+    assert meeting.given(SetSubscription)[0].spatial_layer == 2
+    assert anna.last("track_subscribed").track_subscribed.track_sid == sid
+
+
+def test_who_joins_later_is_offered_what_is_there_at_once() -> None:
+    meeting, anna, _ = two()
+    sid = anna.publish("cam")
+    clara = meeting.join("clara", connect=False)
+    assert sid in clara.last("offer").offer.mid_to_track_id.values()
+    clara.connect()
+    assert [command.track for command in meeting.given(AddSubscription)]
+
+
+def test_sections_are_matched_by_cid_first_and_by_kind_then() -> None:
+    _, anna, _ = two()
+    anna.add_track("one")
+    anna.add_track("two", SCREEN)
+    sids = {m.track_published.cid: m.track_published.track.sid for m in anna.messages("track_published")}
+    anna.offer(video("1", "renamed"), video("2", "one"))
+    by_mid = {mid: track.sid for mid, track in anna.participant.by_mid.items()}
+    assert by_mid == {"1": sids["two"], "2": sids["one"]}
+    assert anna.participant.tracks[sids["two"]].info.codecs[0].sdp_cid == "renamed"
+
+
+def test_media_before_its_request_is_taken_when_the_request_comes() -> None:
+    _, anna, boris = two()
+    anna.offer(video("1", "cam"))
+    assert not anna.participant.tracks
+    boris.forget()
+    anna.add_track("cam", layers=1)
+    assert boris.last("update").update.participants[0].tracks[0].mid == "1"
+
+
+def test_section_that_ends_unpublishes_its_track_for_all() -> None:
+    meeting, anna, boris = two()
+    sid = anna.publish("cam")
+    boris.settle()
+    anna.sections[0] = video("1", "cam", direction="inactive")
+    anna.offer()
+    assert not boris.last("update").update.participants[0].tracks
+    assert meeting.given(RemoveTrack)
+    assert meeting.given(RemoveSubscription)
+    gone = meeting.announced[-1]
+    assert isinstance(gone, TrackUnpublished)
+    assert gone.track.sid == sid
+    boris.settle()
+    assert not boris.last("offer").offer.mid_to_track_id
+
+
+def test_republished_track_has_a_new_sid() -> None:
+    _, anna, _ = two()
+    first = anna.publish("cam")
+    anna.sections[0] = video("1", "cam", direction="inactive")
+    anna.offer()
+    anna.add_track("cam")
+    assert anna.last("track_published").track_published.track.sid != first
+
+
+def test_request_for_a_cid_in_use_waits_for_its_end() -> None:
+    _, anna, _ = two()
+    anna.publish("cam", layers=1)
+    anna.forget()
+    anna.add_track("cam")
+    assert anna.last("request_response").request_response.reason == RequestResponse.QUEUED
+    assert not anna.messages("track_published")
+    anna.sections[0] = video("1", "cam", direction="inactive")
+    anna.offer()
+    assert anna.last("track_published").track_published.cid == "cam"
+
+
+@pytest.mark.parametrize(
+    ("grant", "source", "allowed"),
+    [
+        (VideoGrant(room="meeting", room_join=True, can_publish=False), CAMERA, False),
+        (VideoGrant(room="meeting", room_join=True, can_publish_sources=("microphone",)), CAMERA, False),
+        (VideoGrant(room="meeting", room_join=True, can_publish_sources=("microphone",)), MICROPHONE, True),
+    ],
+)
+def test_permission_and_sources_decide_what_may_be_published(
+    grant: VideoGrant, source: TrackSource, allowed: bool
+) -> None:
+    meeting = Meeting()
+    anna = meeting.join("anna", grant=grant)
+    anna.add_track("track", source)
+    assert bool(anna.messages("track_published")) is allowed
+    if not allowed:
+        refused = anna.last("request_response").request_response
+        assert refused.reason == RequestResponse.NOT_ALLOWED
+        assert refused.add_track.cid == "track"
+        anna.offer(video("1", "track"))
+        assert not meeting.given(AddTrack)
+
+
+def test_other_refusals_of_add_track_say_why() -> None:
+    meeting = Meeting(limit=Limits(tracks_per_participant=1))
+    anna = meeting.join("anna")
+    anna.send(add_track=AddTrackRequest(cid="d", type=TrackType.DATA, source=CAMERA))
+    assert anna.last("request_response").request_response.reason == RequestResponse.UNSUPPORTED_TYPE
+    anna.add_track("x", sid="TR_unknown")
+    assert anna.last("request_response").request_response.reason == RequestResponse.NOT_FOUND
+    anna.publish("cam")
+    anna.add_track("more")
+    assert anna.last("request_response").request_response.reason == RequestResponse.LIMIT_EXCEEDED
+
+
+def test_disabled_codec_is_replaced_by_one_that_is_enabled() -> None:
+    _, anna, _ = two()
+    wish = AddTrackRequest(cid="cam", type=TrackType.VIDEO, source=CAMERA, width=640, height=360)
+    wish.simulcast_codecs.append(SimulcastCodec(codec="h265", cid="cam"))
+    anna.send(add_track=wish)
+    assert anna.last("track_published").track_published.track.codecs[0].mime_type == "video/VP8"
+
+
+def test_mute_is_told_to_all_and_to_the_sender() -> None:
+    _, anna, boris = two()
+    sid = anna.publish("mic", MICROPHONE)
+    anna.forget()
+    anna.send(mute=MuteTrackRequest(sid=sid, muted=True))
+    for client in (anna, boris):
+        assert client.last("update").update.participants[0].tracks[0].muted
+    anna.send(mute=MuteTrackRequest(sid="TR_other", muted=True))
+    assert anna.last("request_response").request_response.reason == RequestResponse.NOT_FOUND
+
+
+def test_versions_grow_with_every_change() -> None:
+    _, anna, boris = two()
+    sid = anna.publish("mic", MICROPHONE)
+    for muted in (True, False, True):
+        anna.send(mute=MuteTrackRequest(sid=sid, muted=muted))
+    versions = [
+        info.version for m in boris.messages("update") for info in m.update.participants if info.identity == "anna"
+    ]
+    assert versions == sorted(set(versions))
+
+
+def test_features_of_audio_are_replaced() -> None:
+    _, anna, boris = two()
+    sid = anna.publish("mic", MICROPHONE)
+    features = [AudioTrackFeature.TF_STEREO, AudioTrackFeature.TF_STEREO]
+    anna.send(update_audio_track=UpdateLocalAudioTrack(track_sid=sid, features=features))
+    track = boris.last("update").update.participants[0].tracks[0]
+    assert list(track.audio_features) == [AudioTrackFeature.TF_STEREO]
+    assert track.stereo
+
+
+def test_ice_restart_of_the_client_keeps_dtls() -> None:
+    meeting, anna, _ = two()
+    anna.publish("cam")
+    dtls = sum(isinstance(effect, StartDtls) for effect in meeting.effects)
+    anna.offer(ufrag="cliB")
+    assert len(meeting.given(RestartIce)) == 1
+    assert meeting.given(RestartIce)[0].local_ufrag in anna.last("answer").answer.sdp
+    assert sum(isinstance(effect, StartDtls) for effect in meeting.effects) == dtls
+    assert len(meeting.given(AddTrack)) == 1
+
+
+@pytest.mark.parametrize("sdp", ["", "garbage", "v=0\r\nm=audio", "v=0\r\n" + "a=x\r\n" * 100_000])
+def test_description_that_is_none_ends_only_its_sender(sdp: str) -> None:
+    meeting, anna, boris = two()
+    anna.send(offer=SessionDescription(type="offer", sdp=sdp, id=1))
+    assert meeting.ended[anna.sid].action == LeaveRequest.Action.RECONNECT
+    assert meeting.ended[anna.sid].reason == DisconnectReason.STATE_MISMATCH
+    assert boris.sid not in meeting.ended
+    boris.send(answer=SessionDescription(type="answer", sdp=sdp))
+
+
+@pytest.mark.parametrize("text", ["", "null", "[]", "{", '"x"', "[" * 3000])
+def test_candidate_that_is_no_json_object_is_answered(text: str) -> None:
+    _, anna, _ = two()
+    anna.send(trickle=TrickleRequest(candidateInit=text))
+    response = anna.last("request_response").request_response
+    assert response.reason == RequestResponse.UNCLASSIFIED_ERROR
+    assert response.trickle.candidateInit == text
+
+
+def test_subscription_is_idempotent_and_can_be_ended() -> None:
+    meeting, anna, boris = two()
+    sid = anna.publish("cam")
+    boris.settle()
+    boris.send(subscription=UpdateSubscription(track_sids=[sid], subscribe=True))
+    boris.settle()
+    assert len(meeting.given(AddSubscription)) == 1
+    for _ in range(2):
+        boris.send(subscription=UpdateSubscription(track_sids=[sid], subscribe=False))
+    assert len(meeting.given(RemoveSubscription)) == 1
+    boris.settle()
+    boris.send(subscription=UpdateSubscription(track_sids=[sid], subscribe=True))
+    boris.settle()
+    assert len(meeting.given(AddSubscription)) == 2
+
+
+def test_without_auto_subscribe_nothing_comes_unasked() -> None:
+    meeting = Meeting()
+    anna = meeting.join("anna")
+    boris = meeting.join("boris", auto_subscribe=False)
+    sid = anna.publish("cam")
+    boris.settle()
+    assert not meeting.given(AddSubscription)
+    boris.send(subscription=UpdateSubscription(track_sids=[sid], subscribe=True))
+    boris.settle()
+    assert len(meeting.given(AddSubscription)) == 1
+
+
+def test_unknown_track_is_looked_for_and_given_up_after_a_minute() -> None:
+    meeting, _, boris = two()
+    boris.send(subscription=UpdateSubscription(track_sids=["TR_none"], subscribe=True))
+    meeting.advance(59)
+    assert not boris.messages("subscription_response")
+    meeting.advance(2)
+    assert boris.last("subscription_response").subscription_response.err == SubscriptionError.SE_TRACK_NOTFOUND
+    assert not meeting.room.seekers
+    assert not boris.participant.desires
+
+
+def test_refused_section_ends_the_subscription_with_its_reason() -> None:
+    meeting, anna, boris = two()
+    sid = anna.publish("cam")
+    meeting.advance(0.2)
+    boris.answer(refuse="video")
+    failed = boris.last("subscription_response").subscription_response
+    assert (failed.track_sid, failed.err) == (sid, SubscriptionError.SE_CODEC_UNSUPPORTED)
+    assert not meeting.given(AddSubscription)
+    assert not boris.participant.subscriptions
+
+
+def test_hidden_publisher_is_received_by_nobody() -> None:
+    meeting = Meeting()
+    boris = meeting.join("boris")
+    ghost = meeting.join("ghost", grant=VideoGrant(room="meeting", room_join=True, hidden=True))
+    ghost.publish("cam")
+    boris.settle()
+    assert not boris.participant.subscriptions
+
+
+def test_hidden_receiver_is_not_told_to_the_publisher() -> None:
+    meeting = Meeting()
+    anna = meeting.join("anna")
+    ghost = meeting.join("ghost", grant=VideoGrant(room="meeting", room_join=True, hidden=True))
+    anna.publish("cam")
+    ghost.settle()
+    assert meeting.given(AddSubscription)
+    assert not anna.messages("track_subscribed")
+
+
+def test_limit_of_subscriptions_holds_until_one_ends() -> None:
+    meeting = Meeting(limit=Limits(subscription_limit_video=1))
+    anna, boris = meeting.join("anna"), meeting.join("boris")
+    first = anna.publish("cam")
+    second = anna.publish("screen", SCREEN)
+    boris.settle()
+    assert set(boris.participant.subscriptions) == {first}
+    boris.send(subscription=UpdateSubscription(track_sids=[first], subscribe=False))
+    boris.settle()
+    assert set(boris.participant.subscriptions) == {second}
+
+
+def permit(anna: Client, *entries: TrackPermission, everybody: bool = False) -> None:
+    anna.send(subscription_permission=SubscriptionPermission(all_participants=everybody, track_permissions=entries))
+
+
+def test_publisher_decides_who_may_receive() -> None:
+    meeting = Meeting()
+    anna, boris, clara = (meeting.join(name) for name in ("anna", "boris", "clara"))
+    sid = anna.publish("cam")
+    boris.settle()
+    clara.settle()
+    permit(anna, TrackPermission(participant_identity="clara", all_tracks=True))
+    assert not boris.participant.subscriptions
+    assert set(clara.participant.subscriptions) == {sid}
+    told = boris.last("subscription_permission_update").subscription_permission_update
+    assert (told.participant_sid, told.track_sid, told.allowed) == (anna.sid, sid, False)
+    assert not clara.messages("subscription_permission_update")
+    permit(anna, TrackPermission(all_tracks=True))
+    assert not boris.participant.subscriptions, "a wrong entry leaves the state before it"
+    permit(anna, everybody=True)
+    boris.settle()
+    assert set(boris.participant.subscriptions) == {sid}
+    assert boris.last("subscription_permission_update").subscription_permission_update.allowed
+
+
+def test_recorder_may_always_receive() -> None:
+    meeting = Meeting()
+    anna = meeting.join("anna")
+    recorder = meeting.join("recorder", grant=VideoGrant(room="meeting", room_join=True, recorder=True))
+    permit(anna)
+    anna.publish("cam")
+    recorder.settle()
+    assert recorder.participant.subscriptions
+
+
+def chosen(meeting: Meeting) -> tuple[bool, int, int]:
+    command = meeting.given(SetSubscription)[-1]
+    return command.enabled, command.spatial_layer, command.temporal_layer
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        (UpdateTrackSettings(quality=VideoQuality.LOW), (True, 0, 3)),
+        (UpdateTrackSettings(quality=VideoQuality.MEDIUM), (True, 1, 3)),
+        (UpdateTrackSettings(disabled=True), (False, 0, 3)),
+        (UpdateTrackSettings(width=320, height=180), (True, 0, 3)),
+        (UpdateTrackSettings(width=640, height=390), (True, 1, 3)),
+        (UpdateTrackSettings(width=640, height=410), (True, 2, 3)),
+        (UpdateTrackSettings(width=4000, height=2000), (True, 2, 3)),
+        (UpdateTrackSettings(quality=VideoQuality.HIGH, fps=7), (True, 2, 0)),
+        (UpdateTrackSettings(quality=VideoQuality.HIGH, fps=15), (True, 2, 1)),
+    ],
+)
+def test_wishes_choose_layers(settings: UpdateTrackSettings, expected: tuple[bool, int, int]) -> None:
+    meeting, anna, boris = two()
+    sid = anna.publish("cam")
+    boris.settle()
+    settings.track_sids.append(sid)
+    boris.send(track_setting=settings)
+    assert chosen(meeting) == expected
+
+
+def test_quality_counts_by_the_layers_that_are_there() -> None:
+    meeting, anna, boris = two()
+    sid = anna.publish("cam", layers=2)
+    boris.settle()
+    assert chosen(meeting) == (True, 1, 3)
+    boris.send(track_setting=UpdateTrackSettings(track_sids=[sid], quality=VideoQuality.LOW))
+    assert chosen(meeting) == (True, 0, 3)
+
+
+def test_adaptive_stream_begins_low_and_forgets_that_it_was_disabled() -> None:
+    meeting = Meeting()
+    anna = meeting.join("anna")
+    boris = meeting.join("boris", adaptive_stream=True)
+    sid = anna.publish("cam")
+    boris.send(track_setting=UpdateTrackSettings(track_sids=[sid], disabled=True))
+    boris.settle()
+    boris.send(subscription=UpdateSubscription(track_sids=[sid], subscribe=False))
+    boris.settle()
+    boris.send(subscription=UpdateSubscription(track_sids=[sid], subscribe=True))
+    boris.settle()
+    assert chosen(meeting) == (True, 0, 3)
+
+
+def qualities(client: Client) -> list[bool]:
+    update = client.last("subscribed_quality_update").subscribed_quality_update
+    assert [codec.codec for codec in update.subscribed_codecs] == ["vp8"]
+    return [quality.enabled for quality in update.subscribed_codecs[0].qualities]
+
+
+def test_publisher_is_asked_for_less_late_and_for_more_at_once() -> None:
+    meeting, anna, boris = two()
+    sid = anna.publish("cam")
+    boris.settle()
+    meeting.advance(20)
+    anna.forget()
+    boris.send(track_setting=UpdateTrackSettings(track_sids=[sid], quality=VideoQuality.LOW))
+    meeting.advance(4)
+    assert not anna.messages("subscribed_quality_update")
+    meeting.advance(2)
+    assert qualities(anna) == [True, False, False]
+    boris.send(track_setting=UpdateTrackSettings(track_sids=[sid], quality=VideoQuality.MEDIUM))
+    assert qualities(anna) == [True, True, False]
+
+
+def test_video_that_nobody_wants_is_paused_after_ten_seconds() -> None:
+    meeting = Meeting()
+    anna = meeting.join("anna")
+    anna.publish("cam")
+    meeting.advance(9)
+    assert not anna.messages("subscribed_quality_update")
+    meeting.advance(2)
+    assert qualities(anna) == [False, False, False]
+    boris = meeting.join("boris")
+    assert qualities(anna) == [True, True, True]
+    boris.send(leave=LeaveRequest())
+    meeting.advance(6)
+    assert qualities(anna) == [False, False, False]
+
+
+def test_mute_does_not_pause_layers() -> None:
+    meeting, anna, boris = two()
+    sid = anna.publish("cam")
+    boris.settle()
+    anna.send(mute=MuteTrackRequest(sid=sid, muted=True))
+    meeting.advance(30)
+    assert not anna.messages("subscribed_quality_update")
+
+
+def test_everything_of_who_leaves_is_let_go() -> None:
+    meeting, anna, boris = two()
+    anna.publish("cam")
+    boris.publish("mic", MICROPHONE)
+    anna.settle()
+    boris.settle()
+    for client in (anna, boris):
+        client.request(SignalRequest(leave=LeaveRequest()))
+    room = meeting.room
+    assert not room.tracks
+    assert not room.transports
+    assert not room.by_sid
+    assert not room.speakers
+    assert boris.participant.quality == ConnectionQuality.EXCELLENT
+    assert boris.participant.info().state == ParticipantInfo.State.DISCONNECTED
+
+
+def test_two_tracks_in_one_offer_make_one_offer_down() -> None:
+    meeting, anna, boris = two()
+    anna.add_track("cam")
+    anna.add_track("mic", MICROPHONE)
+    boris.forget()
+    anna.offer(video("1", "cam"), audio("2", "mic"))
+    meeting.advance(1)
+    assert len(boris.messages("offer")) == 1
+    assert len(boris.last("offer").offer.mid_to_track_id) == 2
