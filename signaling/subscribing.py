@@ -166,7 +166,7 @@ def _begin(room: Room, participant: Participant, track: Track, now: float) -> li
                 track.sid,
                 f"{track.publisher.sid}|{track.sid}",
                 track.kind,
-                section.codecs,
+                tuple(codec for codec in section.codecs if track.kind == "audio" or codec.mime == track.info.mime_type),
                 subscription.ssrc,
                 rtx_ssrc,
                 stereo=track.info.stereo,
