@@ -1,0 +1,159 @@
+"""/api/v1/meetings: making a meeting, finding it by its code, asking to join."""
+
+from __future__ import annotations
+
+import datetime
+import time
+from collections.abc import Callable
+from typing import Literal
+
+from aiohttp import web
+from pydantic import BaseModel, ConfigDict, Field
+from yarl import URL
+
+from server.api.requests import Callers, read_json
+from server.api.search import Search
+from server.meetings import NAME_LENGTH, TITLE_LENGTH, TOKEN_LIFETIME, Meetings, decide_join
+from server.problems import TooMany
+from server.rates import Rate
+from signaling import token
+
+PATH = "/api/v1/meetings"
+HOST_COOKIE = "veche_host"
+HOST_COOKIE_AGE = 400 * 24 * 3600
+"""Seconds; browsers keep no cookie longer."""
+
+
+class Body(BaseModel):
+    """What is sent: a field that we do not know is a mistake worth telling."""
+
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
+
+class NewMeeting(Body):
+    """A meeting to make."""
+
+    title: str = Field(default="", max_length=4 * TITLE_LENGTH)
+    """Shown in the preview and in the browser's tab; may be empty."""
+
+
+class MeetingMade(Body):
+    """A meeting that was made. The host secret comes as a cookie that only this meeting's requests carry."""
+
+    code: str
+    """To read out and type: `bcdf-ghjk-mnpq`."""
+    title: str
+    link: str
+    """The meeting's page."""
+    created_at: datetime.datetime
+
+
+class MeetingFound(Body):
+    """A meeting that exists."""
+
+    code: str
+    title: str
+
+
+class JoinRequest(Body):
+    """Asks to come in."""
+
+    name: str = Field(max_length=4 * NAME_LENGTH)
+    """As others will see it."""
+    tab: str = Field(max_length=128)
+    """A secret of 16 bytes or more in base64url, made by the browser tab: the same one replaces itself."""
+
+
+class Entered(Body):
+    """May come in."""
+
+    decision: Literal["enter"] = "enter"
+    url: str
+    """WebSocket address for a LiveKit client."""
+    token: str
+    """Access token, good for ten minutes."""
+    identity: str
+    role: Literal["host", "attendee"]
+
+
+class MeetingsApi:
+    """The routes; `signing_key` gives the API key and secret that sign tokens now."""
+
+    def __init__(
+        self,
+        meetings: Meetings,
+        search: Search,
+        callers: Callers,
+        signing_key: Callable[[], tuple[str, str]],
+        new_meetings_per_minute: int,
+    ) -> None:
+        self._meetings = meetings
+        self._search = search
+        self._callers = callers
+        self._signing_key = signing_key
+        self._made = Rate(new_meetings_per_minute)
+
+    def routes(self) -> list[web.RouteDef]:
+        """Routes for an application."""
+        return [
+            web.post(PATH, self.create),
+            web.get(f"{PATH}/{{code}}", self.find),
+            web.post(f"{PATH}/{{code}}/join", self.join),
+        ]
+
+    async def create(self, request: web.Request) -> web.Response:
+        """201 MeetingMade and the host cookie."""
+        self._callers.check_origin(request)
+        asked = await read_json(request, NewMeeting)
+        address = self._callers.address(request)
+        if self._made.is_spent(address, time.monotonic()):
+            raise TooMany(f"more than {self._made.limit} new meetings in a minute")
+        self._made.count(address, time.monotonic())
+        meeting, host_secret = await self._meetings.create(asked.title, datetime.datetime.now(datetime.UTC))
+        base = self._callers.base(request)
+        made = MeetingMade(
+            code=meeting.code, title=meeting.title, link=link_to(base, meeting.code), created_at=meeting.created_at
+        )
+        response = _json(made, status=201)
+        response.headers["Location"] = f"{PATH}/{meeting.code}"
+        response.set_cookie(
+            HOST_COOKIE,
+            host_secret,
+            path=f"{PATH}/{meeting.code}",
+            max_age=HOST_COOKIE_AGE,
+            httponly=True,
+            samesite="Lax",
+            secure=base.scheme == "https",
+        )
+        return response
+
+    async def find(self, request: web.Request) -> web.Response:
+        """200 MeetingFound."""
+        meeting = await self._search.find(request, request.match_info["code"])
+        return _json(MeetingFound(code=meeting.code, title=meeting.title))
+
+    async def join(self, request: web.Request) -> web.Response:
+        """200 Entered."""
+        self._callers.check_origin(request)
+        asked = await read_json(request, JoinRequest)
+        meeting = await self._search.find(request, request.match_info["code"])
+        entry = decide_join(meeting, asked.name, asked.tab, request.cookies.get(HOST_COOKIE))
+        key, secret = self._signing_key()
+        base = self._callers.base(request)
+        return _json(
+            Entered(
+                url=str(base.with_scheme("wss" if base.scheme == "https" else "ws")),
+                token=token.mint(entry.grants, key, secret, time.time(), TOKEN_LIFETIME),
+                identity=entry.grants.identity,
+                role=entry.role,
+            )
+        )
+
+
+def link_to(base: URL, code: str) -> str:
+    """The page of a meeting."""
+    return str(base / "m" / code)
+
+
+def _json(body: BaseModel, status: int = 200) -> web.Response:
+    return web.Response(text=body.model_dump_json(), status=status, content_type="application/json")

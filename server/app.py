@@ -1,0 +1,307 @@
+"""Composition root: the only file that knows every part. `run` is the whole service, from first socket to last."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import logging
+import os
+import signal
+import socket
+import ssl
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack
+from importlib.metadata import PackageNotFoundError
+from importlib.metadata import version as installed_version
+from pathlib import Path
+
+from aiohttp import web
+
+from media._engine import Engine
+from server import addresses, certificate, data_folder, listeners, logs, problems
+from server.api import health, metrics, openapi
+from server.api.meetings import MeetingsApi
+from server.api.requests import Callers
+from server.api.search import Search
+from server.config import Settings, SettingsError
+from server.database import Database
+from server.meetings import Meetings
+from server.pages import security
+from server.pages.assets import Assets
+from server.pages.pages import Pages
+from signaling import websocket
+from signaling.node import Node
+from signaling.redis_store import RedisStore
+from signaling.settings import Limits, NodeSettings, RoomSettings
+from signaling.store import MemoryStore, Store
+
+logger = logging.getLogger(__name__)
+
+BODY_SIZE = 10 * 1024 * 1024
+"""Bytes of a request of the room API (LIVEKIT.md 1.1); /api/v1 takes far less."""
+CLOSE_TIME = 5.0
+"""Seconds that requests under way have to end after SIGTERM."""
+
+Respond = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Reload = Callable[[], Settings]
+
+
+def version() -> str:
+    """The version of the installed package."""
+    try:
+        return installed_version("veche")
+    except PackageNotFoundError:
+        return "0"
+
+
+def node_settings(settings: Settings, keys: dict[str, str], offered: tuple[str, ...], udp_port: int) -> NodeSettings:
+    """What the node takes of the settings."""
+    limit = settings.limit
+    return NodeSettings(
+        keys=keys,
+        addresses=offered,
+        udp_port=udp_port,
+        node_id=data_folder.node_id(settings),
+        software=f"veche {version()}",
+        idle_timeout=settings.rtc.idle_timeout,
+        datachannel_slow_threshold=settings.rtc.datachannel_slow_threshold,
+        trusted_proxies=settings.http.trusted_proxies,
+        room=RoomSettings(**settings.room.model_dump()),
+        limit=Limits(
+            max_identity_length=limit.max_participant_identity_length,
+            max_name_length=limit.max_participant_name_length,
+            max_room_name_length=limit.max_room_name_length,
+            max_metadata_size=limit.max_metadata_size,
+            max_attributes_size=limit.max_attributes_size,
+            num_tracks=limit.num_tracks,
+            tracks_per_participant=limit.tracks_per_participant,
+            subscription_limit_video=limit.subscription_limit_video,
+            subscription_limit_audio=limit.subscription_limit_audio,
+            signal_message_size=limit.signal_message_size_limit,
+            signal_messages_per_second=limit.signal_messages_per_second,
+            signal_message_burst=limit.signal_message_burst,
+            signal_queue_size=limit.signal_queue_size,
+            data_messages_per_second=limit.data_messages_per_second,
+            data_message_burst=limit.data_message_burst,
+        ),
+    )
+
+
+def open_engine(settings: Settings, offered: tuple[str, ...]) -> Engine:
+    """The engine on its port. Raises SettingsError where another program has it."""
+    rtc = settings.rtc
+    bind = addresses.bound(offered, addresses.local_addresses())
+    try:
+        return Engine(bind, rtc.udp_port, rtc.shards or os.cpu_count() or 1, rtc.idle_timeout)
+    except OSError as error:
+        where = ", ".join(bind)
+        raise SettingsError(
+            f"rtc.udp_port: got {rtc.udp_port}, takes a UDP port that is free on {where}: {error.strerror or error}"
+        ) from None
+
+
+def certificate_names(offered: tuple[str, ...]) -> list[str]:
+    """Every name and address under which a browser on this network may open the service."""
+    return ["localhost", "127.0.0.1", "::1", socket.gethostname(), *offered, *addresses.local_addresses()]
+
+
+def certificate_files(settings: Settings, offered: tuple[str, ...]) -> tuple[Path, Path]:
+    """The operator's certificate and key, or self-signed ones in the data folder."""
+    if settings.http.cert and settings.http.key:
+        return settings.http.cert, settings.http.key
+    now = datetime.datetime.now(datetime.UTC)
+    return certificate.ensure(settings.data_dir / "tls", certificate_names(offered), now)
+
+
+def tls_context(cert: Path, key: Path) -> ssl.SSLContext:
+    """Raises SettingsError where the files do not serve."""
+    try:
+        return certificate.load(cert, key)
+    except OSError as error:
+        raise SettingsError(
+            f"http.cert, http.key: got {cert}, {key}, takes a PEM chain and its key: {error.strerror}"
+        ) from None
+
+
+def application(
+    settings: Settings, node: Node, store: Store, database: Database, heard: Callable[[asyncio.BaseProtocol], None]
+) -> web.Application:
+    """All routes of the public listeners."""
+    callers = Callers(settings.http.trusted_proxies)
+    meetings = Meetings(database)
+    search = Search(meetings, callers, settings.limit.failed_joins_per_minute)
+    assets = Assets()
+    pages = Pages(search, callers, assets, settings.http.tls_port, version())
+    api = MeetingsApi(meetings, search, callers, lambda: first(node.keys), settings.limit.new_meetings_per_minute)
+
+    @web.middleware
+    async def log(request: web.Request, handler: Respond) -> web.StreamResponse:
+        if request.protocol is not None:
+            heard(request.protocol)
+        started = time.monotonic()
+        status = 500
+        try:
+            response = await handler(request)
+            status = response.status
+            return response
+        except web.HTTPException as error:
+            status = error.status
+            raise
+        finally:
+            _log_request(request, status, time.monotonic() - started)
+
+    @web.middleware
+    async def explain(request: web.Request, handler: Respond) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        except web.HTTPException as error:
+            if error.status < 400:
+                raise
+            return problems.explain(request, error, pages.problem)
+        except Exception as error:  # what we do not know is a 500, and is logged
+            return problems.explain(request, error, pages.problem)
+
+    app = web.Application(middlewares=[log, explain], client_max_size=BODY_SIZE)
+    app.on_response_prepare.append(security.protect)
+    routes = [
+        *websocket.routes(node),
+        *api.routes(),
+        *openapi.routes(version()),
+        *health.routes(version(), node, store, database, redis=bool(settings.redis.url)),
+        *assets.routes(),
+        *pages.routes(),
+    ]
+    app.add_routes(routes)
+    # Operators write wss://host//rtc, and clients ask for what they write (LIVEKIT.md 1.1).
+    for route in routes:
+        if isinstance(route, web.RouteDef) and route.path.startswith(("/rtc", "/twirp")):
+            app.router.add_route(route.method, f"/{route.path}", route.handler)
+    return app
+
+
+def first(keys: Mapping[str, str]) -> tuple[str, str]:
+    """The key that signs, and its secret."""
+    return next(iter(keys.items()))
+
+
+def _log_request(request: web.Request, status: int, seconds: float) -> None:
+    """One line with the route's pattern: its path may hold a meeting's code, and its query a token."""
+    resource = request.match_info.route.resource
+    path = resource.canonical if resource is not None else "unknown"
+    quiet = path in {"/healthz", "/assets/{path}", "unknown"} and status < 500
+    logger.log(
+        logging.DEBUG if quiet else logging.INFO,
+        "request",
+        extra={"method": request.method, "path": path, "status": status, "ms": round(1000 * seconds, 1)},
+    )
+
+
+async def run(settings: Settings, reload: Reload, announce: Callable[[str, str], None]) -> None:
+    """Serves until SIGTERM or SIGINT; `announce` hears the address to open and where the API key is.
+
+    Raises SettingsError for what keeps the service from starting.
+    """
+    os.umask(0o077)
+    listeners.raise_descriptor_limit()
+    data_folder.make(settings)
+    keys = data_folder.ensure_keys(settings)
+    offered = addresses.offered(settings.rtc.addresses, addresses.local_addresses())
+    async with AsyncExitStack() as stack:
+        database = Database(data_folder.database_url(settings))
+        stack.push_async_callback(database.close)
+        await database.migrate()
+
+        sockets = {"http.port": listeners.open_socket("http.port", settings.http.host, settings.http.port)}
+        stack.callback(sockets["http.port"].close)
+        tls: ssl.SSLContext | None = None
+        if settings.http.tls_port:
+            tls = tls_context(*certificate_files(settings, offered))
+            sockets["http.tls_port"] = listeners.open_socket(
+                "http.tls_port", settings.http.host, settings.http.tls_port
+            )
+            stack.callback(sockets["http.tls_port"].close)
+
+        engine = open_engine(settings, offered)
+        stack.callback(engine.close)
+        store: Store = RedisStore(settings.redis.url) if settings.redis.url else MemoryStore()
+        stack.push_async_callback(store.close)
+        node = Node(node_settings(settings, keys.secrets, offered, engine.udp_port), engine, store)
+        await node.start()
+
+        public = listeners.Listeners(lambda: runner.server())  # type: ignore[misc]
+        app = application(settings, node, store, database, public.heard)
+        runner = web.AppRunner(
+            app,
+            access_log=None,
+            handle_signals=False,
+            max_line_size=websocket.MAX_LINE,
+            max_field_size=websocket.MAX_LINE,
+            shutdown_timeout=CLOSE_TIME,
+        )
+        await runner.setup()
+        stack.push_async_callback(runner.cleanup)
+        stack.push_async_callback(node.stop)
+        stack.push_async_callback(public.close)
+        await public.listen(sockets["http.port"])
+        if tls is not None:
+            await public.listen(sockets["http.tls_port"], tls)
+        if settings.metrics.port:
+            await _serve_metrics(settings, node, engine, stack)
+        _warn_of_unused(settings)
+
+        def take_again() -> None:
+            try:
+                again = reload()
+                node.replace_keys(data_folder.ensure_keys(again).secrets)
+                if tls is not None:
+                    tls.load_cert_chain(*certificate_files(again, offered))
+            except (SettingsError, OSError) as error:
+                logger.error("SIGHUP: nothing was changed: %s", error)
+                return
+            logs.set_level(again.log.level)
+            logger.info("SIGHUP: keys, certificate and log level are read again")
+
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGHUP, take_again)
+        announce(_address_to_open(settings, offered), keys.place)
+        await _asked_to_stop(loop)
+        logger.info("stopping: a second signal stops at once")
+
+
+async def _serve_metrics(settings: Settings, node: Node, engine: Engine, stack: AsyncExitStack) -> None:
+    runner = web.AppRunner(metrics.application(node.counters, engine.counters), access_log=None)
+    await runner.setup()
+    stack.push_async_callback(runner.cleanup)
+    listening = listeners.open_socket("metrics.port", settings.metrics.host, settings.metrics.port)
+    await web.SockSite(runner, listening).start()
+
+
+async def _asked_to_stop(loop: asyncio.AbstractEventLoop) -> None:
+    """Waits for SIGTERM or SIGINT; from then on another one ends the process without a farewell."""
+    asked = asyncio.Event()
+
+    def stop() -> None:
+        if asked.is_set():
+            os._exit(1)
+        asked.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop)
+    await asked.wait()
+
+
+def _address_to_open(settings: Settings, offered: tuple[str, ...]) -> str:
+    host = settings.http.host
+    if host in {"0.0.0.0", "::"}:
+        host = offered[0] if offered else "localhost"
+    host = f"[{host}]" if ":" in host else host
+    if settings.http.tls_port:
+        return f"https://{host}:{settings.http.tls_port}"
+    return f"http://localhost:{settings.http.port}"
+
+
+def _warn_of_unused(settings: Settings) -> None:
+    for name, given in (("webhook.urls", settings.webhook.urls), ("mail.url", settings.mail.url)):
+        if given:
+            logger.warning("%s is set, and this version does nothing with it", name)

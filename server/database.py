@@ -1,0 +1,107 @@
+"""The database: tables, engine and sessions. What lasts is here; what is live is in the Store."""
+
+from __future__ import annotations
+
+import datetime
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, LargeBinary, MetaData, String, event
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.types import DateTime, TypeDecorator
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+class Time(TypeDecorator[datetime.datetime]):
+    """A moment in UTC: SQLite keeps no zone."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime.datetime | None, dialect: Any) -> datetime.datetime | None:
+        return None if value is None else value.astimezone(datetime.UTC)
+
+    def process_result_value(self, value: datetime.datetime | None, dialect: Any) -> datetime.datetime | None:
+        return None if value is None else value.replace(tzinfo=datetime.UTC)
+
+
+class Table(DeclarativeBase):
+    """Root of all tables. Constraints have names, so that a migration can change them."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(column_0_label)s",
+            "uq": "uq_%(table_name)s_%(column_0_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+
+
+class MeetingRow(Table):
+    """A meeting: the durable thing with a code; exists when nobody is in it."""
+
+    __tablename__ = "meetings"
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    code: Mapped[str] = mapped_column(String(32), unique=True)
+    room_name: Mapped[str] = mapped_column(String(64), unique=True)
+    title: Mapped[str] = mapped_column(String(200))
+    host_secret_hash: Mapped[bytes] = mapped_column(LargeBinary(32))
+    identity_key: Mapped[bytes] = mapped_column(LargeBinary(32))
+    created_at: Mapped[datetime.datetime] = mapped_column(Time)
+
+
+class Database:
+    """One engine and its sessions. `url` is as an operator writes it: `sqlite:////path/to/file`."""
+
+    def __init__(self, url: str) -> None:
+        self.engine: AsyncEngine = create_async_engine(url.replace("sqlite:///", "sqlite+aiosqlite:///", 1))
+        event.listen(self.engine.sync_engine, "connect", _prepare_sqlite)
+        self.session: async_sessionmaker[AsyncSession] = async_sessionmaker(self.engine, expire_on_commit=False)
+
+    async def migrate(self) -> tuple[str | None, str | None]:
+        """Brings the tables to their newest form; the revisions before and after."""
+        async with self.engine.begin() as connection:
+            before = await connection.run_sync(_revision)
+            await connection.run_sync(_upgrade)
+            return before, await connection.run_sync(_revision)
+
+    async def revision(self) -> str | None:
+        """The revision that the tables have; None without any. Raises SQLAlchemyError when the database is away."""
+        async with self.engine.connect() as connection:
+            return await connection.run_sync(_revision)
+
+    async def close(self) -> None:
+        """Closes all connections."""
+        await self.engine.dispose()
+
+
+def newest_revision() -> str | None:
+    """The revision that this program needs."""
+    return ScriptDirectory(str(MIGRATIONS)).get_current_head()
+
+
+def _revision(connection: Connection) -> str | None:
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+def _upgrade(connection: Connection) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+
+
+def _prepare_sqlite(connection: Any, _record: object) -> None:
+    cursor = connection.cursor()
+    # A meeting that was answered for must be there after a power cut: WAL with full synchronisation.
+    for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "busy_timeout = 5000"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()

@@ -1,0 +1,110 @@
+"""One table: exception -> HTTP status and RFC 9457 problem body."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from aiohttp import web
+from sqlalchemy.exc import SQLAlchemyError
+
+from server.meetings import MeetingNotFound, WrongInput
+from server.pages.assets import ClientNotBuilt
+from signaling.store import StoreUnavailable
+
+logger = logging.getLogger(__name__)
+
+PROBLEM_JSON = "application/problem+json"
+
+
+class RequestRefused(Exception):
+    """Root of what the HTTP side itself refuses; the text is for the caller."""
+
+
+class WrongContentType(RequestRefused):
+    """A body that is not declared as JSON: no form of another site can send one that is."""
+
+
+class WrongOrigin(RequestRefused):
+    """A request that a page of another origin made."""
+
+
+class TooLarge(RequestRefused):
+    """A body above the limit."""
+
+
+class TooSlow(RequestRefused):
+    """A body that did not come in time."""
+
+
+class TooMany(RequestRefused):
+    """More requests from one address than a limit of the settings allows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What is answered: `code` is for programs, `title` for people."""
+
+    status: int
+    code: str
+    title: str
+
+
+TABLE: dict[type[Exception], Problem] = {
+    MeetingNotFound: Problem(404, "meeting_not_found", "There is no such meeting"),
+    WrongInput: Problem(422, "wrong_input", "The request can't be taken"),
+    WrongContentType: Problem(415, "wrong_content_type", "The body must be JSON"),
+    WrongOrigin: Problem(403, "wrong_origin", "The request comes from another site"),
+    TooLarge: Problem(413, "too_large", "The body is too large"),
+    TooSlow: Problem(408, "too_slow", "The body did not come in time"),
+    TooMany: Problem(429, "too_many_requests", "Too many attempts"),
+    ClientNotBuilt: Problem(503, "client_not_built", "The browser client is not built"),
+    StoreUnavailable: Problem(503, "store_unavailable", "Live state can't be reached now"),
+    SQLAlchemyError: Problem(503, "database_unavailable", "The database can't be reached now"),
+}
+UNEXPECTED = Problem(500, "internal_error", "The server made a mistake")
+
+
+def problem_of(error: Exception) -> Problem:
+    """The row for an exception or the nearest of its parents; aiohttp's own refusals name themselves."""
+    if isinstance(error, web.HTTPException):
+        return Problem(error.status, error.reason.lower().replace(" ", "_"), error.reason)
+    return next((TABLE[kind] for kind in type(error).__mro__ if kind in TABLE), UNEXPECTED)
+
+
+def explain(
+    request: web.Request, error: Exception, page: Callable[[web.Request, Exception], web.Response]
+) -> web.Response:
+    """A problem document for /api, a page for people, and a line of text for other programs."""
+    if request.path.startswith("/api/"):
+        return answer(error)
+    _log(error)
+    if "text/html" in request.headers.get("Accept", ""):
+        return page(request, error)
+    problem = problem_of(error)
+    return web.Response(text=problem.title, status=problem.status)
+
+
+def answer(error: Exception) -> web.Response:
+    """A problem document (RFC 9457) with our `code`. Driver errors name files and statements: that is for the log."""
+    problem = problem_of(error)
+    _log(error)
+    hidden = problem is UNEXPECTED or isinstance(error, (SQLAlchemyError, web.HTTPException))
+    detail = "" if hidden else str(error)
+    headers = {"Retry-After": "60"} if problem.status == 429 else {}
+    document = {
+        "type": f"urn:veche:problem:{problem.code}",
+        "title": problem.title,
+        "status": problem.status,
+        "detail": detail or problem.title,
+        "code": problem.code,
+    }
+    return web.json_response(document, status=problem.status, content_type=PROBLEM_JSON, headers=headers)
+
+
+def _log(error: Exception) -> None:
+    """What the server could not do, with the way there where it was not foreseen."""
+    problem = problem_of(error)
+    if problem.status >= 500:
+        logger.error("%s: %s", problem.code, error, exc_info=error if problem is UNEXPECTED else None)
