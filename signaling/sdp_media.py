@@ -16,6 +16,9 @@ MAX_MID = 16
 MAX_LAYERS = 3
 """Encodings of one track: what the protocol's qualities LOW, MEDIUM and HIGH can name."""
 
+MAX_MSID = 256
+"""Longest msid: two ids of 64 characters by RFC 8830, and room for those who take it lightly."""
+
 _DIRECTIONS = ("sendrecv", "sendonly", "recvonly", "inactive")
 _ICE_TEXT = re.compile(r"[A-Za-z0-9+/=_-]+")
 _HASH_BYTES = {"sha-256": 32, "sha-384": 48, "sha-512": 64}
@@ -196,16 +199,16 @@ def format_parameter(fmtp: str, name: str) -> str:
 
 def rids(section: Section) -> tuple[str, ...]:
     """Rids that the client wants to send (RFC 8851, 8853), in its order; of alternatives the first, `~` ignored."""
-    declared: list[str] = []
+    declared: dict[str, None] = {}
     for value in section.attributes.get("rid", ()):
         name, _, rest = value.partition(" ")
         if not _RID.fullmatch(name):
             raise SdpError("expected a rid of 1 to 16 letters and digits", f"a=rid:{value}")
-        if rest.split(" ")[0] == "send" and name not in declared:
-            declared.append(name)
+        if rest.split(" ")[0] == "send":
+            declared[name] = None
     fields = (section.first("simulcast") or "").split()
     if "send" not in fields[:-1]:
-        return tuple(declared[:MAX_LAYERS])
+        return tuple(declared)[:MAX_LAYERS]
     listed = [choice.split(",")[0].lstrip("~") for choice in fields[fields.index("send") + 1].split(";")]
     kept = [rid for rid in dict.fromkeys(listed) if rid in declared]
     return tuple(kept[:MAX_LAYERS])
@@ -224,6 +227,8 @@ def msid(section: Section) -> tuple[str, str]:
     value = section.first("msid")
     if value is None:
         value = next((v.partition(" msid:")[2] for v in section.attributes.get("ssrc", ()) if " msid:" in v), "")
+    if len(value) > MAX_MSID:
+        raise SdpError(f"expected an msid of at most {MAX_MSID} characters", value)
     stream, _, track = value.partition(" ")
     return ("" if stream == "-" else stream), track.strip()
 

@@ -287,6 +287,7 @@ def test_the_version_rises_with_each_answer() -> None:
             "printable",
         ),
         ("a=rid:q send", "a=rid:q! send", "rid of 1 to 16"),
+        ("a=msid:1050d8e7", "a=msid:" + "1" * 300, "msid of at most 256"),
         ("a=ssrc:3052198020 cname", "a=ssrc:99999999999 cname", "an SSRC"),
         ("a=ssrc:3052198020 cname", "a=ssrc:x cname", "an SSRC"),
     ],
