@@ -147,9 +147,7 @@ def send_data(room: Room, request: SendDataRequest) -> list[Effect]:
 
 def update_metadata(room: Room, metadata: str, now: float) -> list[Effect]:
     """Replaces the room's metadata and tells everybody. Raises LimitExceeded."""
-    limit = room.place.settings.limit.max_metadata_size
-    if limit and len(metadata.encode()) > limit:
-        raise LimitExceeded(f"metadata exceeds limit: {limit} bytes")
+    _check_metadata(room, metadata)
     if room.metadata == metadata:
         return []
     room.metadata = metadata
@@ -158,7 +156,16 @@ def update_metadata(room: Room, metadata: str, now: float) -> list[Effect]:
 
 def configure(room: Room, asked: CreateRoomRequest, now: float) -> list[Effect]:
     """Takes the non-zero fields of a second CreateRoom. Raises LimitExceeded."""
+    _check_metadata(room, asked.metadata)
+    before = room.info()
     room.empty_timeout = asked.empty_timeout or room.empty_timeout
     room.departure_timeout = asked.departure_timeout or room.departure_timeout
     room.max_participants = asked.max_participants or room.max_participants
-    return update_metadata(room, asked.metadata, now) if asked.metadata else []
+    room.metadata = asked.metadata or room.metadata
+    return tell_room(room, now) if room.info() != before else []
+
+
+def _check_metadata(room: Room, metadata: str) -> None:
+    limit = room.place.settings.limit.max_metadata_size
+    if limit and len(metadata.encode()) > limit:
+        raise LimitExceeded(f"metadata exceeds limit: {limit} bytes")

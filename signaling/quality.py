@@ -161,6 +161,8 @@ def _packet_score(track: Track, fraction_lost: float, jitter: float, rtt: float)
 
 
 def _smooth(before: float, score: float) -> float:
+    if score == POOR_SCORE:  # nothing came: there is nothing to wait for
+        return score
     share = DOWN if score < before else UP
     return before + share * (score - before)
 

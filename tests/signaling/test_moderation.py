@@ -1,0 +1,225 @@
+"""What the server API and participants themselves may change."""
+
+from __future__ import annotations
+
+import pytest
+from livekit.protocol.models import DisconnectReason, ParticipantPermission, TrackSource
+from livekit.protocol.room import CreateRoomRequest, UpdateParticipantRequest, UpdateSubscriptionsRequest
+from livekit.protocol.rtc import MuteTrackRequest, Ping, RequestResponse, SignalRequest, UpdateParticipantMetadata
+
+from media.commands import BlockTrack, RemoveTrack
+from signaling import moderation
+from signaling.errors import FailedPrecondition, LimitExceeded, NotAllowed, NotFound
+from signaling.settings import Limits, RoomSettings
+from signaling.token import VideoGrant
+from tests.signaling.meeting import Client, Meeting
+
+CAMERA, MICROPHONE = TrackSource.CAMERA, TrackSource.MICROPHONE
+
+
+def two(meeting: Meeting | None = None) -> tuple[Meeting, Client, Client]:
+    meeting = meeting or Meeting()
+    return meeting, meeting.join("anna"), meeting.join("boris")
+
+
+def describe(client: Client, request_id: int = 1, **fields: object) -> None:
+    client.send(update_metadata=UpdateParticipantMetadata(request_id=request_id, **fields))  # type: ignore[arg-type]
+
+
+def test_own_description_is_echoed_then_a_token_then_ok() -> None:
+    meeting, anna, boris = two()
+    anna.forget()
+    boris.forget()
+    describe(anna, 7, name="Anna B", metadata="m", attributes={"a": "1", "b": "2"})
+    assert [message.WhichOneof("message") for message in anna.inbox] == ["update", "request_response"]
+    response = anna.last("request_response").request_response
+    assert (response.request_id, response.reason) == (7, RequestResponse.OK)
+    assert meeting.tokens[-1] == anna.sid
+    info = boris.last("update").update.participants[0]
+    assert (info.name, info.metadata, dict(info.attributes)) == ("Anna B", "m", {"a": "1", "b": "2"})
+    describe(anna, attributes={"a": "", "c": "3"})
+    info = boris.last("update").update.participants[0]
+    assert (info.name, dict(info.attributes)) == ("Anna B", {"b": "2", "c": "3"})
+    assert anna.participant.grants.name == "Anna B"
+    assert anna.participant.grants.attributes == {"b": "2", "c": "3"}
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason", "message"),
+    [
+        ({"name": "é" * 129}, RequestResponse.LIMIT_EXCEEDED, "exceeds name length limit"),
+        ({"metadata": "x" * 524_289}, RequestResponse.LIMIT_EXCEEDED, "exceeds metadata size limit"),
+        ({"attributes": {"k": "x" * 65_536}}, RequestResponse.LIMIT_EXCEEDED, "exceeds attributes size limit"),
+        ({"attributes": {"veche.role": "host"}}, RequestResponse.NOT_ALLOWED, "read-only"),
+    ],
+)
+def test_description_over_a_limit_is_refused_whole(
+    fields: dict[str, object], reason: RequestResponse.Reason, message: str
+) -> None:
+    _, anna, boris = two()
+    boris.forget()
+    describe(anna, 3, **fields)
+    response = anna.last("request_response").request_response
+    assert (response.request_id, response.reason) == (3, reason)
+    assert message in response.message
+    assert not boris.messages("update")
+
+
+def test_attributes_cannot_grow_over_the_limit_bit_by_bit() -> None:
+    _, anna, _ = two(Meeting(limit=Limits(max_attributes_size=100)))
+    for number in range(20):
+        describe(anna, attributes={f"key{number:02}": "x" * 20})
+    assert sum(len(k) + len(v) for k, v in anna.participant.attributes.items()) <= 100
+    assert anna.last("request_response").request_response.reason == RequestResponse.LIMIT_EXCEEDED
+
+
+def test_without_the_right_a_description_is_refused() -> None:
+    meeting = Meeting()
+    anna = meeting.join("anna", grant=VideoGrant(room="meeting", room_join=True))
+    describe(anna, 5, name="x")
+    response = anna.last("request_response").request_response
+    assert (response.reason, response.request_id) == (RequestResponse.NOT_ALLOWED, 5)
+    assert response.message == "does not have permission to update own metadata"
+
+
+def test_removed_participant_is_told_so() -> None:
+    meeting, anna, boris = two()
+    meeting.run(moderation.remove(meeting.room, "anna"))
+    assert meeting.ended[anna.sid].reason == DisconnectReason.PARTICIPANT_REMOVED
+    assert boris.last("update").update.participants[0].disconnect_reason == DisconnectReason.PARTICIPANT_REMOVED
+    with pytest.raises(NotFound, match="participant does not exist"):
+        moderation.remove(meeting.room, "anna")
+
+
+def test_muted_by_the_server_sends_nothing_until_its_owner_unmutes() -> None:
+    meeting, anna, boris = two()
+    sid = anna.publish("mic", MICROPHONE)
+    info, effects = moderation.mute(meeting.room, "anna", sid, True, meeting.now)
+    meeting.run(effects)
+    assert info.muted
+    assert meeting.given(BlockTrack)[-1].blocked
+    assert (anna.last("mute").mute.sid, anna.last("mute").mute.muted) == (sid, True)
+    assert boris.last("update").update.participants[0].tracks[0].muted
+    anna.send(mute=MuteTrackRequest(sid=sid, muted=False))
+    assert not meeting.given(BlockTrack)[-1].blocked
+
+
+def test_unmuting_from_afar_needs_the_setting() -> None:
+    meeting, anna, _ = two()
+    sid = anna.publish("mic", MICROPHONE, muted=True)
+    with pytest.raises(FailedPrecondition, match="remote unmute not enabled"):
+        moderation.mute(meeting.room, "anna", sid, False, meeting.now)
+    meeting, anna, _ = two(Meeting(RoomSettings(enable_remote_unmute=True)))
+    sid = anna.publish("mic", MICROPHONE, muted=True)
+    info, effects = moderation.mute(meeting.room, "anna", sid, False, meeting.now)
+    meeting.run(effects)
+    assert not info.muted
+    assert not anna.last("mute").mute.muted
+    with pytest.raises(NotFound):
+        moderation.mute(meeting.room, "anna", "TR_other", True, meeting.now)
+
+
+def permit(meeting: Meeting, identity: str, **flags: object) -> None:
+    permission = ParticipantPermission(**flags)  # type: ignore[arg-type]
+    request = UpdateParticipantRequest(room="meeting", identity=identity, permission=permission)
+    meeting.run(moderation.update(meeting.room, request, meeting.now))
+
+
+def test_source_that_is_taken_away_ends_its_track_at_once() -> None:
+    meeting, anna, boris = two()
+    camera = anna.publish("cam")
+    microphone = anna.publish("mic", MICROPHONE)
+    permit(meeting, "anna", can_publish=True, can_subscribe=True, can_publish_sources=[MICROPHONE])
+    assert anna.last("track_unpublished").track_unpublished.track_sid == camera
+    assert len(meeting.given(RemoveTrack)) == 1
+    assert [track.sid for track in boris.last("update").update.participants[0].tracks] == [microphone]
+    own = anna.last("update").update.participants[0]
+    assert list(own.permission.can_publish_sources) == [MICROPHONE]
+    assert anna.participant.grants.video.can_publish_sources == ("microphone",)
+    anna.add_track("again", CAMERA)
+    assert anna.last("request_response").request_response.reason == RequestResponse.NOT_ALLOWED
+
+
+def test_right_to_subscribe_goes_and_comes_back_with_the_wishes() -> None:
+    meeting, anna, boris = two()
+    sid = anna.publish("cam")
+    boris.settle()
+    permit(meeting, "boris", can_subscribe=False, can_publish=True)
+    assert not boris.participant.subscriptions
+    permit(meeting, "boris", can_subscribe=True, can_publish=True)
+    boris.settle()
+    assert set(boris.participant.subscriptions) == {sid}
+
+
+def test_who_could_not_subscribe_at_first_may_later() -> None:
+    meeting = Meeting()
+    anna = meeting.join("anna")
+    sid = anna.publish("cam")
+    boris = meeting.join("boris", grant=VideoGrant(room="meeting", room_join=True, can_subscribe=False))
+    permit(meeting, "boris", can_subscribe=True, can_publish=True, can_publish_data=True)
+    boris.settle()
+    boris.answer()
+    assert set(boris.participant.subscriptions) == {sid}
+
+
+def test_update_changes_only_what_is_not_empty() -> None:
+    meeting, anna, boris = two()
+    request = UpdateParticipantRequest(room="meeting", identity="anna", name="New", attributes={"x": "1"})
+    meeting.run(moderation.update(meeting.room, request, meeting.now))
+    info = boris.last("update").update.participants[0]
+    assert (info.name, dict(info.attributes), info.permission.can_publish) == ("New", {"x": "1"}, True)
+    request = UpdateParticipantRequest(room="meeting", identity="anna", metadata="x" * 600_000)
+    with pytest.raises(LimitExceeded):
+        moderation.update(meeting.room, request, meeting.now)
+    request = UpdateParticipantRequest(room="meeting", identity="anna", attributes={"veche.role": "host"})
+    with pytest.raises(NotAllowed):
+        moderation.update(meeting.room, request, meeting.now)
+    assert anna.participant.metadata == ""
+
+
+def test_subscriptions_can_be_changed_from_afar() -> None:
+    meeting, anna, boris = two()
+    sid = anna.publish("cam")
+    boris.settle()
+    request = UpdateSubscriptionsRequest(room="meeting", identity="boris", track_sids=[sid], subscribe=False)
+    meeting.run(moderation.update_subscriptions(meeting.room, request, meeting.now))
+    assert not boris.participant.subscriptions
+
+
+def test_metadata_of_the_room_is_told_at_once() -> None:
+    meeting, anna, _ = two()
+    meeting.run(moderation.update_metadata(meeting.room, "topic", meeting.now))
+    assert anna.last("room_update").room_update.room.metadata == "topic"
+    with pytest.raises(LimitExceeded):
+        moderation.update_metadata(meeting.room, "x" * 600_000, meeting.now)
+
+
+def test_second_create_takes_what_is_not_zero() -> None:
+    meeting, anna, _ = two()
+    meeting.run(moderation.configure(meeting.room, CreateRoomRequest(max_participants=5, metadata="m"), meeting.now))
+    info = meeting.room.info()
+    assert (info.max_participants, info.empty_timeout, info.metadata) == (5, 300, "m")
+    assert anna.last("room_update").room_update.room.max_participants == 5
+
+
+def test_pings_are_answered_in_milliseconds() -> None:
+    meeting, anna, _ = two()
+    anna.send(ping=1)
+    anna.send(ping_req=Ping(timestamp=12, rtt=34))
+    assert anna.last("pong").pong == int(meeting.now * 1000)
+    pong = anna.last("pong_resp").pong_resp
+    assert (pong.last_ping_timestamp, pong.timestamp) == (12, int(meeting.now * 1000))
+    assert anna.participant.rtt == 34
+
+
+def test_unset_message_and_features_that_are_off() -> None:
+    _, anna, _ = two()
+    anna.forget()
+    anna.request(SignalRequest())
+    assert not anna.inbox
+    request = SignalRequest()
+    request.publish_data_track_request.pub_handle = 9
+    anna.request(request)
+    response = anna.last("request_response").request_response
+    assert response.reason == RequestResponse.NOT_ALLOWED
+    assert response.publish_data_track.pub_handle == 9
