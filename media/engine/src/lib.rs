@@ -1,12 +1,59 @@
 //! The packet engine: ICE, SRTP, RTP, RTCP and forwarding as plain data, fed with bytes and a time.
+//!
+//! A [`Shard`] owns its transports, tracks and subscriptions. Whoever drives it (the runtime with sockets and threads,
+//! the tests with a virtual network) keeps one rule: after each `handle_*` call it takes what `poll_transmit`,
+//! `poll_handoff` and `poll_event` have until they have nothing, and calls `handle_timeout` when `poll_timeout` says.
 #![forbid(unsafe_code)]
 
+// What the runtime sees.
+mod batch;
+pub mod command;
+mod counters;
+pub mod event;
+mod handoff;
+mod packet;
+mod shard;
+
+pub use batch::{BATCH_DATAGRAMS, Batch, Entry, Path};
+pub use command::{Command, Error};
+pub use counters::Counters;
+pub use event::Event;
+pub use handoff::{ClockMapping, Handoff};
+pub use packet::Packet;
+pub use shard::{Config, Shard};
+
+// What a shard does, by what it is given.
+mod carry_out;
+mod cross;
+mod receive;
+mod tick;
+
+// What a shard holds.
+mod alarms;
+mod feedback;
+mod format;
+mod forward;
+mod history;
+mod ice;
+mod intake;
+mod keyframe;
+mod layer;
+mod loudness;
+mod nack;
+mod paths;
+mod pictures;
+mod renumbering;
+mod sender_report;
+mod source;
+mod subscription;
+mod track;
+mod transport;
+
+// Formats on the wire: parsers and writers that know of nothing above.
 pub mod av1;
 pub mod demux;
 pub mod dependency_descriptor;
 pub mod extensions;
-#[cfg(any(test, feature = "fuzzing"))]
-pub mod fuzzing;
 pub mod h264;
 pub mod h265;
 pub mod malformed;
@@ -23,3 +70,6 @@ pub mod stun;
 pub mod transport_feedback;
 pub mod vp8;
 pub mod vp9;
+
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;

@@ -1,0 +1,83 @@
+//! Totals of one shard since its start: traffic and drops by reason.
+
+macro_rules! counters {
+    ($($(#[$meta:meta])* $name:ident),* $(,)?) => {
+        /// Totals since the shard's start. A drop's name says its reason.
+        #[derive(Clone, Debug, Default, PartialEq, Eq)]
+        pub struct Counters {
+            $($(#[$meta])* pub $name: u64,)*
+        }
+
+        impl Counters {
+            /// Each total with its name.
+            pub fn each(&self) -> impl Iterator<Item = (&'static str, u64)> {
+                [$((stringify!($name), self.$name),)*].into_iter()
+            }
+        }
+    };
+}
+
+counters! {
+    datagrams_in,
+    bytes_in,
+    datagrams_out,
+    bytes_out,
+    /// Too short for any protocol.
+    udp_short,
+    /// Longer than a media datagram may be.
+    udp_long,
+    /// First byte in no range of RFC 7983 that is served.
+    udp_unknown,
+    /// Not STUN, from a path that passed no keyed check.
+    path_unknown,
+    stun_malformed,
+    stun_unknown_transport,
+    stun_forged,
+    stun_role_conflict,
+    stun_checks,
+    /// A valid check that would have moved a live path on the strength of one message.
+    path_kept,
+    path_moved,
+    handoff_out,
+    handoff_in,
+    /// Too many handoffs waiting.
+    handoff_dropped,
+    dtls_in,
+    /// To be sent, but no path is selected or consent has ended.
+    no_path,
+    /// SRTP or SRTCP before DTLS has made its keys, or after they were used up.
+    no_keys,
+    srtp_forged,
+    srtp_replayed,
+    srtcp_forged,
+    srtcp_replayed,
+    rtp_malformed,
+    rtcp_malformed,
+    rtp_payload_type,
+    rtp_unmatched,
+    rtp_blocked,
+    rtp_duplicate,
+    rtp_padding_only,
+    /// More SSRCs than one transport may use.
+    ssrc_limit,
+    rtx_unmatched,
+    track_limit,
+    packets_in,
+    packets_forwarded,
+    /// The receiver negotiated no such codec.
+    forward_codec,
+    /// Longer than a datagram may be after rewriting.
+    forward_long,
+    /// A receiver's queue was full.
+    egress_dropped,
+    packets_retransmitted,
+    nack_received,
+    nack_unknown,
+    nack_repeated,
+    nack_budget,
+    nack_sent,
+    key_frame_wanted,
+    key_frame_requested,
+    rtcp_foreign,
+    events_out,
+}

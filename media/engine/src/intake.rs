@@ -1,0 +1,310 @@
+//! What one transport receives: packets opened, told apart, repaired and handed on; reports and requests sent back.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use rustc_hash::FxHashMap;
+use slab::Slab;
+
+use crate::command::{Extension, TrackDescription, TrackId};
+use crate::counters::Counters;
+use crate::extensions::{ExtensionMap, Extensions, Kind as ExtensionKind};
+use crate::feedback::Feedback;
+use crate::handoff::ClockMapping;
+use crate::layer::Arrival;
+use crate::packet::Packet;
+use crate::rtcp::{ReportBlock, SenderReport};
+use crate::rtcp_writer::{write_full_intra_request, write_nack, write_picture_loss};
+use crate::rtp::Header;
+use crate::track::{Meaning, Track};
+
+/// SSRCs of one transport (FAULTS row 29): twenty simulcast tracks, each layer with its retransmissions, need fewer.
+const MAX_SSRCS: usize = 64;
+/// Tracks of one transport; signalling has its own, lower limit.
+const MAX_TRACKS: usize = 64;
+
+/// Whose packets an SSRC carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Binding {
+    track: usize,
+    layer: u8,
+    is_repair: bool,
+}
+
+/// What a received packet led to.
+#[derive(Debug)]
+pub(crate) struct Received {
+    pub(crate) packet: Arc<Packet>,
+    /// The place of its track.
+    pub(crate) track: usize,
+    /// The layers that arrive have changed.
+    pub(crate) layers_changed: bool,
+}
+
+/// How much was asked of a publisher.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Requests {
+    pub(crate) nacks: u64,
+    pub(crate) key_frames: u64,
+}
+
+/// What one transport receives.
+#[derive(Debug)]
+pub(crate) struct Intake {
+    pub(crate) tracks: Slab<Track>,
+    pub(crate) feedback: Feedback,
+    extensions: ExtensionMap,
+    bindings: FxHashMap<u32, Binding>,
+    epoch: Instant,
+    /// Kept to collect numbers without an allocation each time.
+    sequences: Vec<u16>,
+}
+
+impl Intake {
+    pub(crate) fn new(epoch: Instant) -> Self {
+        Self {
+            tracks: Slab::new(),
+            feedback: Feedback::new(epoch),
+            extensions: ExtensionMap::default(),
+            bindings: FxHashMap::default(),
+            epoch,
+            sequences: Vec::new(),
+        }
+    }
+
+    pub(crate) fn set_extensions(&mut self, extensions: &[Extension]) {
+        self.extensions = extension_map(extensions);
+    }
+
+    /// Adds a track, or describes it anew; false where there are too many.
+    pub(crate) fn add_track(&mut self, description: &TrackDescription) -> bool {
+        let place = match self.find_track(description.track) {
+            Some(place) => {
+                self.tracks[place].describe(description);
+                place
+            }
+            None if self.tracks.len() < MAX_TRACKS => self.tracks.insert(Track::new(description)),
+            None => return false,
+        };
+        let mut unnamed = 0;
+        for stream in &description.streams {
+            let layer = match &stream.rid {
+                Some(rid) => self.tracks[place].find_layer(Some(rid)),
+                None => {
+                    unnamed += 1;
+                    Some(unnamed - 1).filter(|&layer| usize::from(layer) < self.tracks[place].layers.len())
+                }
+            };
+            let Some(layer) = layer else { continue };
+            self.bind(stream.ssrc, Binding { track: place, layer, is_repair: false });
+            if let Some(rtx_ssrc) = stream.rtx_ssrc {
+                self.bind(rtx_ssrc, Binding { track: place, layer, is_repair: true });
+            }
+        }
+        true
+    }
+
+    pub(crate) fn find_track(&self, id: TrackId) -> Option<usize> {
+        self.tracks.iter().find(|(_, track)| track.id == id).map(|(place, _)| place)
+    }
+
+    pub(crate) fn remove_track(&mut self, id: TrackId) -> Option<Track> {
+        let place = self.find_track(id)?;
+        self.bindings.retain(|_, binding| binding.track != place);
+        Some(self.tracks.remove(place))
+    }
+
+    /// Whether a packet of this SSRC may be opened: known, or with room for one more.
+    pub(crate) fn admits(&self, ssrc: u32) -> bool {
+        self.bindings.len() < MAX_SSRCS || self.bindings.contains_key(&ssrc)
+    }
+
+    /// Takes an opened packet: `plain` without its tag.
+    pub(crate) fn handle_rtp(
+        &mut self,
+        now: Instant,
+        header: &Header,
+        plain: &[u8],
+        counters: &mut Counters,
+    ) -> Option<Received> {
+        let extensions = Extensions::locate(plain, header, &self.extensions);
+        if let Some(sequence) = extensions.transport_sequence(plain) {
+            self.feedback.note(now, sequence, header.ssrc);
+        }
+        let Ok(payload) = header.payload(plain) else {
+            counters.rtp_malformed += 1;
+            return None;
+        };
+        let Some(binding) = self.find_binding(header, &extensions, plain) else {
+            counters.rtp_unmatched += 1;
+            return None;
+        };
+        let track = &mut self.tracks[binding.track];
+        let Some(meaning) = track.meaning(header.payload_type) else {
+            counters.rtp_payload_type += 1;
+            return None;
+        };
+        let layer = &mut track.layers[usize::from(binding.layer)];
+        let (media, sequence, start) = match meaning {
+            Meaning::Media(media) if !binding.is_repair => (media, header.sequence, payload.start),
+            Meaning::Repair(media) if binding.is_repair => match plain.get(payload.clone()) {
+                // RFC 4588 section 4: the original number comes first.
+                Some(&[high, low, _, ..]) => (media, u16::from_be_bytes([high, low]), payload.start + 2),
+                _ => {
+                    counters.rtp_padding_only += 1;
+                    return None;
+                }
+            },
+            _ => {
+                counters.rtx_unmatched += 1;
+                return None;
+            }
+        };
+        let (sequence, restarted) = match layer.accept(now, sequence, plain.len(), binding.is_repair) {
+            Arrival::New { sequence, restarted } => (sequence, restarted),
+            Arrival::Duplicate => {
+                counters.rtp_duplicate += 1;
+                return None;
+            }
+        };
+        if restarted {
+            track.begin_stream(binding.layer);
+        }
+        if track.is_blocked {
+            counters.rtp_blocked += 1;
+            return None;
+        }
+        if payload.is_empty() {
+            counters.rtp_padding_only += 1;
+        }
+        let end = payload.end.max(start);
+        let bytes = Box::from(&plain[..end]);
+        let packet = track.read_packet(now, binding.layer, media, sequence, header, extensions, bytes, start);
+        let layer = &mut track.layers[usize::from(binding.layer)];
+        if !binding.is_repair {
+            layer.note_timing(now.saturating_duration_since(self.epoch), sequence, header.timestamp);
+        }
+        let layers_changed = !packet.is_padding_only() && layer.note_life(packet.starts_key_frame);
+        if let (Some(loudness), Some(level)) = (&mut track.loudness, extensions.audio_level(&packet.bytes)) {
+            loudness.observe(now, level.level, header.timestamp, packet.clock_rate);
+        }
+        counters.packets_in += 1;
+        Some(Received { packet: Arc::new(packet), track: binding.track, layers_changed })
+    }
+
+    /// Takes a sender report; gives the place of the track, the layer and its clock.
+    pub(crate) fn handle_sender_report(
+        &mut self,
+        now: Instant,
+        report: &SenderReport<'_>,
+    ) -> Option<(usize, u8, ClockMapping)> {
+        let binding = *self.bindings.get(&report.ssrc).filter(|binding| !binding.is_repair)?;
+        let layer = &mut self.tracks[binding.track].layers[usize::from(binding.layer)];
+        Some((binding.track, binding.layer, layer.note_sender_report(now, &report.info)))
+    }
+
+    /// When `write_requests` has something to write.
+    pub(crate) fn request_due(&self, now: Instant) -> Option<Instant> {
+        let layers = self.tracks.iter().flat_map(|(_, track)| &track.layers).filter(|layer| layer.ssrc.is_some());
+        layers.flat_map(|layer| [layer.missing.due(), layer.key_frame.due(now)]).flatten().min()
+    }
+
+    /// Appends requests for what is missing, and for key frames, as far as they are due and were negotiated.
+    pub(crate) fn write_requests(&mut self, now: Instant, sender: u32, out: &mut Vec<u8>) -> Requests {
+        let mut requests = Requests::default();
+        for (_, track) in &mut self.tracks {
+            let takes_nack = track.payload_types.iter().any(|known| known.nack);
+            let takes_pli = track.payload_types.iter().any(|known| known.pli);
+            let takes_fir = track.payload_types.iter().any(|known| known.fir);
+            for layer in &mut track.layers {
+                let Some(ssrc) = layer.ssrc else { continue };
+                self.sequences.clear();
+                layer.missing.collect(now, &mut self.sequences);
+                if takes_nack && !self.sequences.is_empty() {
+                    let written = write_nack(out, sender, ssrc, &self.sequences) as u64;
+                    layer.totals.nacks += written;
+                    requests.nacks += written;
+                }
+                if !layer.key_frame.take(now) {
+                    continue;
+                }
+                if takes_pli {
+                    write_picture_loss(out, sender, ssrc);
+                    layer.totals.plis += 1;
+                } else if takes_fir {
+                    layer.fir_sequence = layer.fir_sequence.wrapping_add(1);
+                    write_full_intra_request(out, sender, &[(ssrc, layer.fir_sequence)]);
+                    layer.totals.firs += 1;
+                } else {
+                    continue;
+                }
+                requests.key_frames += 1;
+            }
+        }
+        requests
+    }
+
+    /// A reception report of each stream that arrives.
+    pub(crate) fn report(&mut self, now: Instant) -> Vec<ReportBlock> {
+        let layers = self.tracks.iter_mut().flat_map(|(_, track)| &mut track.layers);
+        layers.filter_map(|layer| layer.report(now)).collect()
+    }
+
+    /// The places of the tracks of which a layer has stopped.
+    pub(crate) fn note_silence(&mut self, now: Instant) -> Vec<usize> {
+        let tracks = self.tracks.iter_mut();
+        tracks.filter_map(|(place, track)| track.note_silence(now).then_some(place)).collect()
+    }
+
+    /// Whose packet this is: by its SSRC, or else by what its extensions and its payload type say.
+    fn find_binding(&mut self, header: &Header, extensions: &Extensions, plain: &[u8]) -> Option<Binding> {
+        if let Some(binding) = self.bindings.get(&header.ssrc) {
+            return Some(*binding);
+        }
+        let track = match extensions.text(plain, ExtensionKind::Mid) {
+            Some(mid) => self.tracks.iter().find(|(_, track)| track.mid == mid)?.0,
+            None => {
+                // RFC 8843 section 9.2: a payload type that only one section has tells the section.
+                let mut having = self.tracks.iter().filter(|(_, track)| track.meaning(header.payload_type).is_some());
+                let (place, _) = having.next()?;
+                if having.next().is_some() {
+                    return None;
+                }
+                place
+            }
+        };
+        let is_repair = matches!(self.tracks[track].meaning(header.payload_type)?, Meaning::Repair(_));
+        let rid = extensions.text(plain, if is_repair { ExtensionKind::RepairedRid } else { ExtensionKind::Rid });
+        let layer = self.tracks[track].find_layer(rid)?;
+        let binding = Binding { track, layer, is_repair };
+        self.bind(header.ssrc, binding);
+        Some(binding)
+    }
+
+    /// Gives an SSRC to a layer. A layer has one for media and one for retransmissions: a new one ends the old.
+    fn bind(&mut self, ssrc: u32, binding: Binding) {
+        let layer = &mut self.tracks[binding.track].layers[usize::from(binding.layer)];
+        let place = if binding.is_repair { &mut layer.rtx_ssrc } else { &mut layer.ssrc };
+        let old = place.replace(ssrc);
+        if old != Some(ssrc) {
+            if !binding.is_repair {
+                layer.restart();
+            }
+            if let Some(old) = old {
+                self.bindings.remove(&old);
+            }
+        }
+        self.bindings.insert(ssrc, binding);
+    }
+}
+
+/// The ids of the extensions that we know.
+pub(crate) fn extension_map(extensions: &[Extension]) -> ExtensionMap {
+    let mut map = ExtensionMap::default();
+    for extension in extensions {
+        if let Some(kind) = ExtensionKind::from_uri(&extension.uri) {
+            map.insert(extension.id, kind);
+        }
+    }
+    map
+}

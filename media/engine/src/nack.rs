@@ -1,0 +1,139 @@
+//! Which packets of one received stream are missing, and when to ask for them again (RFC 4585 section 6.2.1).
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use crate::sequence::low_16;
+
+/// A packet asked for five times in vain will not come before its picture is stale.
+const MAX_TRIES: u8 = 5;
+/// Above this the link is broken rather than lossy, and a key frame helps more.
+const MAX_OUTSTANDING: usize = 100;
+/// Packets that only overtook each other arrive within this time.
+const REORDERING: Duration = Duration::from_millis(10);
+const SHORTEST_SPACING: Duration = Duration::from_millis(20);
+const LONGEST_SPACING: Duration = Duration::from_millis(400);
+/// Assumed until an answer was timed.
+const FIRST_RTT: Duration = Duration::from_millis(70);
+
+#[derive(Debug)]
+struct Gap {
+    sequence: u64,
+    tries: u8,
+    due: Instant,
+    asked: Instant,
+}
+
+/// The missing packets of one stream, oldest first.
+#[derive(Debug)]
+pub(crate) struct MissingPackets {
+    gaps: VecDeque<Gap>,
+    rtt: Duration,
+}
+
+impl Default for MissingPackets {
+    fn default() -> Self {
+        Self { gaps: VecDeque::new(), rtt: FIRST_RTT }
+    }
+}
+
+impl MissingPackets {
+    /// The numbers from `first` up to `next` were skipped.
+    pub(crate) fn note_skipped(&mut self, now: Instant, first: u64, next: u64) {
+        let first = first.max(next.saturating_sub(MAX_OUTSTANDING as u64));
+        for sequence in first..next {
+            if self.gaps.len() == MAX_OUTSTANDING {
+                self.gaps.pop_front();
+            }
+            self.gaps.push_back(Gap { sequence, tries: 0, due: now + REORDERING, asked: now });
+        }
+    }
+
+    /// A packet came out of order. One that answers a single request times the way there and back.
+    pub(crate) fn note_arrived(&mut self, now: Instant, sequence: u64) {
+        let Ok(place) = self.gaps.binary_search_by_key(&sequence, |gap| gap.sequence) else { return };
+        if let Some(gap) = self.gaps.remove(place)
+            && gap.tries == 1
+        {
+            let sample = now.saturating_duration_since(gap.asked);
+            self.rtt = (self.rtt * 7 + sample) / 8;
+        }
+    }
+
+    /// Appends the numbers to ask for now.
+    pub(crate) fn collect(&mut self, now: Instant, sequences: &mut Vec<u16>) {
+        for gap in self.gaps.iter_mut().filter(|gap| gap.due <= now) {
+            gap.tries += 1;
+            gap.asked = now;
+            gap.due = now + spacing(self.rtt, gap.tries);
+            if gap.tries <= MAX_TRIES {
+                sequences.push(low_16(gap.sequence));
+            }
+        }
+        self.gaps.retain(|gap| gap.tries <= MAX_TRIES);
+    }
+
+    /// When `collect` has something to give.
+    pub(crate) fn due(&self) -> Option<Instant> {
+        self.gaps.iter().map(|gap| gap.due).min()
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.gaps.clear();
+    }
+}
+
+/// A quarter longer after each try: a queue on the way gets time to drain.
+fn spacing(rtt: Duration, tries: u8) -> Duration {
+    let spacing = rtt.mul_f64(1.25f64.powi(i32::from(tries)));
+    spacing.clamp(SHORTEST_SPACING, LONGEST_SPACING)
+}
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "a start for virtual time")]
+mod tests {
+    use super::*;
+
+    fn collect(missing: &mut MissingPackets, now: Instant) -> Vec<u16> {
+        let mut sequences = Vec::new();
+        missing.collect(now, &mut sequences);
+        sequences
+    }
+
+    #[test]
+    fn reordering_asks_for_nothing() {
+        let start = Instant::now();
+        let mut missing = MissingPackets::default();
+        missing.note_skipped(start, 10, 12);
+        assert!(collect(&mut missing, start + Duration::from_millis(5)).is_empty());
+        missing.note_arrived(start + Duration::from_millis(6), 11);
+        assert_eq!(collect(&mut missing, start + Duration::from_millis(10)), [10]);
+    }
+
+    #[test]
+    fn asks_five_times_ever_more_slowly_and_gives_up() {
+        let start = Instant::now();
+        let mut missing = MissingPackets::default();
+        missing.note_skipped(start, 65_535, 65_536);
+        let mut asked = Vec::new();
+        while let Some(due) = missing.due() {
+            if !collect(&mut missing, due).is_empty() {
+                asked.push(due);
+            }
+        }
+        assert_eq!(asked.len(), 5);
+        let spaces: Vec<_> = asked.windows(2).map(|pair| pair[1] - pair[0]).collect();
+        assert!(spaces.is_sorted() && spaces[0] >= SHORTEST_SPACING && spaces[3] <= LONGEST_SPACING, "{spaces:?}");
+    }
+
+    #[test]
+    fn outstanding_requests_are_bounded() {
+        let start = Instant::now();
+        let mut missing = MissingPackets::default();
+        missing.note_skipped(start, 0, 10_000);
+        missing.note_skipped(start, 10_001, 10_011);
+        let asked = collect(&mut missing, start + REORDERING);
+        assert_eq!(asked.len(), MAX_OUTSTANDING);
+        assert_eq!(asked.last(), Some(&10_010));
+    }
+}

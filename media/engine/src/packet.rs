@@ -1,0 +1,97 @@
+//! One received media packet, opened and read once, shared by all who forward it.
+
+use std::ops::Range;
+use std::time::Instant;
+
+use crate::command::{Kind, TrackId};
+use crate::extensions::Extensions;
+use crate::format::{Family, Format};
+use crate::red::Red;
+use crate::rtp::Header;
+use crate::{av1, h264, h265, vp8, vp9};
+
+/// A decrypted packet of a track, with what forwarding needs to know of it.
+#[derive(Debug)]
+pub struct Packet {
+    pub(crate) track: TrackId,
+    /// From low (0) to high.
+    pub(crate) layer: u8,
+    /// A number for each uninterrupted stream of the track: numbering and timestamps start anew with another one.
+    pub(crate) stream: u32,
+    pub(crate) kind: Kind,
+    pub(crate) format: Format,
+    /// In Hz.
+    pub(crate) clock_rate: u32,
+    pub(crate) received: Instant,
+    /// Carried on beyond 16 bits.
+    pub(crate) sequence: u64,
+    pub(crate) timestamp: u32,
+    pub(crate) marker: bool,
+    /// A decoder can start with this packet. Always true for audio.
+    pub(crate) starts_key_frame: bool,
+    pub(crate) vp8: Option<vp8::Descriptor>,
+    /// Where the primary block of RED lies.
+    pub(crate) primary: Option<Primary>,
+    pub(crate) extensions: Extensions,
+    /// From the first byte of the header to the last of the payload.
+    pub(crate) bytes: Box<[u8]>,
+    /// Where the payload starts; empty in a packet that was only padding.
+    pub(crate) payload: usize,
+}
+
+/// The newest audio frame inside a RED packet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Primary {
+    pub(crate) payload_type: u8,
+    pub(crate) range: Range<usize>,
+}
+
+impl Packet {
+    pub(crate) fn payload(&self) -> &[u8] {
+        &self.bytes[self.payload..]
+    }
+
+    pub(crate) fn is_padding_only(&self) -> bool {
+        self.payload == self.bytes.len()
+    }
+}
+
+/// What a payload says of itself.
+#[derive(Debug, Default)]
+pub(crate) struct Reading {
+    pub(crate) starts_key_frame: bool,
+    pub(crate) vp8: Option<vp8::Descriptor>,
+    pub(crate) primary: Option<Primary>,
+}
+
+/// Reads a payload as far as forwarding needs it; one that is broken is passed on unread, for the decoder to judge.
+pub(crate) fn read(kind: Kind, format: Format, header: &Header, bytes: &[u8], payload: usize) -> Reading {
+    let content = &bytes[payload..];
+    if kind == Kind::Audio {
+        let primary = (format.family == Family::Red).then(|| find_primary(header, bytes, content)).flatten();
+        return Reading { starts_key_frame: true, vp8: None, primary };
+    }
+    if content.is_empty() {
+        return Reading::default();
+    }
+    let (starts_key_frame, descriptor) = match format.family {
+        Family::Vp8 => match vp8::Descriptor::parse(content) {
+            Ok(descriptor) => (descriptor.starts_key_frame(content), Some(descriptor)),
+            Err(_) => (false, None),
+        },
+        Family::Vp9 => (vp9::Descriptor::parse(content).is_ok_and(|descriptor| descriptor.starts_key_frame()), None),
+        Family::H264 => (h264::starts_key_frame(content).unwrap_or(false), None),
+        Family::H265 => (h265::starts_key_frame(content).unwrap_or(false), None),
+        Family::Av1 => (av1::starts_key_frame(content).unwrap_or(false), None),
+        // A codec that we cannot read can be entered anywhere: its decoder asks for what it lacks.
+        Family::Opus | Family::Red | Family::Other => (true, None),
+    };
+    Reading { starts_key_frame, vp8: descriptor, primary: None }
+}
+
+fn find_primary(header: &Header, bytes: &[u8], content: &[u8]) -> Option<Primary> {
+    let primary = Red::parse(content, header.payload_type).ok()?.primary;
+    // The primary block is the last (RFC 2198 section 3).
+    let start = bytes.len().checked_sub(primary.data.len())?;
+    (!primary.data.is_empty()).then_some(Primary { payload_type: primary.payload_type, range: start..bytes.len() })
+}

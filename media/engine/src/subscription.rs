@@ -1,0 +1,371 @@
+//! One subscription: a track sent to a transport under one SSRC, and one more for retransmissions.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::command::{Kind, SubscriptionDescription, SubscriptionId};
+use crate::counters::Counters;
+use crate::extensions::{ExtensionMap, Kind as ExtensionKind, Outgoing};
+use crate::format::{Format, OPUS, is_repair};
+use crate::forward::{Decision, Forward, Selection};
+use crate::handoff::ClockMapping;
+use crate::history::{History, Refusal, Sent};
+use crate::intake::extension_map;
+use crate::packet::Packet;
+use crate::rtp::{Fields, write_header, write_padding};
+use crate::sender_report::SenderReports;
+use crate::sequence::low_16;
+
+/// While it waits for a key frame a subscription repeats its wish; the track's owner asks the publisher less often.
+const WISH_SPACING: Duration = Duration::from_millis(200);
+/// What passes through to receivers that negotiated it. Mid and times are our own; rids and transport-wide numbers
+/// belong to the publisher's path.
+const PASSED_ON: [ExtensionKind; 8] = [
+    ExtensionKind::AudioLevel,
+    ExtensionKind::DependencyDescriptor,
+    ExtensionKind::AbsCaptureTime,
+    ExtensionKind::PlayoutDelay,
+    ExtensionKind::VideoOrientation,
+    ExtensionKind::VideoContentType,
+    ExtensionKind::VideoTiming,
+    ExtensionKind::ColorSpace,
+];
+/// What Blank packets carry: enough to be a packet, all of it padding.
+const PADDING: u8 = 1;
+
+/// The receiver's payload type for a format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct PayloadType {
+    format: Format,
+    number: u8,
+    rtx: Option<u8>,
+}
+
+/// Totals of one subscription since its start.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct SubscriptionTotals {
+    pub(crate) packets: u64,
+    pub(crate) bytes: u64,
+    pub(crate) retransmitted: u64,
+    pub(crate) nacks: u64,
+    pub(crate) plis: u64,
+    pub(crate) firs: u64,
+}
+
+/// The clock of a received layer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LayerClock {
+    pub(crate) stream: u32,
+    pub(crate) clock_rate: u32,
+    pub(crate) mapping: ClockMapping,
+}
+
+/// What became of a packet that was offered.
+pub(crate) enum Offered {
+    Sent(Sent),
+    /// It begins a stream: packets that overtook it may follow.
+    Began(Sent),
+    Nothing,
+}
+
+/// A track sent to a transport.
+pub(crate) struct Subscription {
+    pub(crate) id: SubscriptionId,
+    /// The places of its transport and its source on this shard.
+    pub(crate) transport: usize,
+    pub(crate) source: usize,
+    pub(crate) ssrc: u32,
+    pub(crate) rtx_ssrc: Option<u32>,
+    pub(crate) reports: SenderReports,
+    pub(crate) totals: SubscriptionTotals,
+    kind: Kind,
+    mid: String,
+    cname: String,
+    payload_types: Vec<PayloadType>,
+    extensions: ExtensionMap,
+    is_enabled: bool,
+    spatial: u8,
+    selection: Selection,
+    forward: Forward,
+    history: History,
+    next_rtx: u64,
+    wished: Option<Instant>,
+    last_fir: Option<u8>,
+    clock_rate: u32,
+}
+
+impl Subscription {
+    /// Numbers begin at `sequence` and `rtx_sequence`, below 2^15.
+    pub(crate) fn new(
+        description: &SubscriptionDescription,
+        transport: usize,
+        source: usize,
+        sequence: u64,
+        rtx_sequence: u64,
+    ) -> Self {
+        let mut subscription = Self {
+            id: description.subscription,
+            transport,
+            source,
+            ssrc: description.ssrc,
+            rtx_ssrc: description.rtx_ssrc,
+            reports: SenderReports::default(),
+            totals: SubscriptionTotals::default(),
+            kind: description.kind,
+            mid: String::new(),
+            cname: description.cname.clone(),
+            payload_types: Vec::new(),
+            extensions: ExtensionMap::default(),
+            is_enabled: true,
+            spatial: u8::MAX,
+            selection: Selection { target: None, temporal: u8::MAX },
+            forward: Forward::new(sequence),
+            history: History::new(description.kind),
+            next_rtx: rtx_sequence,
+            wished: None,
+            last_fir: None,
+            clock_rate: 90_000,
+        };
+        subscription.describe(description);
+        subscription
+    }
+
+    /// Takes new payload types and extensions. What was sent before cannot be sent again alike: it is forgotten.
+    pub(crate) fn describe(&mut self, description: &SubscriptionDescription) {
+        let codecs = description.codecs.iter().filter(|codec| !is_repair(codec));
+        self.payload_types = codecs
+            .map(|codec| PayloadType {
+                format: Format::of(codec),
+                number: codec.payload_type,
+                rtx: codec.rtx_payload_type,
+            })
+            .collect();
+        self.extensions = extension_map(&description.extensions);
+        self.mid.clone_from(&description.mid);
+        self.history = History::new(self.kind);
+    }
+
+    /// What the receiver wants. Nothing is sent from now on where `enabled` is false.
+    pub(crate) fn want(&mut self, enabled: bool, spatial: u8, temporal: u8, live: u8) {
+        self.is_enabled = enabled;
+        self.spatial = spatial;
+        self.selection.temporal = temporal;
+        if !enabled {
+            self.forward.stop();
+            self.selection.target = None;
+        }
+        self.retarget(live);
+    }
+
+    /// Chooses the layer to send: the highest that arrives and is wanted, or else the lowest that arrives.
+    /// While none arrives the choice stays: a still picture goes on where it stopped.
+    pub(crate) fn retarget(&mut self, live: u8) {
+        if !self.is_enabled || live == 0 {
+            return;
+        }
+        let wanted =
+            2u16.checked_shl(self.spatial.into()).map_or(u8::MAX, |above| (above.wrapping_sub(1) & 0xff) as u8);
+        let fitting = live & wanted;
+        let target = if fitting != 0 { fitting.ilog2() } else { live.trailing_zeros() };
+        if self.selection.target.replace(target as u8) != Some(target as u8) {
+            self.wished = None;
+        }
+    }
+
+    /// The layer of which a key frame must be asked for now, because nothing else can be sent.
+    pub(crate) fn wish(&mut self, now: Instant, live: u8) -> Option<u8> {
+        let target = self.selection.target.filter(|&target| live & 1 << target != 0)?;
+        if self.kind == Kind::Audio || !self.forward.is_waiting(self.selection) {
+            return None;
+        }
+        self.repeat_wish(now).then_some(target)
+    }
+
+    fn repeat_wish(&mut self, now: Instant) -> bool {
+        let due = self.wished.is_none_or(|wished| now.saturating_duration_since(wished) >= WISH_SPACING);
+        if due {
+            self.wished = Some(now);
+        }
+        due
+    }
+
+    /// The layer that a receiver's request for a key frame is about.
+    pub(crate) fn refreshed_layer(&self) -> Option<u8> {
+        self.forward.layer().or(self.selection.target).filter(|_| self.kind == Kind::Video && self.is_enabled)
+    }
+
+    /// Whether a full intra request is a new one and not the last repeated (RFC 5104 section 4.3.1).
+    pub(crate) fn note_fir(&mut self, sequence: u8) -> bool {
+        self.last_fir.replace(sequence) != Some(sequence)
+    }
+
+    /// The layer being sent.
+    pub(crate) fn layer(&self) -> Option<u8> {
+        self.forward.layer().filter(|_| self.is_enabled)
+    }
+
+    /// Looks at a packet of the track and decides what the receiver gets of it.
+    pub(crate) fn offer(
+        &mut self,
+        send_time: [u8; 3],
+        packet: &Arc<Packet>,
+        clocks: &[Option<LayerClock>],
+        counters: &mut Counters,
+    ) -> Offered {
+        if !self.is_enabled {
+            return Offered::Nothing;
+        }
+        let payload_type = self.payload_type_for(packet);
+        let begins = payload_type.is_some() && self.forward.begins_with(packet, self.selection);
+        if begins {
+            let present = self.forward.stream();
+            let clock_of = |stream: Option<u32>| clocks.iter().flatten().find(|clock| Some(clock.stream) == stream);
+            let mappings = [clock_of(present), clock_of(Some(packet.stream))].map(|clock| clock.map(|it| it.mapping));
+            self.forward.begin(packet, mappings, self.selection.temporal);
+            self.clock_rate = packet.clock_rate;
+            self.wished = None;
+            self.reports.hasten();
+        } else if payload_type.is_none() && !packet.is_padding_only() {
+            counters.forward_codec += 1;
+        }
+        let decision = self.forward.decide(packet, payload_type.is_some(), self.selection.temporal);
+        let (numbers, is_blank) = match decision {
+            Decision::Send(numbers) => (numbers, false),
+            Decision::Blank(numbers) => (numbers, true),
+            Decision::Drop => return Offered::Nothing,
+        };
+        let Some(payload_type) = payload_type.or(self.payload_types.first().map(|known| known.number)) else {
+            return Offered::Nothing;
+        };
+        let sent = Sent { packet: Arc::clone(packet), numbers, payload_type, send_time, is_blank };
+        self.history.keep(sent.clone());
+        self.totals.packets += 1;
+        self.totals.bytes += packet.payload().len() as u64;
+        if begins { Offered::Began(sent) } else { Offered::Sent(sent) }
+    }
+
+    /// Whether a packet of the wanted layer belongs to a stream that only a key frame can begin.
+    pub(crate) fn needs_key_frame(&mut self, now: Instant, packet: &Packet) -> bool {
+        packet.kind == Kind::Video
+            && self.is_enabled
+            && self.selection.target == Some(packet.layer)
+            && self.forward.stream().is_none_or(|stream| stream < packet.stream)
+            && self.repeat_wish(now)
+    }
+
+    /// What to send for a request of `sequence`, and the retransmission's own number where it has one.
+    pub(crate) fn answer(&mut self, now: Instant, sequence: u16) -> Result<(Sent, Option<u64>), Refusal> {
+        let sent = self.history.answer(now, sequence, self.reports.reception.rtt)?;
+        self.totals.retransmitted += 1;
+        if self.rtx_ssrc.is_none() || self.rtx_payload_type(sent.payload_type).is_none() {
+            return Ok((sent, None));
+        }
+        let rtx_sequence = self.next_rtx;
+        self.next_rtx += 1;
+        Ok((sent, Some(rtx_sequence)))
+    }
+
+    /// Appends the sender report that is due, where the publisher's clock is known.
+    pub(crate) fn write_report(&mut self, now: Instant, clocks: &[Option<LayerClock>], out: &mut Vec<u8>) {
+        if !self.is_enabled || self.totals.packets == 0 || !self.reports.is_due(now) {
+            return;
+        }
+        let Some(stream) = self.forward.stream() else { return };
+        let Some(clock) = clocks.iter().flatten().find(|clock| clock.stream == stream) else { return };
+        let Some(rtp) = self.forward.map_timestamp(stream, clock.mapping.rtp) else { return };
+        let counts = (self.totals.packets, self.totals.bytes);
+        let rate = clock.clock_rate;
+        self.reports.write(now, &clock.mapping, rate, rtp, self.ssrc, counts, &self.cname, out);
+    }
+
+    /// The receiver's jitter in seconds.
+    pub(crate) fn jitter(&self) -> f64 {
+        f64::from(self.reports.reception.jitter) / f64::from(self.clock_rate)
+    }
+
+    /// Appends the plain packet; gives the length of its header. With `rtx` it is written as a retransmission under that
+    /// number (RFC 4588 section 4), sent at `send_time`.
+    pub(crate) fn write(&self, sent: &Sent, rtx: Option<u64>, send_time: [u8; 3], out: &mut Vec<u8>) -> Option<usize> {
+        let send_time = if rtx.is_some() { send_time } else { sent.send_time };
+        let start = out.len();
+        let Sent { packet, numbers, .. } = sent;
+        let fields = Fields {
+            marker: packet.marker && !sent.is_blank,
+            payload_type: if rtx.is_some() { self.rtx_payload_type(sent.payload_type)? } else { sent.payload_type },
+            sequence: low_16(rtx.unwrap_or(numbers.sequence)),
+            timestamp: numbers.timestamp,
+            ssrc: if rtx.is_some() { self.rtx_ssrc? } else { self.ssrc },
+        };
+        write_header(out, &fields);
+        let mut extensions = Outgoing::default();
+        if !self.mid.is_empty() {
+            extensions.set(ExtensionKind::Mid, self.mid.as_bytes());
+        }
+        extensions.set(ExtensionKind::AbsSendTime, &send_time);
+        if !sent.is_blank {
+            for kind in PASSED_ON {
+                if let Some(value) = packet.extensions.get(&packet.bytes, kind) {
+                    extensions.set(kind, value);
+                }
+            }
+        }
+        extensions.write(out, start, &self.extensions);
+        let header_length = out.len() - start;
+        if rtx.is_some() {
+            out.extend_from_slice(&low_16(numbers.sequence).to_be_bytes());
+        }
+        if sent.is_blank {
+            write_padding(out, start, PADDING);
+            return Some(header_length);
+        }
+        let payload = out.len();
+        match &packet.primary {
+            Some(primary) if self.takes_only_primary(packet.format) => {
+                out.extend_from_slice(&packet.bytes[primary.range.clone()]);
+            }
+            Some(primary) => {
+                out.extend_from_slice(packet.payload());
+                if let Some(opus) = self.number_of(OPUS).filter(|&opus| opus != primary.payload_type) {
+                    rename_blocks(&mut out[payload..], primary.payload_type, opus);
+                }
+            }
+            None => out.extend_from_slice(packet.payload()),
+        }
+        if let (Some(descriptor), Some(rewrite)) = (&packet.vp8, &numbers.vp8) {
+            descriptor.rewrite(&mut out[payload..], rewrite);
+        }
+        Some(header_length)
+    }
+
+    fn number_of(&self, format: Format) -> Option<u8> {
+        self.payload_types.iter().find(|known| known.format == format).map(|known| known.number)
+    }
+
+    fn takes_only_primary(&self, format: Format) -> bool {
+        self.number_of(format).is_none()
+    }
+
+    /// The receiver's payload type for a packet: its own format, or Opus for the Opus inside RED.
+    fn payload_type_for(&self, packet: &Packet) -> Option<u8> {
+        self.number_of(packet.format).or_else(|| packet.primary.as_ref().and_then(|_| self.number_of(OPUS)))
+    }
+
+    fn rtx_payload_type(&self, payload_type: u8) -> Option<u8> {
+        self.payload_types.iter().find(|known| known.number == payload_type)?.rtx
+    }
+}
+
+/// Writes the receiver's payload type into the block headers of RED (RFC 2198 section 3).
+fn rename_blocks(payload: &mut [u8], from: u8, to: u8) {
+    const FOLLOWS: u8 = 0x80;
+    let mut place = 0;
+    while let Some(header) = payload.get_mut(place) {
+        if *header & !FOLLOWS == from {
+            *header = *header & FOLLOWS | to;
+        }
+        if *header & FOLLOWS == 0 {
+            return;
+        }
+        place += 4;
+    }
+}

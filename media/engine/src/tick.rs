@@ -1,0 +1,178 @@
+//! What a shard does as time passes: requests, feedback, reports, measurements, and the end of consent.
+
+use std::time::{Duration, Instant};
+
+use crate::event::{Event, SubscriptionMeasured, TrackMeasured};
+use crate::ice::Lapse;
+use crate::loudness;
+use crate::rtcp_writer::write_receiver_report;
+use crate::shard::Shard;
+use crate::transport::{IDLE_TICK, Outgoing, TICK};
+
+/// LIVEKIT.md 7.1.
+const REPORT_SPACING: Duration = Duration::from_secs(1);
+/// Quality is judged over windows of this length (LIVEKIT.md 7.6).
+const MEASURE_SPACING: Duration = Duration::from_secs(5);
+/// Compounds end here, to fit a datagram with SRTCP's tag and whatever the path adds.
+const COMPOUND_LENGTH: usize = 1100;
+/// What one receiver report holds (RFC 3550 section 6.4.2).
+const MAX_BLOCKS: usize = 31;
+
+/// Whether `spacing` has passed since `last`, which then moves on to `now`.
+fn takes_turn(last: &mut Instant, now: Instant, spacing: Duration) -> bool {
+    let is_due = now.saturating_duration_since(*last) >= spacing;
+    if is_due {
+        *last = now;
+    }
+    is_due
+}
+
+impl Shard {
+    /// Does what is due for the transport at `place`, and arms its next alarm.
+    pub(crate) fn wake(&mut self, now: Instant, place: usize) {
+        if !self.transports.contains(place) {
+            return;
+        }
+        self.send_requests(now, place);
+        let spacing = if self.transports[place].has_media() { TICK } else { IDLE_TICK };
+        if takes_turn(&mut self.transports[place].schedule.tick, now, spacing) {
+            self.tick(now, place);
+        }
+        let transport = &self.transports[place];
+        let mut next = transport.schedule.tick + spacing;
+        if let Some(due) = transport.intake.request_due(now) {
+            next = next.min(due);
+        }
+        self.alarms.arm(place, next);
+    }
+
+    fn tick(&mut self, now: Instant, place: usize) {
+        if self.transports[place].ice.is_expired() {
+            return;
+        }
+        let transport = self.transports[place].id;
+        match self.transports[place].ice.handle_timeout(now, self.idle_timeout) {
+            Some(Lapse::Silent) => self.tell(Event::TransportSilent { transport }),
+            Some(Lapse::Expired) => {
+                self.tell(Event::TransportExpired { transport });
+                return;
+            }
+            None => {}
+        }
+        let quiet: Vec<usize> = self.transports[place].intake.note_silence(now);
+        for track in quiet {
+            self.tell_layers(now, place, track);
+        }
+        self.send_feedback(now, place);
+        for at in 0..self.transports[place].subscriptions.len() {
+            self.wish_for(now, self.transports[place].subscriptions[at]);
+        }
+        self.send_reports(now, place);
+        let schedule = &mut self.transports[place].schedule;
+        if takes_turn(&mut schedule.loudness, now, loudness::WINDOW) {
+            self.measure_loudness(now, place);
+        }
+        if takes_turn(&mut self.transports[place].schedule.measure, now, MEASURE_SPACING) {
+            self.measure(place);
+        }
+    }
+
+    /// Asks the publisher for what is missing, and for key frames.
+    pub(crate) fn send_requests(&mut self, now: Instant, place: usize) {
+        let mut compound = Vec::new();
+        let asked = self.transports[place].intake.write_requests(now, self.ssrc, &mut compound);
+        self.counters.nack_sent += asked.nacks;
+        self.counters.key_frame_requested += asked.key_frames;
+        self.send_control(place, compound);
+        if let Some(due) = self.transports[place].intake.request_due(now) {
+            self.alarms.arm(place, due);
+        }
+    }
+
+    fn send_feedback(&mut self, now: Instant, place: usize) {
+        let mut compound = Vec::new();
+        self.transports[place].intake.feedback.write(now, self.ssrc, &mut compound);
+        self.send_control(place, compound);
+    }
+
+    /// Receiver reports to the publisher, sender reports to the subscriber.
+    fn send_reports(&mut self, now: Instant, place: usize) {
+        let mut compound = Vec::new();
+        let transport = &mut self.transports[place];
+        if takes_turn(&mut transport.schedule.report, now, REPORT_SPACING) {
+            let blocks = transport.intake.report(now);
+            for part in blocks.chunks(MAX_BLOCKS) {
+                write_receiver_report(&mut compound, self.ssrc, part);
+            }
+        }
+        for at in 0..self.transports[place].subscriptions.len() {
+            if compound.len() > COMPOUND_LENGTH {
+                self.send_control(place, std::mem::take(&mut compound));
+            }
+            let subscription = &mut self.subscriptions[self.transports[place].subscriptions[at]];
+            let clocks = &self.sources[subscription.source].clocks;
+            subscription.write_report(now, clocks, &mut compound);
+        }
+        self.send_control(place, compound);
+    }
+
+    fn send_control(&mut self, place: usize, compound: Vec<u8>) {
+        if !compound.is_empty() {
+            self.enqueue(place, Outgoing::Control(compound));
+        }
+    }
+
+    fn measure_loudness(&mut self, now: Instant, place: usize) {
+        let transport = self.transports[place].id;
+        let tracks = &mut self.transports[place].intake.tracks;
+        let measured: Vec<_> = tracks
+            .iter_mut()
+            .filter_map(|(_, track)| Some((track.id, track.loudness.as_mut()?.measure(now)?)))
+            .collect();
+        for (track, loudness) in measured {
+            self.tell(Event::LoudnessMeasured { transport, track, loudness });
+        }
+    }
+
+    fn measure(&mut self, place: usize) {
+        let transport = self.transports[place].id;
+        let mut events = Vec::new();
+        for (_, track) in &self.transports[place].intake.tracks {
+            let layers = (0..).zip(&track.layers).filter(|(_, layer)| layer.totals.packets > 0);
+            events.extend(layers.map(|(index, layer)| {
+                Event::TrackMeasured(TrackMeasured {
+                    transport,
+                    track: track.id,
+                    layer: index,
+                    packets: layer.totals.packets,
+                    bytes: layer.totals.bytes,
+                    lost: layer.lost(),
+                    duplicates: layer.totals.duplicates,
+                    jitter: layer.jitter(),
+                    nacks: layer.totals.nacks,
+                    plis: layer.totals.plis,
+                    firs: layer.totals.firs,
+                })
+            }));
+        }
+        for &number in &self.transports[place].subscriptions {
+            let subscription = &self.subscriptions[number];
+            let (totals, reception) = (subscription.totals, subscription.reports.reception);
+            events.push(Event::SubscriptionMeasured(SubscriptionMeasured {
+                transport,
+                subscription: subscription.id,
+                layer: subscription.layer(),
+                packets: totals.packets,
+                bytes: totals.bytes,
+                retransmitted: totals.retransmitted,
+                fraction_lost: reception.fraction_lost,
+                jitter: subscription.jitter(),
+                rtt: reception.rtt.map(|rtt| rtt.as_secs_f64()),
+                nacks: totals.nacks,
+                plis: totals.plis,
+                firs: totals.firs,
+            }));
+        }
+        events.into_iter().for_each(|event| self.tell(event));
+    }
+}

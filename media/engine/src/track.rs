@@ -1,0 +1,197 @@
+//! One received track: its payload types, its layers, and which of them arrive.
+
+use std::time::{Duration, Instant};
+
+use crate::command::{Codec, Kind, MAX_LAYERS, TrackDescription, TrackId};
+use crate::extensions::Extensions;
+use crate::format::{Format, is_repair};
+use crate::layer::Layer;
+use crate::loudness::Loudness;
+use crate::packet::{self, Packet};
+use crate::rtp::Header;
+
+/// A layer whose siblings arrive has stopped when it is quiet for this long; the slowest camera sends 5 frames a second.
+const LAYER_SILENCE: Duration = Duration::from_secs(1);
+/// A track has stopped after this: a still screen is sent each 5 s, silence in Opus each 10 s (FAULTS rows 34 and 35).
+const TRACK_SILENCE: Duration = Duration::from_secs(12);
+
+/// What one payload type of a track means.
+#[derive(Debug)]
+pub(crate) struct PayloadType {
+    pub(crate) number: u8,
+    rtx: Option<u8>,
+    format: Format,
+    clock_rate: u32,
+    pub(crate) nack: bool,
+    pub(crate) pli: bool,
+    pub(crate) fir: bool,
+}
+
+impl PayloadType {
+    fn of(codec: &Codec) -> Self {
+        Self {
+            number: codec.payload_type,
+            rtx: codec.rtx_payload_type,
+            format: Format::of(codec),
+            clock_rate: codec.clock_rate,
+            nack: codec.nack,
+            pli: codec.pli,
+            fir: codec.fir,
+        }
+    }
+}
+
+/// What a payload type is to a track.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Meaning {
+    /// Media, by the place of its payload type.
+    Media(usize),
+    /// A retransmission of media.
+    Repair(usize),
+}
+
+/// One received track.
+#[derive(Debug)]
+pub(crate) struct Track {
+    pub(crate) id: TrackId,
+    pub(crate) kind: Kind,
+    pub(crate) mid: String,
+    pub(crate) payload_types: Vec<PayloadType>,
+    pub(crate) layers: Vec<Layer>,
+    pub(crate) is_blocked: bool,
+    pub(crate) loudness: Option<Loudness>,
+    is_simulcast: bool,
+    streams_begun: u32,
+}
+
+impl Track {
+    pub(crate) fn new(description: &TrackDescription) -> Self {
+        let unnamed = description.streams.iter().filter(|stream| stream.rid.is_none()).count();
+        let rids: Vec<String> = if description.layers.is_empty() {
+            // Simulcast without rids is known by its SSRCs, in the order of the SDP.
+            vec![String::new(); unnamed.clamp(1, MAX_LAYERS)]
+        } else {
+            description.layers.clone()
+        };
+        let mut track = Self {
+            id: description.track,
+            kind: description.kind,
+            mid: String::new(),
+            payload_types: Vec::new(),
+            layers: (0..).zip(rids).map(|(index, rid)| Layer::new(index, rid)).collect(),
+            is_blocked: false,
+            loudness: None,
+            is_simulcast: !description.layers.is_empty(),
+            streams_begun: 0,
+        };
+        track.describe(description);
+        track
+    }
+
+    /// Takes a new description of the same track; what arrives goes on.
+    pub(crate) fn describe(&mut self, description: &TrackDescription) {
+        self.mid.clone_from(&description.mid);
+        self.payload_types = description.codecs.iter().filter(|codec| !is_repair(codec)).map(PayloadType::of).collect();
+        match (description.measure_loudness, &self.loudness) {
+            (true, None) => self.loudness = Some(Loudness::default()),
+            (false, Some(_)) => self.loudness = None,
+            _ => {}
+        }
+        for (index, rid) in (0..).zip(&description.layers) {
+            match self.layers.get_mut(usize::from(index)) {
+                Some(layer) => layer.rid.clone_from(rid),
+                None => self.layers.push(Layer::new(index, rid.clone())),
+            }
+        }
+        self.is_simulcast |= !description.layers.is_empty();
+    }
+
+    /// What `payload_type` means here.
+    pub(crate) fn meaning(&self, payload_type: u8) -> Option<Meaning> {
+        let media = self.payload_types.iter().position(|known| known.number == payload_type).map(Meaning::Media);
+        let repairs = |known: &PayloadType| known.rtx == Some(payload_type);
+        media.or_else(|| self.payload_types.iter().position(repairs).map(Meaning::Repair))
+    }
+
+    /// The layer that a packet names by `rid`, or the only one.
+    pub(crate) fn find_layer(&self, rid: Option<&str>) -> Option<u8> {
+        match rid {
+            Some(rid) if self.is_simulcast => self.layers.iter().position(|layer| layer.rid == rid).map(|at| at as u8),
+            _ => (self.layers.len() == 1).then_some(0),
+        }
+    }
+
+    /// The packets of `layer` begin a new stream.
+    pub(crate) fn begin_stream(&mut self, layer: u8) {
+        self.streams_begun += 1;
+        self.layers[usize::from(layer)].stream = self.streams_begun;
+    }
+
+    /// Blocks or lets through; what comes after is a new stream, so that nobody misses the packets that were dropped.
+    pub(crate) fn block(&mut self, blocked: bool) {
+        self.is_blocked = blocked;
+        for layer in 0..self.layers.len() {
+            self.begin_stream(layer as u8);
+        }
+    }
+
+    /// Reads an opened packet: `bytes` from its header to the end of its payload, which starts at `payload`.
+    #[expect(clippy::too_many_arguments, reason = "what the caller found out about one packet")]
+    pub(crate) fn read_packet(
+        &mut self,
+        now: Instant,
+        layer: u8,
+        media: usize,
+        sequence: u64,
+        header: &Header,
+        extensions: Extensions,
+        bytes: Box<[u8]>,
+        payload: usize,
+    ) -> Packet {
+        let format = self.payload_types[media].format;
+        let clock_rate = self.payload_types[media].clock_rate;
+        let reading = packet::read(self.kind, format, header, &bytes, payload);
+        let state = &mut self.layers[usize::from(layer)];
+        state.clock_rate = clock_rate;
+        if reading.starts_key_frame {
+            state.key_frame.note_key_frame();
+        }
+        Packet {
+            track: self.id,
+            layer,
+            stream: state.stream,
+            kind: self.kind,
+            format,
+            clock_rate,
+            received: now,
+            sequence,
+            timestamp: header.timestamp,
+            marker: header.marker,
+            starts_key_frame: reading.starts_key_frame && payload < bytes.len(),
+            vp8: reading.vp8,
+            primary: reading.primary,
+            extensions,
+            bytes,
+            payload,
+        }
+    }
+
+    /// Which layers arrive, as bits from low to high.
+    pub(crate) fn live(&self) -> u8 {
+        (0..).zip(&self.layers).filter(|(_, layer)| layer.is_live).fold(0, |live, (index, _)| live | 1 << index)
+    }
+
+    /// Notes layers that have stopped arriving; true where one has.
+    pub(crate) fn note_silence(&mut self, now: Instant) -> bool {
+        let before = self.live();
+        let quiet = |layer: &Layer| layer.last_packet.map_or(Duration::MAX, |last| now.saturating_duration_since(last));
+        let quietest = self.layers.iter().map(quiet).min().unwrap_or(Duration::MAX);
+        let patience = if quietest < LAYER_SILENCE { LAYER_SILENCE } else { TRACK_SILENCE };
+        for layer in self.layers.iter_mut().filter(|layer| layer.is_live) {
+            if quiet(layer) >= patience {
+                layer.note_end();
+            }
+        }
+        before != self.live()
+    }
+}
