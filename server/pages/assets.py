@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,8 +12,8 @@ from aiohttp import web
 DIST = Path(__file__).parents[2] / "static" / "dist"
 PREFIX = "/assets/"
 YEAR = 365 * 24 * 3600
-HASHED = "assets"
-"""Folder of dist/ whose file names change with their content."""
+HASHED = re.compile(r"-[\w-]{8}\.\w+$")
+"""Vite's names end in a hash of the content: such a file never changes."""
 
 
 class ClientNotBuilt(Exception):
@@ -58,7 +59,7 @@ class Assets:
         inside = path.is_relative_to(self._dist)
         if not inside or any(part.startswith(".") for part in path.relative_to(self._dist).parts) or not path.is_file():
             raise web.HTTPNotFound(text="not found")
-        steady = path.relative_to(self._dist).parts[0] == HASHED
+        steady = HASHED.search(path.name)
         control = f"public, max-age={YEAR}, immutable" if steady else "no-cache"
         return web.FileResponse(path, headers={"Cache-Control": control})
 

@@ -22,7 +22,7 @@ CONTENT_SECURITY_POLICY = "; ".join(
 PERMISSIONS_POLICY = ", ".join(
     [f"{feature}=(self)" for feature in ("camera", "microphone", "display-capture", "autoplay", "fullscreen")]
     + [f"{feature}=(self)" for feature in ("picture-in-picture", "screen-wake-lock", "speaker-selection")]
-    + [f"{feature}=()" for feature in ("geolocation", "midi", "payment", "usb", "serial", "bluetooth")]
+    + [f"{feature}=()" for feature in ("geolocation", "midi", "payment", "usb", "serial")]
 )
 HEADERS = {
     "Content-Security-Policy": CONTENT_SECURITY_POLICY,

@@ -1,0 +1,98 @@
+/** The pages outside a meeting: starting one, and finding one by its code. Texts come with the page. */
+
+import "../view/styles/tokens.css";
+import { readCode } from "./code";
+import "./pages.css";
+
+/** A server that has not answered by now will not be believed later, ms. */
+const PATIENCE = 15_000;
+
+const actions = document.getElementById("actions");
+if (actions) begin(actions);
+
+function begin(actions: HTMLElement): void {
+  const start = element("new-meeting", HTMLButtonElement);
+  const form = element("join", HTMLFormElement);
+  const field = element("code", HTMLInputElement);
+
+  const say = (place: "new-problem" | "code-problem", text: string): void => {
+    element(place, HTMLParagraphElement).textContent = text;
+    if (place === "code-problem") field.toggleAttribute("aria-invalid", text !== "");
+  };
+  const words = (name: string): string => actions.dataset[name] ?? "";
+  const refusal = (status: number): string =>
+    words(status === 404 ? "notFound" : status === 429 ? "tooMany" : "unreachable");
+
+  start.addEventListener("click", () => {
+    void busy(start, async () => {
+      say("new-problem", "");
+      const made = await ask("/api/v1/meetings", {
+        method: "POST",
+        headers: { "content-type": "application/json" },
+        body: "{}",
+      });
+      const code = made?.ok ? codeIn(await made.json()) : null;
+      if (code === null) say("new-problem", refusal(made?.status ?? 0));
+      else location.assign(`/m/${code}`);
+    });
+  });
+
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    const code = readCode(field.value);
+    if (code === null) {
+      say("code-problem", words(field.value.trim() === "" ? "empty" : "noCode"));
+      field.focus();
+      return;
+    }
+    void busy(element("join-button", HTMLButtonElement), async () => {
+      const found = await ask(`/api/v1/meetings/${code}`, {});
+      if (found?.ok) {
+        location.assign(`/m/${code}`);
+        return;
+      }
+      say("code-problem", refusal(found?.status ?? 0));
+      field.focus();
+    });
+  });
+
+  field.addEventListener("input", () => say("code-problem", ""));
+  // A pasted link shows as the code in it, so that people see what will be opened.
+  field.addEventListener("paste", (event) => {
+    const code = readCode(event.clipboardData?.getData("text") ?? "");
+    if (code === null) return;
+    event.preventDefault();
+    field.value = code;
+    say("code-problem", "");
+  });
+}
+
+async function ask(path: string, options: RequestInit): Promise<Response | null> {
+  try {
+    return await fetch(path, { ...options, signal: AbortSignal.timeout(PATIENCE) });
+  } catch {
+    return null;
+  }
+}
+
+/** Keeps a second press from doing it twice. */
+async function busy(button: HTMLButtonElement, work: () => Promise<void>): Promise<void> {
+  if (button.getAttribute("aria-busy") === "true") return;
+  button.setAttribute("aria-busy", "true");
+  try {
+    await work();
+  } finally {
+    button.removeAttribute("aria-busy");
+  }
+}
+
+function codeIn(body: unknown): string | null {
+  const code: unknown = typeof body === "object" && body !== null ? Reflect.get(body, "code") : null;
+  return typeof code === "string" ? code : null;
+}
+
+function element<Kind extends HTMLElement>(id: string, kind: new () => Kind): Kind {
+  const found = document.getElementById(id);
+  if (!(found instanceof kind)) throw new Error(`the page has no ${kind.name} #${id}`);
+  return found;
+}
