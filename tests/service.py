@@ -90,7 +90,7 @@ def running_service(data_dir: Path, settings: Mapping[str, str] | None = None) -
         "VECHE_HTTP__PORT": str(http_port),
         "VECHE_HTTP__TLS_PORT": str(tls_port),
         "VECHE_RTC__UDP_PORT": str(udp_port),
-        "VECHE_RTC__ADDRESSES": f'["{SERVER_ADDRESS}"]',
+        "VECHE_RTC__ADDRESSES": SERVER_ADDRESS,
         "VECHE_KEYS": f"{KEY}: {SECRET}",
         **(settings or {}),
     }
