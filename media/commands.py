@@ -61,7 +61,7 @@ class OpenTransport:
 
 @dataclass(frozen=True, slots=True)
 class RestartIce:
-    """New credentials (RFC 8445 section 9). The old ones and the old path stay valid until the new path is nominated."""
+    """New credentials (RFC 8445 section 9). The old ones and the old path stay valid until a new path is nominated."""
 
     transport: int
     local_ufrag: str

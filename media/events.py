@@ -49,7 +49,7 @@ class LayersChanged:
 
 @dataclass(frozen=True, slots=True)
 class LoudnessMeasured:
-    """Smoothed linear loudness 0..1 of one microphone for the last window of 0.4 s (LIVEKIT.md 7.5); 0.0 when silent."""
+    """Smoothed linear loudness 0..1 of one microphone for the last window of 0.4 s (LIVEKIT.md 7.5); 0.0 is silence."""
 
     transport: int
     track: int

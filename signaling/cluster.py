@@ -87,6 +87,7 @@ class Cluster:
         self._next_beat = 0.0
         self._outage: StoreUnavailable | None = None
         self._task: asyncio.Task[None] | None = None
+        self._stopping = False
 
     @property
     def store_is_away(self) -> bool:
@@ -114,9 +115,12 @@ class Cluster:
         """Writes what waits (for a short while), releases this node's rooms and withdraws the node."""
         if self._task is None:
             return
-        self._task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._task
+        # Not by cancelling alone: a client library that is just timing out may swallow that.
+        self._stopping = True
+        self._wake.set()
+        _, late = await asyncio.wait({self._task}, timeout=_LAST_WRITES)
+        for task in late:
+            task.cancel()
         self._task = None
         for room in list(self._rooms):
             self.release(room)
@@ -194,7 +198,7 @@ class Cluster:
     async def _run(self) -> None:
         clock = asyncio.get_running_loop().time
         self._next_beat = clock() + (self._retry if self._outage else self._heartbeat)
-        while True:
+        while not self._stopping:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(max(0.0, self._next_beat - clock())):
                     await self._wake.wait()

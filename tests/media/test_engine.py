@@ -116,7 +116,8 @@ def test_a_taken_port_is_refused(start: Start, address: str) -> None:
 
 def test_a_second_process_is_refused_until_the_first_is_killed() -> None:
     program = "import sys; from media._engine import Engine\n"
-    program += f"print(Engine(['{LOOPBACK}'], int(sys.argv[1]), 4, 30.0).udp_port, flush=True); sys.stdin.read()"
+    program += f"engine = Engine(['{LOOPBACK}'], int(sys.argv[1]), 4, 30.0)\n"
+    program += "print(engine.udp_port, flush=True); sys.stdin.read()"
 
     def server(port: int) -> subprocess.Popen[str]:
         pipe = subprocess.PIPE
@@ -173,8 +174,8 @@ def test_every_shard_answers_for_every_transport(start: Start) -> None:
 def test_a_wildcard_answers_from_the_address_that_received(start: Start, host: str) -> None:
     engine = start(addresses=("0.0.0.0",))
     client = connect(engine, 5, host)  # its receive() compares the source with where it sent
-    client.send(b"\x16 hello")
-    events_until(engine, lambda events: DatagramReceived(5, b"\x16 hello") in events)
+    client.send(b"\x16 hello from outside")
+    events_until(engine, lambda events: DatagramReceived(5, b"\x16 hello from outside") in events)
     client.close()
 
 
@@ -216,8 +217,8 @@ def test_a_panic_restarts_its_shard_alone(start: Start) -> None:
     kept.send(b"\x17 still here")
     events_until(engine, lambda events: DatagramReceived(3, b"\x17 still here") in events)
     reborn = connect(engine, 4)
-    reborn.send(b"\x16 new")
-    events_until(engine, lambda events: DatagramReceived(4, b"\x16 new") in events)
+    reborn.send(b"\x16 of a new life")
+    events_until(engine, lambda events: DatagramReceived(4, b"\x16 of a new life") in events)
     assert engine.counters()["shard_panics"] == 1
     with pytest.raises(ValueError, match="shard: got 2, expected 0 to 1"):
         engine._panic_shard(2)

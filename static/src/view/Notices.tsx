@@ -12,7 +12,7 @@ export function Notices(): ReactNode {
   const hold = (held: boolean) => () => store.dispatch({ type: "notices-held", held });
   return (
     // The pointer and the focus only hold the notices: whoever uses neither loses nothing.
-     
+    // eslint-disable-next-line jsx-a11y/no-noninteractive-element-interactions
     <div
       className="notices"
       role="log"
