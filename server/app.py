@@ -23,6 +23,7 @@ from server import addresses, certificate, data_folder, listeners, logs, problem
 from server.api import health, metrics, openapi
 from server.api.meetings import MeetingsApi
 from server.api.requests import Callers
+from server.api.rooms import RoomsApi
 from server.api.search import Search
 from server.config import Settings, SettingsError
 from server.database import Database
@@ -38,8 +39,6 @@ from signaling.store import MemoryStore, Store
 
 logger = logging.getLogger(__name__)
 
-BODY_SIZE = 10 * 1024 * 1024
-"""Bytes of a request of the room API (LIVEKIT.md 1.1); /api/v1 takes far less."""
 CLOSE_TIME = 5.0
 """Seconds that requests under way have to end after SIGTERM."""
 
@@ -162,10 +161,11 @@ def application(
         except Exception as error:  # what we do not know is a 500, and is logged
             return problems.explain(request, error, pages.problem)
 
-    app = web.Application(middlewares=[log, explain], client_max_size=BODY_SIZE)
+    app = web.Application(middlewares=[log, explain])
     app.on_response_prepare.append(security.protect)
     routes = [
         *websocket.routes(node),
+        *RoomsApi(node).routes(),
         *api.routes(),
         *openapi.routes(version()),
         *health.routes(version(), node, store, database, redis=bool(settings.redis.url)),

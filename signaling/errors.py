@@ -5,7 +5,7 @@ RoomError
 ├── NotFound             room, participant or track (not_found)
 ├── NotAllowed           the participant's permission forbids it (permission_denied)
 ├── FailedPrecondition   the room's settings forbid it (failed_precondition)
-├── LimitExceeded        a limit of the settings (resource_exhausted)
+├── LimitExceeded        a limit of the settings (invalid_argument: of what the API takes only sizes are limited)
 └── Unavailable          another node or the store is needed and does not answer (unavailable)
 """
 

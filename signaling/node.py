@@ -144,13 +144,20 @@ class Node:
 
     # What a socket does (see websocket.py).
 
+    async def claims(self, text: str) -> Grants | None:
+        """What a token says, None where there is none. Raises token.TokenRefused, for revoked ones too."""
+        if not text:
+            return None
+        grants = token.verify(text, self._keys, time.time())
+        if grants.identity and grants.video.room:
+            token.check_not_revoked(grants, await self._cluster.revoked_before(grants.video.room, grants.identity))
+        return grants
+
     async def authorise(self, text: str) -> Grants:
         """What a token lets its bearer join. Raises token.TokenRefused or token.ClaimRefused in LiveKit's words."""
-        grants = token.verify(text, self._keys, time.time()) if text else None
+        grants = await self.claims(text)
         token.check_join(grants, self.settings.limit)
         assert grants is not None, "check_join refuses without grants"
-        revoked_before = await self._cluster.revoked_before(grants.video.room, grants.identity)
-        token.check_not_revoked(grants, revoked_before)
         return grants
 
     async def check(self, grants: Grants) -> None:

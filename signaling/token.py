@@ -153,7 +153,7 @@ def check_join(grants: Grants | None, limits: Limits) -> None:
     if not grants.identity:
         raise ClaimRefused("identity cannot be empty")
     check_room_name(grants.video.room, limits)
-    _check_text("participant identity", grants.identity, limits.max_identity_length)
+    check_identity(grants.identity, limits)
     _check_text("participant name", grants.name, limits.max_name_length)
     _check_size("metadata size", len(grants.metadata.encode()), limits.max_metadata_size)
     check_attributes(grants.attributes, limits)
@@ -162,6 +162,11 @@ def check_join(grants: Grants | None, limits: Limits) -> None:
 def check_room_name(name: str, limits: Limits) -> None:
     """Raises ClaimRefused for a name that is too long or holds a NUL."""
     _check_text("room name", name, limits.max_room_name_length)
+
+
+def check_identity(identity: str, limits: Limits) -> None:
+    """Raises ClaimRefused for an identity that is too long or holds a NUL."""
+    _check_text("participant identity", identity, limits.max_identity_length)
 
 
 def check_attributes(attributes: Mapping[str, str], limits: Limits) -> None:

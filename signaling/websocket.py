@@ -52,11 +52,11 @@ def routes(node: Node) -> list[web.AbstractRouteDef]:
     }
     found: list[web.AbstractRouteDef] = []
     for path, respond in paths.items():
-        found += [web.get(path, _with_cors(respond)), web.options(path, _preflight)]
+        found += [web.get(path, with_cors(respond)), web.options(path, preflight)]
     return found
 
 
-def _with_cors(respond: Respond) -> Respond:
+def with_cors(respond: Respond) -> Respond:
     """Lets pages of any origin read the answer, refusals and errors above all (LIVEKIT.md 14, 3)."""
 
     async def answer(request: web.Request) -> web.StreamResponse:
@@ -75,7 +75,8 @@ def _with_cors(respond: Respond) -> Respond:
     return answer
 
 
-async def _preflight(request: web.Request) -> web.Response:
+async def preflight(request: web.Request) -> web.Response:
+    """What pages of any origin may send: all that their tokens allow (LIVEKIT.md 1.1)."""
     return web.Response(
         status=204,
         headers={
@@ -178,7 +179,7 @@ class _Door:
     async def _admit(self, request: web.Request) -> Grants:
         """What the request's token lets it join, with what the query adds; raises HTTP refusals in LiveKit's words."""
         try:
-            grants = await self._node.authorise(_token(request))
+            grants = await self._node.authorise(read_token(request))
             return _with_attributes(grants, request.query.get("attributes", ""), self._node.settings.limit)
         except TokenRefused as error:
             self._node.count("tokens_refused")
@@ -204,7 +205,8 @@ class _Door:
         return any(parsed in network for network in self._proxies)
 
 
-def _token(request: web.Request) -> str:
+def read_token(request: web.Request) -> str:
+    """The access token of the header, else of the query; "" for none. Raises TokenRefused for another header."""
     header = request.headers.get("Authorization")
     if header is None:
         return request.query.get("access_token", "")

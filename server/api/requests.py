@@ -69,15 +69,7 @@ async def read_json(request: web.Request, model: type[_Model]) -> _Model:
     """The body as `model`. Raises WrongContentType, TooLarge, TooSlow, WrongInput."""
     if request.content_type != "application/json":
         raise WrongContentType(f"Content-Type: got {request.content_type}, takes application/json")
-    content = bytearray()
-    try:
-        async with asyncio.timeout(BODY_TIME):
-            async for chunk in request.content.iter_chunked(BODY_SIZE):
-                content += chunk
-                if len(content) > BODY_SIZE:
-                    raise TooLarge(f"body: takes at most {BODY_SIZE} bytes")
-    except TimeoutError:
-        raise TooSlow(f"body: takes at most {BODY_TIME:.0f} seconds to come") from None
+    content = await read_body(request, BODY_SIZE)
     try:
         return model.model_validate(json.loads(content, object_pairs_hook=_each_once))
     except ValidationError as error:
@@ -86,6 +78,20 @@ async def read_json(request: web.Request, model: type[_Model]) -> _Model:
         raise WrongInput(f"{name}: {first['msg'][:200]}") from None
     except (ValueError, RecursionError):
         raise WrongInput("body: takes one JSON object with each name once") from None
+
+
+async def read_body(request: web.Request, most: int) -> bytes:
+    """The body's bytes, `most` of them at the most. Raises TooLarge, TooSlow."""
+    content = bytearray()
+    try:
+        async with asyncio.timeout(BODY_TIME):
+            async for chunk in request.content.iter_chunked(BODY_SIZE):
+                content += chunk
+                if len(content) > most:
+                    raise TooLarge(f"body: takes at most {most} bytes")
+    except TimeoutError:
+        raise TooSlow(f"body: takes at most {BODY_TIME:.0f} seconds to come") from None
+    return bytes(content)
 
 
 def _each_once(pairs: list[tuple[str, object]]) -> dict[str, object]:

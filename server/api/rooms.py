@@ -1,0 +1,226 @@
+"""LiveKit's RoomService over Twirp (LIVEKIT.md 10): what other programs may do with live rooms."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from aiohttp import web
+from google.protobuf.message import Message
+from livekit.protocol import room as protocol
+from livekit.protocol.models import ParticipantInfo
+from livekit.protocol.models import Room as RoomInfo
+
+from server.api import twirp
+from server.api.requests import read_body
+from server.api.twirp import TwirpError
+from server.problems import TooLarge, TooSlow
+from signaling import errors, token, websocket
+from signaling.node import Node
+from signaling.token import Grants
+
+logger = logging.getLogger(__name__)
+
+PATH = "/twirp/livekit.RoomService"
+BODY_SIZE = 10 * 1024 * 1024
+"""Bytes of a request (LIVEKIT.md 1.1)."""
+LATEST_REVOCATION = 24 * 3600.0
+"""Seconds ahead of now: a time beyond is one in milliseconds, and would lock its identity out for ever."""
+
+CODES: dict[type[Exception], str] = {
+    errors.InvalidArgument: "invalid_argument",
+    errors.NotFound: "not_found",
+    errors.NotAllowed: "permission_denied",
+    errors.FailedPrecondition: "failed_precondition",
+    errors.LimitExceeded: "invalid_argument",  # of what can be asked for here only sizes are limited
+    errors.Unavailable: "unavailable",
+    token.ClaimRefused: "invalid_argument",
+    TooSlow: "deadline_exceeded",
+}
+"""Which Twirp code an exception is, or the nearest of its parents."""
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """One row of the service. `grant` is the flag of the video grant; `roomAdmin` is for the token's own room alone.
+
+    `room` names the request's field with the room's name, "" where there is none.
+    """
+
+    request: type[Message]
+    grant: str
+    serve: Callable[[Node, Any], Awaitable[Message]]
+    room: str = "room"
+
+
+async def create_room(node: Node, request: protocol.CreateRoomRequest) -> RoomInfo:
+    """Makes the room, or changes one that exists."""
+    if not request.name:
+        raise errors.InvalidArgument("name: takes the room's name")
+    if request.room_preset:
+        raise errors.InvalidArgument(f"room_preset: got {request.room_preset!r}, and this service has none")
+    if request.HasField("egress"):
+        raise TwirpError("unimplemented", "egress: this service does not record")
+    return await node.create_room(request)
+
+
+async def list_rooms(node: Node, request: protocol.ListRoomsRequest) -> protocol.ListRoomsResponse:
+    """All rooms, or those named; unknown names are skipped."""
+    return protocol.ListRoomsResponse(rooms=await node.list_rooms(request.names))
+
+
+async def delete_room(node: Node, request: protocol.DeleteRoomRequest) -> protocol.DeleteRoomResponse:
+    """Ends the room."""
+    await node.delete_room(request.room)
+    return protocol.DeleteRoomResponse()
+
+
+async def list_participants(node: Node, request: protocol.ListParticipantsRequest) -> protocol.ListParticipantsResponse:
+    """Who is in the room, hidden ones included; nobody where there is no room."""
+    return protocol.ListParticipantsResponse(participants=await node.list_participants(request.room))
+
+
+async def get_participant(node: Node, request: protocol.RoomParticipantIdentity) -> ParticipantInfo:
+    """One participant."""
+    return await node.get_participant(request.room, request.identity)
+
+
+async def remove_participant(
+    node: Node, request: protocol.RoomParticipantIdentity
+) -> protocol.RemoveParticipantResponse:
+    """Ends a participant's session; with `revoke_token_ts` (Unix seconds) older tokens of it are worth nothing."""
+    revoked = request.revoke_token_ts
+    if revoked < 0 or revoked > time.time() + LATEST_REVOCATION:
+        raise errors.InvalidArgument(f"revoke_token_ts: got {revoked}, takes Unix seconds, at most a day from now")
+    await node.remove_participant(request.room, request.identity, float(revoked))
+    return protocol.RemoveParticipantResponse()
+
+
+async def mute_published_track(node: Node, request: protocol.MuteRoomTrackRequest) -> protocol.MuteRoomTrackResponse:
+    """Mutes a track, or unmutes it where the settings allow."""
+    info = await node.mute_published_track(request.room, request.identity, request.track_sid, request.muted)
+    return protocol.MuteRoomTrackResponse(track=info)
+
+
+async def update_participant(node: Node, request: protocol.UpdateParticipantRequest) -> ParticipantInfo:
+    """Changes name, metadata, attributes, permission; what is empty stays."""
+    return await node.update_participant(request)
+
+
+async def update_subscriptions(
+    node: Node, request: protocol.UpdateSubscriptionsRequest
+) -> protocol.UpdateSubscriptionsResponse:
+    """Subscribes a participant to tracks, or ends that."""
+    await node.update_subscriptions(request)
+    return protocol.UpdateSubscriptionsResponse()
+
+
+async def send_data(node: Node, request: protocol.SendDataRequest) -> protocol.SendDataResponse:
+    """Sends a data packet that has no sender."""
+    await node.send_data(request)
+    return protocol.SendDataResponse()
+
+
+async def update_room_metadata(node: Node, request: protocol.UpdateRoomMetadataRequest) -> RoomInfo:
+    """Replaces the room's metadata."""
+    return await node.update_room_metadata(request.room, request.metadata)
+
+
+METHODS: dict[str, Method] = {
+    "CreateRoom": Method(protocol.CreateRoomRequest, "room_create", create_room, room="name"),
+    "ListRooms": Method(protocol.ListRoomsRequest, "room_list", list_rooms, room=""),
+    "DeleteRoom": Method(protocol.DeleteRoomRequest, "room_create", delete_room),
+    "ListParticipants": Method(protocol.ListParticipantsRequest, "room_admin", list_participants),
+    "GetParticipant": Method(protocol.RoomParticipantIdentity, "room_admin", get_participant),
+    "RemoveParticipant": Method(protocol.RoomParticipantIdentity, "room_admin", remove_participant),
+    "MutePublishedTrack": Method(protocol.MuteRoomTrackRequest, "room_admin", mute_published_track),
+    "UpdateParticipant": Method(protocol.UpdateParticipantRequest, "room_admin", update_participant),
+    "UpdateSubscriptions": Method(protocol.UpdateSubscriptionsRequest, "room_admin", update_subscriptions),
+    "SendData": Method(protocol.SendDataRequest, "room_admin", send_data),
+    "UpdateRoomMetadata": Method(protocol.UpdateRoomMetadataRequest, "room_admin", update_room_metadata),
+}
+UNIMPLEMENTED = ("ForwardParticipant", "MoveParticipant", "PerformRpc")
+"""Methods that LiveKit's cloud has."""
+
+
+class RoomsApi:
+    """The routes."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+
+    def routes(self) -> list[web.RouteDef]:
+        """POST of every method; whatever else stands under /twirp/ is answered in Twirp's words too."""
+        served = [self._route(name, method) for name, method in METHODS.items()]
+        missing = [
+            web.post(f"{PATH}/{name}", self._with_refusals(_refusing("unimplemented", f"{name} is not implemented")))
+            for name in UNIMPLEMENTED
+        ]
+        elsewhere = "/twirp/{path:.*}"
+        return [
+            *served,
+            *missing,
+            web.options(elsewhere, websocket.preflight),
+            web.route("*", elsewhere, self._with_refusals(_refusing("bad_route", "no such service or method"))),
+        ]
+
+    def _route(self, name: str, method: Method) -> web.RouteDef:
+        async def respond(request: web.Request) -> web.StreamResponse:
+            return await self._serve(request, method)
+
+        return web.post(f"{PATH}/{name}", self._with_refusals(respond))
+
+    def _with_refusals(self, respond: websocket.Respond) -> websocket.Respond:
+        """Puts CORS headers on every answer, and makes Twirp errors of what is raised."""
+
+        async def answer(request: web.Request) -> web.StreamResponse:
+            try:
+                return await respond(request)
+            except token.TokenRefused as error:
+                self._node.count("tokens_refused")
+                return web.Response(text=str(error), status=401)  # before Twirp, as LiveKit's own middleware
+            except TooLarge as error:
+                return twirp.refuse("resource_exhausted", str(error), status=413)
+            except Exception as error:
+                return _refusal_of(error)
+
+        return websocket.with_cors(answer)
+
+    async def _serve(self, request: web.Request, method: Method) -> web.Response:
+        """Token and grant first: nobody makes us read ten megabytes who may not ask."""
+        form = request.content_type
+        grants = await self._node.claims(websocket.read_token(request))
+        if grants is None or not getattr(grants.video, method.grant):
+            raise TwirpError("unauthenticated", "permissions denied")
+        twirp.check_form(form)
+        asked = twirp.read(await read_body(request, BODY_SIZE), form, method.request)
+        self._check_target(method, asked, grants)
+        return twirp.answer(await method.serve(self._node, asked), form)
+
+    def _check_target(self, method: Method, asked: Message, grants: Grants) -> None:
+        """Raises TwirpError for another room than the token's, ClaimRefused for names that no room or person has."""
+        room = getattr(asked, method.room) if method.room else ""
+        if method.grant == "room_admin" and room != grants.video.room:
+            raise TwirpError("unauthenticated", "permissions denied")
+        token.check_room_name(room, self._node.settings.limit)
+        token.check_identity(getattr(asked, "identity", ""), self._node.settings.limit)
+
+
+def _refusing(code: str, text: str) -> websocket.Respond:
+    async def respond(request: web.Request) -> web.StreamResponse:
+        raise TwirpError(code, text)
+
+    return respond
+
+
+def _refusal_of(error: Exception) -> web.Response:
+    if isinstance(error, TwirpError):
+        return twirp.refuse(error.code, str(error))
+    code = next((CODES[kind] for kind in type(error).__mro__ if kind in CODES), None)
+    if code is None:
+        logger.error("internal_error: %s", error, exc_info=error)
+        return twirp.refuse("internal", "the server made a mistake")
+    return twirp.refuse(code, str(error))
