@@ -26,6 +26,7 @@ from signaling.errors import FailedPrecondition, InvalidArgument, LimitExceeded,
 from signaling.participant import Participant
 from signaling.permission import RESERVED_PREFIX, may_publish
 from signaling.room import Room, tell_changed, tell_room
+from signaling.settings import Limits
 
 # Size of a UserPacket's nonce, a UUID.
 NONCE_SIZE = 16
@@ -147,7 +148,7 @@ def send_data(room: Room, request: SendDataRequest) -> list[Effect]:
 
 def update_metadata(room: Room, metadata: str, now: float) -> list[Effect]:
     """Replaces the room's metadata and tells everybody. Raises LimitExceeded."""
-    _check_metadata(room, metadata)
+    check_metadata(metadata, room.place.settings.limit)
     if room.metadata == metadata:
         return []
     room.metadata = metadata
@@ -156,7 +157,7 @@ def update_metadata(room: Room, metadata: str, now: float) -> list[Effect]:
 
 def configure(room: Room, asked: CreateRoomRequest, now: float) -> list[Effect]:
     """Takes the non-zero fields of a second CreateRoom. Raises LimitExceeded."""
-    _check_metadata(room, asked.metadata)
+    check_metadata(asked.metadata, room.place.settings.limit)
     before = room.info()
     room.empty_timeout = asked.empty_timeout or room.empty_timeout
     room.departure_timeout = asked.departure_timeout or room.departure_timeout
@@ -165,7 +166,8 @@ def configure(room: Room, asked: CreateRoomRequest, now: float) -> list[Effect]:
     return tell_room(room, now) if room.info() != before else []
 
 
-def _check_metadata(room: Room, metadata: str) -> None:
-    limit = room.place.settings.limit.max_metadata_size
+def check_metadata(metadata: str, limits: Limits) -> None:
+    """Raises LimitExceeded for a room's metadata that is too long."""
+    limit = limits.max_metadata_size
     if limit and len(metadata.encode()) > limit:
         raise LimitExceeded(f"metadata exceeds limit: {limit} bytes")

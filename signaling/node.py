@@ -240,7 +240,8 @@ class Node:
     # RoomService.
 
     async def create_room(self, request: CreateRoomRequest) -> RoomInfo:
-        """Opens the room here; one that exists takes the request's fields that are not zero."""
+        """Opens the room here; one that exists takes the request's fields that are not zero. Raises LimitExceeded."""
+        moderation.check_metadata(request.metadata, self.settings.limit)
         existed = request.name in self._rooms
         room = await self._room(request.name, request, create=True)
         if existed:

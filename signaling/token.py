@@ -157,6 +157,8 @@ def check_join(grants: Grants | None, limits: Limits) -> None:
     _check_text("participant name", grants.name, limits.max_name_length)
     _check_size("metadata size", len(grants.metadata.encode()), limits.max_metadata_size)
     check_attributes(grants.attributes, limits)
+    if grants.room_config is not None:
+        _check_size("room metadata size", len(grants.room_config.metadata.encode()), limits.max_metadata_size)
 
 
 def check_room_name(name: str, limits: Limits) -> None:

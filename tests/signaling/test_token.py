@@ -338,6 +338,14 @@ def test_who_may_join() -> None:
             Grants(identity="anna", attributes={"k": "v" * 65_536}, video=VideoGrant(room="r", room_join=True)),
             "attribute size exceeds limits: 65537 bytes, limit 65536",
         ),
+        (
+            Grants(
+                identity="anna",
+                video=VideoGrant(room="r", room_join=True),
+                room_config=RoomConfiguration(metadata="m" * 524_289),
+            ),
+            "room metadata size exceeds limits: 524289 bytes, limit 524288",
+        ),
     ],
 )
 def test_what_cannot_be_in_a_room(grants: Grants, words: str) -> None:
