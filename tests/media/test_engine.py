@@ -162,7 +162,7 @@ def test_every_shard_answers_for_every_transport(start: Start) -> None:
     for client in clients:
         answer = client.check()
         assert int.from_bytes(answer[:2]) == BINDING_SUCCESS
-        assert client.mapped_address(answer) == client.socket.getsockname()
+        assert client.mapped_address(answer) == (LOOPBACK, client.socket.getsockname()[1])
     events = events_until(engine, lambda events: len(events) >= 32)
     expected = {TransportReachable(c.transport, f"{LOOPBACK}:{c.socket.getsockname()[1]}") for c in clients}
     assert set(events) == expected
@@ -184,7 +184,7 @@ def test_dtls_goes_up_and_down_unchanged_and_in_order(start: Start) -> None:
     client = connect(engine, 3)
     stranger = Client(3, client.server, seed="stranger")
     stranger.send(b"\x16 from a path without a check")
-    records = [bytes([20 + number % 44]) + number.to_bytes(2) * 500 for number in range(100)]
+    records = [bytes([20 + number % 44]) + number.to_bytes(2) * 100 for number in range(100)]
     for record in records:
         client.send(record)
     events = events_until(engine, lambda events: len(events) >= 100)
@@ -214,8 +214,8 @@ def test_a_panic_restarts_its_shard_alone(start: Start) -> None:
     engine._panic_shard(0)
     events = events_until(engine, lambda events: any(isinstance(e, EngineFailed) for e in events))
     assert events == [EngineFailed(0, "a test asked for this panic")]
-    kept.send(b"\x17 still here")
-    events_until(engine, lambda events: DatagramReceived(3, b"\x17 still here") in events)
+    kept.send(b"\x17 still here and well")
+    events_until(engine, lambda events: DatagramReceived(3, b"\x17 still here and well") in events)
     reborn = connect(engine, 4)
     reborn.send(b"\x16 of a new life")
     events_until(engine, lambda events: DatagramReceived(4, b"\x16 of a new life") in events)
@@ -260,8 +260,8 @@ def test_random_datagrams_change_nothing(start: Start) -> None:
     attacker = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     for _ in range(20_000):
         attacker.sendto(noise.randbytes(noise.choice((0, 1, 12, 100, 1200, 1500, 2047, 2100))), client.server)
-    client.send(b"\x16 in between")
-    events = events_until(engine, lambda events: DatagramReceived(6, b"\x16 in between") in events)
+    client.send(b"\x16 in between the noise")
+    events = events_until(engine, lambda events: DatagramReceived(6, b"\x16 in between the noise") in events)
     assert len(events) == 1
     counters = engine.counters()
     assert counters["receive_truncated"] > 0
@@ -304,6 +304,7 @@ def test_media_threads_never_need_the_gil(start: Start, tmp_path: Path) -> None:
         "import sys, time\n"
         "from tests.media.ice import Client\n"
         f"client = Client(9, ('{LOOPBACK}', {engine.udp_port}), seed='client')\n"
+        "client.request()  # the one that was sent from another socket would be taken for a replay\n"
         "client.check(); print('ready', flush=True); sys.stdin.readline()\n"
         "slowest, count, end = 0.0, 0, time.monotonic() + 1.0\n"
         "while time.monotonic() < end:\n"
