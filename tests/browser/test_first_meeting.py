@@ -49,7 +49,7 @@ async def everybody_meets(service: Service) -> None:
 async def start_from_landing_page(host: Person, service: Service) -> str:
     """The host opens the service's address, starts a meeting, and passes on its link."""
     await host.open(service.https)
-    await host.page.get_by_test_id("start-meeting").click()
+    await host.page.get_by_test_id("new-meeting").click()
     await host.page.wait_for_url("**/m/*")
     await host.enter()
     return host.page.url

@@ -136,7 +136,7 @@ def test_every_event_comes_up(engine: Engine) -> None:
     publisher, subscriber, mute = (MediaClient(transport, server) for transport in (2, 3, 5))
     for client in (publisher, subscriber, mute):
         client.connect(engine)
-    publisher.send(b"\x16 dtls")
+    publisher.send(b"\x16 a record of DTLS")
     engine.submit([SetExtensions(2, (LEVEL,)), publish(2), subscribe(3, 2)])
     events: list[Event] = []
     deadline = time.monotonic() + DEADLINE
