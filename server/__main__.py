@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import sys
 import time
@@ -65,6 +66,7 @@ def veche(
     ] = False,
 ) -> None:
     """A video conferencing service that an organisation hosts itself."""
+    os.umask(0o077)  # whatever a command makes, the database above all, is for its owner only
 
 
 @cli.command()

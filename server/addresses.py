@@ -4,19 +4,38 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 import ifaddr
 
+ROUTES = Path("/proc/net/route")
+"""The kernel's IPv4 routes: a line each, with the interface first and the destination in hexadecimal."""
+
 
 def local_addresses() -> list[str]:
-    """IP literals of the machine's interfaces, loopback included; link-local ones are left out: they need a zone."""
-    found = []
+    """IP literals of the machine's interfaces, loopback included; link-local ones are left out: they need a zone.
+
+    Those of the interface with the default route come first: bridges of containers and tunnels, of which many machines
+    have some, reach nobody else.
+    """
+    outward = _outward_interfaces()
+    found: dict[str, bool] = {}
     for adapter in ifaddr.get_adapters():
         for entry in adapter.ips:
             literal = entry.ip if isinstance(entry.ip, str) else entry.ip[0]
             if not ipaddress.ip_address(literal).is_link_local:
-                found.append(literal)
-    return sorted(set(found), key=_order)
+                found[literal] = found.get(literal, False) or adapter.name in outward
+    return sorted(found, key=lambda literal: (not found[literal], *_order(literal)))
+
+
+def _outward_interfaces() -> set[str]:
+    """Interfaces with a default route; none where the kernel does not tell."""
+    try:
+        lines = ROUTES.read_text().splitlines()[1:]
+    except OSError:
+        return set()
+    rows = [line.split() for line in lines]
+    return {row[0] for row in rows if len(row) > 1 and row[1] == "00000000"}
 
 
 def offered(configured: Sequence[str], local: Iterable[str]) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ import signal
 import socket
 import ssl
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as installed_version
@@ -41,6 +41,8 @@ logger = logging.getLogger(__name__)
 
 CLOSE_TIME = 5.0
 """Seconds that requests under way have to end after SIGTERM."""
+IDLE_TIME = 75.0
+"""Seconds for which a connection without a request is kept: as long as proxies and browsers keep theirs."""
 
 Respond = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Reload = Callable[[], Settings]
@@ -127,7 +129,7 @@ def application(
     settings: Settings, node: Node, store: Store, database: Database, heard: Callable[[asyncio.BaseProtocol], None]
 ) -> web.Application:
     """All routes of the public listeners."""
-    callers = Callers(settings.http.trusted_proxies)
+    callers = Callers(settings.http.trusted_proxies, address_to_open(settings, node.settings.addresses))
     meetings = Meetings(database)
     search = Search(meetings, callers, settings.limit.failed_joins_per_minute)
     assets = Assets()
@@ -202,7 +204,6 @@ async def run(settings: Settings, reload: Reload, announce: Callable[[str, str],
 
     Raises SettingsError for what keeps the service from starting.
     """
-    os.umask(0o077)
     listeners.raise_descriptor_limit()
     data_folder.make(settings)
     keys = data_folder.ensure_keys(settings)
@@ -235,6 +236,7 @@ async def run(settings: Settings, reload: Reload, announce: Callable[[str, str],
             app,
             access_log=None,
             handle_signals=False,
+            keepalive_timeout=IDLE_TIME,
             max_line_size=websocket.MAX_LINE,
             max_field_size=websocket.MAX_LINE,
             shutdown_timeout=CLOSE_TIME,
@@ -253,18 +255,21 @@ async def run(settings: Settings, reload: Reload, announce: Callable[[str, str],
         def take_again() -> None:
             try:
                 again = reload()
-                node.replace_keys(data_folder.ensure_keys(again).secrets)
+                keys = data_folder.ensure_keys(again).secrets
                 if tls is not None:
-                    tls.load_cert_chain(*certificate_files(again, offered))
+                    files = certificate_files(again, offered)
+                    tls_context(*files)  # tried before anything is changed
+                    tls.load_cert_chain(*files)
             except (SettingsError, OSError) as error:
                 logger.error("SIGHUP: nothing was changed: %s", error)
                 return
+            node.replace_keys(keys)
             logs.set_level(again.log.level)
             logger.info("SIGHUP: keys, certificate and log level are read again")
 
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGHUP, take_again)
-        announce(_address_to_open(settings, offered), keys.place)
+        announce(address_to_open(settings, offered), keys.place)
         await _asked_to_stop(loop)
         logger.info("stopping: a second signal stops at once")
 
@@ -291,7 +296,8 @@ async def _asked_to_stop(loop: asyncio.AbstractEventLoop) -> None:
     await asked.wait()
 
 
-def _address_to_open(settings: Settings, offered: tuple[str, ...]) -> str:
+def address_to_open(settings: Settings, offered: Sequence[str]) -> str:
+    """The address of the service for browsers of its network."""
     host = settings.http.host
     if host in {"0.0.0.0", "::"}:
         host = offered[0] if offered else "localhost"

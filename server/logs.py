@@ -9,8 +9,8 @@ import warnings
 import structlog
 from structlog.typing import Processor
 
-# Their info lines tell of every request or ICE packet.
-_CHATTY = ("aiohttp.access", "aiortc", "aioice", "alembic", "sqlalchemy")
+# Their lines tell of every request or packet, and at debug level hold meeting codes and titles: warnings only.
+_CHATTY = ("aiohttp.access", "aiortc", "aioice", "aiosqlite", "alembic", "asyncio", "sqlalchemy")
 
 
 def configure(level: str, *, as_json: bool) -> None:
@@ -38,4 +38,4 @@ def set_level(level: str) -> None:
     """Takes a new least severe level, at any time."""
     logging.getLogger().setLevel(level.upper())
     for name in _CHATTY:
-        logging.getLogger(name).setLevel(logging.DEBUG if level == "debug" else logging.WARNING)
+        logging.getLogger(name).setLevel(logging.WARNING)

@@ -1,4 +1,4 @@
-"""Effects: what a pure decision wants done. `node.py` carries them out in the order given.
+"""Effects: what a pure decision wants done. `driver.py` carries them out in the order given.
 
 Participants are named by their sid (PA_...), never by identity: an effect for a session that was replaced in the
 meantime must not reach the one that replaced it.

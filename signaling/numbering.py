@@ -1,4 +1,4 @@
-"""Numbers and names that a room gives out: made by chance in service (`node.py`), by counting in tests."""
+"""Numbers and names that a room gives out: made by chance in service (`chance.py`), by counting in tests."""
 
 from __future__ import annotations
 

@@ -10,7 +10,6 @@ import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from ipaddress import ip_address, ip_network
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
@@ -20,6 +19,7 @@ from signaling.errors import NotFound, RoomError
 from signaling.node import Node
 from signaling.participant import Joining
 from signaling.permission import RESERVED_PREFIX
+from signaling.proxies import Proxies
 from signaling.settings import Limits
 from signaling.token import ClaimRefused, Grants, TokenRefused
 
@@ -99,7 +99,7 @@ class _Door:
 
     def __init__(self, node: Node) -> None:
         self._node = node
-        self._proxies = [ip_network(network) for network in node.settings.trusted_proxies]
+        self._proxies = Proxies(node.settings.trusted_proxies)
 
     async def validate(self, request: web.Request) -> web.Response:
         """The same checks as for a connection, for clients whose upgrade failed without a word."""
@@ -128,7 +128,8 @@ class _Door:
                 await node.prepare(grants)
             except RoomError as error:
                 raise _refusal(error) from None
-        client = read_client(query, request.headers.get("User-Agent", ""), self._address(request))
+        address = self._proxies.client(request.remote or "", request.headers.get("X-Forwarded-For", ""))
+        client = read_client(query, request.headers.get("User-Agent", ""), address)
         await socket.prepare(request)
         connection = _Connection(socket, request, client.protocol, limit)
         node.socket_opened()
@@ -188,21 +189,6 @@ class _Door:
             raise web.HTTPBadRequest(text=str(error)) from None
         except RoomError as error:
             raise _refusal(error) from None
-
-    def _address(self, request: web.Request) -> str:
-        """The client's address: the last one that no trusted proxy of ours has."""
-        address = request.remote or ""
-        forwarded = [part.strip() for part in request.headers.get("X-Forwarded-For", "").split(",") if part.strip()]
-        while forwarded and self._is_proxy(address):
-            address = forwarded.pop()
-        return address
-
-    def _is_proxy(self, address: str) -> bool:
-        try:
-            parsed = ip_address(address)
-        except ValueError:
-            return False
-        return any(parsed in network for network in self._proxies)
 
 
 def read_token(request: web.Request) -> str:

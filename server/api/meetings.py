@@ -112,7 +112,10 @@ class MeetingsApi:
         meeting, host_secret = await self._meetings.create(asked.title, datetime.datetime.now(datetime.UTC))
         base = self._callers.base(request)
         made = MeetingMade(
-            code=meeting.code, title=meeting.title, link=link_to(base, meeting.code), created_at=meeting.created_at
+            code=meeting.code,
+            title=meeting.title,
+            link=link_to(self._callers.shared_base(request), meeting.code),
+            created_at=meeting.created_at,
         )
         response = _json(made, status=201)
         response.headers["Location"] = f"{PATH}/{meeting.code}"

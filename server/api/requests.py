@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import json
 from collections.abc import Sequence
 from typing import TypeVar
@@ -14,6 +13,7 @@ from yarl import URL
 
 from server.meetings import WrongInput
 from server.problems import TooLarge, TooSlow, WrongContentType, WrongOrigin
+from signaling.proxies import Proxies, plain
 
 BODY_SIZE = 64 * 1024
 """Bytes of a JSON body of ours; titles and names are far below."""
@@ -23,31 +23,39 @@ BODY_TIME = 10.0
 _Model = TypeVar("_Model", bound=BaseModel)
 
 
-class Callers:
-    """Reads X-Forwarded-* where the connection comes from a trusted proxy, and the connection itself elsewhere."""
+LOCAL_HOSTS = {"localhost", "127.0.0.1", "::1"}
+"""Names by which a browser reaches its own machine: trusted over plain HTTP too, and of no use to anybody else."""
 
-    def __init__(self, trusted_proxies: Sequence[str]) -> None:
-        self._trusted = [ipaddress.ip_network(network) for network in trusted_proxies]
+
+class Callers:
+    """Reads X-Forwarded-* where the connection comes from a trusted proxy, and the connection itself elsewhere.
+
+    `outward` is the service's own address for the network.
+    """
+
+    def __init__(self, trusted_proxies: Sequence[str], outward: str) -> None:
+        self._proxies = Proxies(trusted_proxies)
+        self._outward = URL(outward)
 
     def address(self, request: web.Request) -> str:
         """The client's IP address: the last forwarded one that is not a trusted proxy's."""
-        address = request.remote or ""
-        for forwarded in reversed(request.headers.get("X-Forwarded-For", "").split(",")):
-            if not self._trusts(address) or not forwarded.strip():
-                break
-            address = forwarded.strip()
-        return address
+        return self._proxies.client(request.remote or "", request.headers.get("X-Forwarded-For", ""))
 
     def base(self, request: web.Request) -> URL:
         """Scheme, host and port under which the client reaches us."""
         scheme, host = request.scheme, request.host
-        if self._trusts(request.remote or ""):
+        if self._proxies.has(plain(request.remote or "")):
             scheme = request.headers.get("X-Forwarded-Proto", scheme)
             host = request.headers.get("X-Forwarded-Host", host)
         try:
             return URL(f"{'https' if scheme == 'https' else 'http'}://{host}").origin()
         except ValueError:
             raise WrongInput(f"Host: got {host!r}, takes a host name and port") from None
+
+    def shared_base(self, request: web.Request) -> URL:
+        """As `base`, for a link to send to others: who works on the server itself sends its address in the network."""
+        base = self.base(request)
+        return self._outward if base.host in LOCAL_HOSTS else base
 
     def check_origin(self, request: web.Request) -> None:
         """Raises WrongOrigin where a browser says that another site's page made the request."""
@@ -56,13 +64,6 @@ class Callers:
             raise WrongOrigin(f"Origin: got {origin}, takes {self.base(request)}")
         if request.headers.get("Sec-Fetch-Site", "same-origin") not in {"same-origin", "none"}:
             raise WrongOrigin("Sec-Fetch-Site: takes same-origin")
-
-    def _trusts(self, address: str) -> bool:
-        try:
-            parsed = ipaddress.ip_address(address)
-        except ValueError:
-            return False
-        return any(parsed in network for network in self._trusted)
 
 
 async def read_json(request: web.Request, model: type[_Model]) -> _Model:

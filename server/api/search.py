@@ -1,4 +1,7 @@
-"""Finding a meeting by the code that somebody typed, and no longer answering who guesses."""
+"""Finding a meeting by the code that somebody typed, and slowing down who guesses.
+
+A right code is never refused: a school class sits behind one address, and codes of 50 bits are not found by guessing.
+"""
 
 from __future__ import annotations
 
@@ -22,11 +25,11 @@ class Search:
 
     async def find(self, request: web.Request, code: str) -> Meeting:
         """The meeting. Raises MeetingNotFound, or TooMany for an address that was wrong too often in this minute."""
-        address = self._callers.address(request)
-        if self._failures.is_spent(address, time.monotonic()):
-            raise TooMany(f"more than {self._failures.limit} wrong codes in a minute")
         try:
             return await self._meetings.find(code)
         except MeetingNotFound:
-            self._failures.count(address, time.monotonic())
+            address, now = self._callers.address(request), time.monotonic()
+            if self._failures.is_spent(address, now):
+                raise TooMany(f"more than {self._failures.limit} wrong codes in a minute") from None
+            self._failures.count(address, now)
             raise MeetingNotFound("no meeting has this code") from None

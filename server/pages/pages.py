@@ -11,7 +11,7 @@ from yarl import URL
 
 from server import codes
 from server.api.meetings import link_to
-from server.api.requests import Callers
+from server.api.requests import LOCAL_HOSTS, Callers
 from server.api.search import Search
 from server.meetings import MeetingNotFound
 from server.pages import language
@@ -19,8 +19,6 @@ from server.pages.assets import Assets, ClientNotBuilt
 from server.problems import problem_of
 
 TEMPLATES = Path(__file__).parents[1] / "templates"
-LOCAL_HOSTS = {"localhost", "127.0.0.1", "::1"}
-"""Browsers trust these over plain HTTP as well: camera and microphone work."""
 LOCALE_AGE = 400 * 24 * 3600
 """Seconds."""
 
@@ -80,7 +78,7 @@ class Pages:
             "locale": locale,
             "code": meeting.code,
             "title": meeting.title,
-            "link": link_to(self._callers.base(request), meeting.code),
+            "link": link_to(self._callers.shared_base(request), meeting.code),
             "version": self._version,
         }
         return self._render(request, "meeting.html", entry=self._assets.entry("src/main.tsx"), page=page)
