@@ -356,3 +356,8 @@ def answer_to(offer: str, refuse: str = "") -> str:
 
 
 __all__ = ["Client", "CloseSocket", "CountingNumbers", "Meeting", "Remember", "Room", "StartDtls", "audio", "video"]
+
+
+def two() -> tuple[Meeting, Client, Client]:
+    meeting = Meeting()
+    return meeting, meeting.join("anna"), meeting.join("boris")
