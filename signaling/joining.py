@@ -271,12 +271,14 @@ def _event(
 
 
 def close(room: Room, reason: DisconnectReason, now: float) -> list[Effect]:
-    """Ends the room and everybody's session in it."""
+    """Ends the room and everybody's session in it; where only the server stops, clients are to look for it again."""
     if room.closed:
         return []
+    again = reason == DisconnectReason.SERVER_SHUTDOWN
+    action = LeaveRequest.Action.RECONNECT if again else LeaveRequest.Action.DISCONNECT
     effects: list[Effect] = []
     for participant in list(room.participants.values()):
-        effects.append(Disconnect(participant.sid, reason, LeaveRequest.Action.DISCONNECT))
+        effects.append(Disconnect(participant.sid, reason, action))
         participant.state = State.DISCONNECTED  # nobody is told of the others any more
     for participant in list(room.participants.values()):
         effects += depart(room, participant, reason, now)

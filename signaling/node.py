@@ -91,7 +91,10 @@ class Node:
             self._open(known.name, CreateRoomRequest(), known)
 
     async def stop(self) -> None:
-        """Tells everybody `leave` SERVER_SHUTDOWN, flushes, closes transports. Does not close engine or store."""
+        """Tells everybody `leave` SERVER_SHUTDOWN, flushes, closes transports. Does not close engine or store.
+
+        Clients are asked to reconnect: after a restart or an upgrade everybody is back without a click.
+        """
         self._stopping = True
         for room in list(self._rooms.values()):
             self.driver.carry_out(room, joining.close(room, DisconnectReason.SERVER_SHUTDOWN, self.driver.now()))
@@ -277,11 +280,16 @@ class Node:
         return info
 
     async def remove_participant(self, room: str, identity: str, revoke_before: float = 0.0) -> None:
-        """`revoke_before` in Unix seconds: tokens of that identity issued before are refused from now on; 0: none."""
+        """Ends the session; tokens of that identity issued before `revoke_before` (Unix seconds) are worth nothing.
+
+        0 stands for now: who was removed does not come back by the token that is still in hand. Raises NotFound.
+        """
         if revoke_before:
             self._cluster.revoke_tokens(room, identity, revoke_before)
         here = await self._with_participants(room)
-        self.driver.carry_out(here, moderation.remove(here, identity))
+        effects = moderation.remove(here, identity)
+        self._cluster.revoke_tokens(room, identity, revoke_before or time.time())
+        self.driver.carry_out(here, effects)
 
     async def mute_published_track(self, room: str, identity: str, track_sid: str, muted: bool) -> TrackInfo:
         """Mutes or unmutes, packets included. Raises NotFound; FailedPrecondition where unmuting is not enabled."""

@@ -329,7 +329,8 @@ async def test_a_stopping_node_tells_everybody_and_lets_nobody_in(site: Site) ->
     async with site.joined("room", "anna") as socket:
         _, (code, responses) = await asyncio.gather(site.node.stop(), end_of(socket))
         assert code == 1000
-        assert responses[-1].leave.reason == DisconnectReason.SERVER_SHUTDOWN
+        leave = responses[-1].leave
+        assert (leave.reason, leave.action) == (DisconnectReason.SERVER_SHUTDOWN, LeaveRequest.Action.RECONNECT)
     with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
         await site.web.ws_connect(f"{site.url}/rtc", params={"access_token": signed()}, headers=ORIGIN)
     assert refused.value.status == 503
