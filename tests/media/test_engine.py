@@ -195,6 +195,19 @@ def test_dtls_goes_up_and_down_unchanged_and_in_order(start: Start) -> None:
     client.close()
 
 
+def test_dtls_is_answered_before_a_path_is_nominated(start: Start) -> None:
+    """A browser's ClientHello overtakes its nomination; without an answer it repeats itself after a second."""
+    engine = start()
+    client = Client(3, (LOOPBACK, engine.udp_port), seed="hasty")
+    engine.submit([client.open()])
+    client.check(nominate=False)
+    client.send(b"\x16 a ClientHello")
+    events_until(engine, lambda events: DatagramReceived(3, b"\x16 a ClientHello") in events)
+    engine.submit([SendDatagram(3, b"\x16 a ServerHello")])
+    assert client.receive() == b"\x16 a ServerHello"
+    client.close()
+
+
 def test_a_wrong_password_gets_no_answer(start: Start) -> None:
     engine = start()
     client = Client(7, (LOOPBACK, engine.udp_port), seed="password")

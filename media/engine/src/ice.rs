@@ -134,12 +134,18 @@ impl Ice {
         self.settled = true;
     }
 
-    /// Where to send; `None` before nomination and after consent ended.
+    /// Where to send; `None` before the first keyed check and after consent ended. Until a path is nominated it is the
+    /// best of those that passed: a browser's ClientHello overtakes its nomination, and an answer that waited for that
+    /// would cost the second after which DTLS repeats itself.
     pub(crate) fn sending_path(&self) -> Option<Path> {
-        match self.hearing {
-            Hearing::Expired => None,
-            Hearing::Alive | Hearing::Silent => self.selected.map(|place| self.pairs[place].path),
+        if self.hearing == Hearing::Expired {
+            return None;
         }
+        let pair = match self.selected {
+            Some(place) => self.pairs.get(place),
+            None => self.pairs.iter().max_by_key(|pair| pair.priority),
+        };
+        pair.map(|pair| pair.path)
     }
 
     pub(crate) fn pairs(&self) -> &[Pair] {
