@@ -29,6 +29,9 @@ impl Shard {
             Command::SetKeys { transport, keys } => {
                 if let Some(&place) = self.transport_places.get(&transport) {
                     self.transports[place].set_keys(&keys);
+                    if self.transports[place].is_secured() {
+                        self.open_subscriptions(now, place);
+                    }
                 }
             }
             Command::SetExtensions { transport, extensions } => {
@@ -147,7 +150,19 @@ impl Shard {
         }
         self.alarms.arm(place, now + TICK);
         self.subscriptions[number].retarget(self.sources[source].live);
+        if self.transports[place].is_secured() {
+            self.subscriptions[number].open();
+        }
         self.wish_for(now, number);
+    }
+
+    /// A transport can send: each of its subscriptions begins.
+    fn open_subscriptions(&mut self, now: Instant, place: usize) {
+        for at in 0..self.transports[place].subscriptions.len() {
+            let number = self.transports[place].subscriptions[at];
+            self.subscriptions[number].open();
+            self.wish_for(now, number);
+        }
     }
 
     /// The place of the track's source, which is made for the first subscription of this shard.

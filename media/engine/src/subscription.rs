@@ -83,6 +83,8 @@ pub(crate) struct Subscription {
     cname: String,
     payload_types: Vec<PayloadType>,
     extensions: ExtensionMap,
+    /// Its transport has keys. What came before would be lost, and a key frame asked for too early is not sent again soon.
+    is_open: bool,
     is_enabled: bool,
     spatial: u8,
     selection: Selection,
@@ -116,6 +118,7 @@ impl Subscription {
             cname: description.cname.clone(),
             payload_types: Vec::new(),
             extensions: ExtensionMap::default(),
+            is_open: false,
             is_enabled: true,
             spatial: u8::MAX,
             selection: Selection { target: None, temporal: u8::MAX },
@@ -143,6 +146,11 @@ impl Subscription {
         self.extensions = extension_map(&description.extensions);
         self.mid.clone_from(&description.mid);
         self.history = History::new(self.kind);
+    }
+
+    /// Its transport can send from now on.
+    pub(crate) fn open(&mut self) {
+        self.is_open = true;
     }
 
     /// What the receiver wants. Nothing is sent from now on where `enabled` is false.
@@ -175,7 +183,7 @@ impl Subscription {
     /// The layer of which a key frame must be asked for now, because nothing else can be sent.
     pub(crate) fn wish(&mut self, now: Instant, live: u8) -> Option<u8> {
         let target = self.selection.target.filter(|&target| live & 1 << target != 0)?;
-        if self.kind == Kind::Audio || !self.forward.is_waiting(self.selection) {
+        if self.kind == Kind::Audio || !self.is_open || !self.forward.is_waiting(self.selection) {
             return None;
         }
         self.repeat_wish(now).then_some(target)
@@ -212,7 +220,7 @@ impl Subscription {
         clocks: &[Option<LayerClock>],
         counters: &mut Counters,
     ) -> Offered {
-        if !self.is_enabled {
+        if !self.is_enabled || !self.is_open {
             return Offered::Nothing;
         }
         let payload_type = self.payload_type_for(packet);
@@ -248,6 +256,7 @@ impl Subscription {
     pub(crate) fn needs_key_frame(&mut self, now: Instant, packet: &Packet) -> bool {
         packet.kind == Kind::Video
             && self.is_enabled
+            && self.is_open
             && self.selection.target == Some(packet.layer)
             && self.forward.stream().is_none_or(|stream| stream < packet.stream)
             && self.repeat_wish(now)

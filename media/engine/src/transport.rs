@@ -80,6 +80,11 @@ impl Transport {
         self.ice.settle();
     }
 
+    /// Whether DTLS has given it keys.
+    pub(crate) fn is_secured(&self) -> bool {
+        self.sender.is_some()
+    }
+
     /// Whether anything but consent goes on here.
     pub(crate) fn has_media(&self) -> bool {
         !self.intake.tracks.is_empty() || !self.subscriptions.is_empty()
