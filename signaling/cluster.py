@@ -131,13 +131,17 @@ class Cluster:
         except (StoreUnavailable, TimeoutError):
             logger.warning("The store does not answer: this node's rooms end there when their lease does")
 
+    def check_store(self) -> None:
+        """Raises StoreUnavailable while the Store is away: no room can be claimed."""
+        if self._outage is not None:
+            raise StoreUnavailable(str(self._outage))
+
     async def claim(self, room: str) -> Room | None:
         """Makes this node the room's home: what the Store knows of the room, or None for a new one.
 
         Call it only for a room that does not live here yet. Raises RoomElsewhere and StoreUnavailable.
         """
-        if self._outage is not None:
-            raise StoreUnavailable(str(self._outage))
+        self.check_store()
         try:
             return await self._claim(room)
         except RoomElsewhere:

@@ -167,8 +167,11 @@ class Node:
         """Whether the room may be joined, without opening it. Raises NotFound, Unavailable, LimitExceeded."""
         self._check_capacity()
         name = grants.video.room
+        if name in self._rooms:
+            return
+        self._cluster.check_store()
         creates = self.settings.room.auto_create or grants.video.room_create
-        if name not in self._rooms and await self._store.load_room(name) is None and not creates:
+        if await self._store.load_room(name) is None and not creates:
             raise NotFound("requested room does not exist")
 
     def _check_capacity(self) -> None:

@@ -251,6 +251,8 @@ async def test_life_without_redis_and_after(
     with pytest.raises(StoreUnavailable):
         await live.cluster.claim("new")
     assert live.cluster.store_is_away
+    with pytest.raises(StoreUnavailable):
+        live.cluster.check_store()
     live.join("r", "boris")
     live.leave("r", "anna")
     live.close("closed while away")
