@@ -35,17 +35,11 @@ def read(path: Path) -> x509.Certificate:
 
 
 def ensure(folder: Path, names: Iterable[str], now: datetime.datetime) -> tuple[Path, Path]:
-    """Paths of `cert.pem` and `key.pem` in `folder`, made anew where they are absent, near their end or lack a name."""
+    """Paths of `cert.pem` and `key.pem` in `folder`, made anew where they do not serve until a month from now."""
     certificate_path, key_path = folder / "cert.pem", folder / "key.pem"
     wanted = sorted(set(names))
-    if certificate_path.exists() and key_path.exists():
-        try:
-            present = read(certificate_path)
-            fits = set(wanted) <= names_of(present) and now + RENEW_BEFORE < present.not_valid_after_utc
-        except ValueError:
-            fits = False
-        if fits:
-            return certificate_path, key_path
+    if _fits(certificate_path, key_path, set(wanted), now):
+        return certificate_path, key_path
     key = ec.generate_private_key(ec.SECP256R1())
     certificate = _self_signed(key, wanted, now)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -55,6 +49,16 @@ def ensure(folder: Path, names: Iterable[str], now: datetime.datetime) -> tuple[
     write_secret(key_path, secret)
     certificate_path.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
     return certificate_path, key_path
+
+
+def _fits(certificate_path: Path, key_path: Path, wanted: set[str], now: datetime.datetime) -> bool:
+    """Whether both files are there, whole and of one pair: a start that was killed may have left one of each."""
+    try:
+        present = read(certificate_path)
+        load(certificate_path, key_path)
+    except (OSError, ValueError):
+        return False
+    return wanted <= names_of(present) and now + RENEW_BEFORE < present.not_valid_after_utc
 
 
 def load(certificate: Path, key: Path) -> ssl.SSLContext:
