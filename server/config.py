@@ -29,6 +29,7 @@ FILE_NAME = "veche.toml"
 Port = Annotated[int, Field(ge=1, le=65535)]
 OptionalPort = Annotated[int, Field(ge=0, le=65535)]
 Count = Annotated[int, Field(ge=0)]
+Rate = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Words = tuple[str, ...]
 
 
@@ -113,7 +114,7 @@ class Rtc(Section):
     """IP addresses that clients are told to send media to; by default those of this machine's interfaces."""
     shards: Annotated[int, Field(ge=0, le=256)] = 0
     """Media threads; 0 is one for each core."""
-    idle_timeout: Annotated[float, Field(ge=5, le=600)] = 30.0
+    idle_timeout: Annotated[float, Field(ge=5, le=600, allow_inf_nan=False)] = 30.0
     """Seconds without a sign of life from a client after which its session ends."""
     datachannel_slow_threshold: Count = 0
     """Bits a second below which a receiver of reliable data is skipped; 0 waits for it."""
@@ -196,13 +197,13 @@ class Limit(Section):
     """Bytes of all attributes of a participant."""
     signal_message_size_limit: Annotated[int, Field(ge=65536)] = _LIMITS.signal_message_size
     """Bytes of the largest signalling message."""
-    signal_messages_per_second: Annotated[float, Field(ge=0)] = _LIMITS.signal_messages_per_second
+    signal_messages_per_second: Rate = _LIMITS.signal_messages_per_second
     """Signalling messages a second that one client may send for long."""
     signal_message_burst: Count = _LIMITS.signal_message_burst
     """Signalling messages that one client may send at once."""
     signal_queue_size: Annotated[int, Field(ge=65536)] = _LIMITS.signal_queue_size
     """Bytes that may wait for a client that does not read; then it is disconnected."""
-    data_messages_per_second: Annotated[float, Field(ge=0)] = _LIMITS.data_messages_per_second
+    data_messages_per_second: Rate = _LIMITS.data_messages_per_second
     """Data packets a second that one participant may send for long; what is above is dropped."""
     data_message_burst: Count = _LIMITS.data_message_burst
     """Data packets that one participant may send at once."""
@@ -215,7 +216,7 @@ class Limit(Section):
 class Redis(Section):
     """Live state of several nodes."""
 
-    url: str = ""
+    url: str = Field(default="", repr=False)
     """`redis://`, `rediss://` or `unix://` address; empty keeps live rooms in memory, for a service of one node."""
 
     @field_validator("url")
@@ -229,7 +230,7 @@ class Redis(Section):
 class DatabaseSection(Section):
     """What lasts: meetings."""
 
-    url: str = ""
+    url: str = Field(default="", repr=False)
     """`sqlite:///` and a path; empty is `veche.sqlite3` in the data folder."""
 
     @field_validator("url")
@@ -243,7 +244,7 @@ class DatabaseSection(Section):
 class Mail(Section):
     """Outgoing mail. This version sends none: setting it is answered with a warning."""
 
-    url: str = ""
+    url: str = Field(default="", repr=False)
     """`smtp://user:password@host:port` of the mail server."""
     sender: str = Field(default="", alias="from")
     """Address that mail comes from."""
@@ -413,7 +414,7 @@ def _split_override(text: str) -> tuple[str, str]:
 def _read_file(path: Path, *, needed: bool) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         if needed:
             raise SettingsError(f"--config: got {path}, takes a TOML file that exists") from None
         return {}

@@ -1,0 +1,210 @@
+"""The command line: what each command prints, and that what is wrong ends it with one line and status 2."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from livekit import api
+from typer.testing import CliRunner, Result
+
+from server.__main__ import cli, read_lifetime
+from server.app import version
+from signaling import token as tokens
+from tests.service import ROOT, free_port, running_service
+
+KEYS = {"first": "0123456789abcdef0123456789abcdef", "second": "fedcba9876543210fedcba9876543210"}
+
+
+@pytest.fixture(autouse=True)
+def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A data folder of the test's own and free ports, in variables as an operator would set them."""
+    for name in [name for name in os.environ if name.upper().startswith("VECHE_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("VECHE_DATA_DIR", str(tmp_path / "data"))
+    for name, kind in (("HTTP__PORT", "STREAM"), ("HTTP__TLS_PORT", "STREAM"), ("RTC__UDP_PORT", "DGRAM")):
+        monkeypatch.setenv(f"VECHE_{name}", str(free_port(socket.SocketKind[f"SOCK_{kind}"])))
+    monkeypatch.setenv("VECHE_RTC__ADDRESSES", "127.0.0.1")
+    monkeypatch.setenv("VECHE_HTTP__HOST", "127.0.0.1")
+    monkeypatch.setenv("COLUMNS", "300")
+    return tmp_path / "data"
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(cli, arguments)
+
+
+def with_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VECHE_KEYS", ";".join(f"{key}: {secret}" for key, secret in KEYS.items()))
+
+
+def test_the_installed_command_tells_its_version() -> None:
+    told = subprocess.run([sys.executable, "-m", "server", "--version"], cwd=ROOT, capture_output=True, text=True)
+    assert (told.returncode, told.stdout, told.stderr) == (0, f"veche {version()}\n", "")
+
+
+def test_without_a_command_the_help_is_shown() -> None:
+    shown = run()
+    assert all(command in shown.output for command in ("serve", "migrate", "token", "doctor"))
+
+
+def test_a_token_lets_somebody_join(monkeypatch: pytest.MonkeyPatch) -> None:
+    with_keys(monkeypatch)
+    printed = run("token", "--room", "lecture", "--identity", "анна", "--name", "Anna", "--metadata", "m")
+    assert printed.exit_code == 0, printed.output
+    text = printed.stdout.strip()
+    grants = tokens.verify(text, KEYS, time.time())
+    assert (grants.issuer, grants.identity, grants.name, grants.metadata) == ("first", "анна", "Anna", "m")
+    assert (grants.video.room, grants.video.room_join, grants.video.room_admin) == ("lecture", True, False)
+    assert grants.expires_at == pytest.approx(time.time() + 6 * 3600, abs=60)
+    read = api.TokenVerifier("first", KEYS["first"]).verify(text)
+    assert read.identity == "анна"
+
+
+def test_a_token_of_an_admin_names_no_identity(monkeypatch: pytest.MonkeyPatch) -> None:
+    with_keys(monkeypatch)
+    options = ["--grant", "roomAdmin", "--grant", "room=lecture", "--grant", "can_publish=false", "--valid-for", "10m"]
+    printed = run("token", *options, "--grant", "canPublishSources=camera,microphone", "--grant", "room-list=true")
+    grants = tokens.verify(printed.stdout.strip(), KEYS, time.time())
+    assert (grants.video.room_admin, grants.video.room_list, grants.video.room_join) == (True, True, False)
+    assert (grants.video.room, grants.video.can_publish) == ("lecture", False)
+    assert grants.video.can_publish_sources == ("camera", "microphone")
+    assert grants.expires_at == pytest.approx(time.time() + 600, abs=60)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--room", "r"], "--identity: takes the participant's identity"),
+        (["--grant", "roomAdmn"], "--grant: got 'roomAdmn', takes one of agent, "),
+        (["--grant", "roomAdmin=perhaps"], "--grant roomAdmin: got 'perhaps', takes true or false"),
+        (["--valid-for", "0m"], "--valid-for: got '0m', takes a number above 0"),
+        (["--valid-for", "soon"], "--valid-for: got 'soon', takes a number above 0"),
+        (["--set", "http.port=x"], "http.port (command line): got 'x', takes a valid integer"),
+        (["--config", "/none.toml"], "--config: got /none.toml, takes a TOML file that exists"),
+    ],
+)
+def test_a_wrong_option_is_one_line(monkeypatch: pytest.MonkeyPatch, options: list[str], words: str) -> None:
+    with_keys(monkeypatch)
+    refused = run("token", *options)
+    assert (refused.exit_code, refused.stdout) == (2, "")
+    assert refused.stderr.startswith(f"veche: {words}")
+    assert refused.stderr.count("\n") == 1
+
+
+def test_a_token_needs_a_key_and_makes_none(folder: Path) -> None:
+    refused = run("token", "--grant", "roomList")
+    assert refused.exit_code == 2
+    assert refused.stderr.startswith("veche: keys: there are none yet in ")
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("90", 90), ("90s", 90), ("10m", 600), ("6h", 21600), ("7d", 604800)])
+def test_lifetimes(text: str, seconds: float) -> None:
+    assert read_lifetime(text) == seconds
+
+
+def test_migrate_makes_the_database_and_says_so(folder: Path) -> None:
+    first = run("migrate")
+    assert (first.exit_code, first.stdout) == (0, "database: revision none -> 0001 (newest 0001)\n"), first.output
+    assert run("migrate").stdout == "database: revision 0001 -> 0001 (newest 0001)\n"
+    assert folder.stat().st_mode & 0o777 == 0o700
+
+
+def test_migrate_refuses_a_folder_that_cannot_be(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("VECHE_DATA_DIR", str(tmp_path / "file" / "data"))
+    refused = run("migrate")
+    assert refused.exit_code == 2
+    assert refused.stderr.startswith("veche: ")
+    assert refused.stderr.count("\n") == 1
+
+
+def test_doctor_on_a_fresh_machine_finds_all_well_and_changes_nothing(folder: Path) -> None:
+    found = run("doctor")
+    assert found.exit_code == 0, found.output
+    for what in ("HTTP port", "HTTPS port", "certificate", "media addresses", "engine on UDP port", "Redis"):
+        assert what in found.stdout
+    assert "FAIL" not in found.stdout
+    assert "not running" in found.stdout
+    assert not folder.exists()
+
+
+def test_doctor_names_what_stands_in_the_way(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    folder.mkdir(mode=0o755)
+    (folder / "keys").write_text("key: short\n")
+    monkeypatch.setenv("VECHE_REDIS__URL", f"redis://127.0.0.1:{free_port()}")
+    with (
+        socket.create_server(("127.0.0.1", 0)) as taken,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as media,
+    ):
+        media.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("VECHE_HTTP__TLS_PORT", str(taken.getsockname()[1]))
+        monkeypatch.setenv("VECHE_RTC__UDP_PORT", str(media.getsockname()[1]))
+        found = run("doctor")
+    assert found.exit_code == 1
+    failed = [line for line in found.stdout.splitlines() if line.startswith("FAIL")]
+    assert len(failed) == 5, found.stdout
+    for words in ("another program has it", "chmod 700", "secrets of 32 bytes or more", "rtc.udp_port", "Redis at"):
+        assert any(words in line for line in failed), words
+
+
+def test_doctor_healthy_says_nothing_but_by_its_status() -> None:
+    asked = run("doctor", "--healthy")
+    assert (asked.exit_code, asked.output) == (1, "")
+
+
+def test_doctor_beside_a_running_service(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, network: None) -> None:
+    with running_service(tmp_path / "live") as service:
+        for name, value in {
+            "DATA_DIR": str(service.data_dir),
+            "HTTP__HOST": "0.0.0.0",
+            "HTTP__PORT": service.http.rpartition(":")[2],
+            "HTTP__TLS_PORT": service.https.rpartition(":")[2],
+            "RTC__UDP_PORT": str(service.udp_port),
+        }.items():
+            monkeypatch.setenv(f"VECHE_{name}", value)
+        assert run("doctor", "--healthy").exit_code == 0
+        found = run("doctor")
+        assert "FAIL" not in found.stdout.replace("FAIL  data folder", ""), found.stdout
+        assert "running on port" in found.stdout
+        assert "revision 0001" in found.stdout
+        assert "days left" in found.stdout
+
+
+def test_serve_refuses_a_taken_port(tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        started = {}
+        for name in ("HTTP__PORT", "HTTP__TLS_PORT", "RTC__UDP_PORT"):
+            taken = socket.socket(socket.AF_INET, socket.SOCK_DGRAM if "UDP" in name else socket.SOCK_STREAM)
+            stack.enter_context(taken).bind(("127.0.0.1", 0))
+            port = str(taken.getsockname()[1])
+            others = {"VECHE_HTTP__PORT": str(free_port()), "VECHE_HTTP__TLS_PORT": str(free_port())}
+            own = {**others, f"VECHE_{name}": port, "VECHE_DATA_DIR": str(tmp_path / name)}
+            environment = {**os.environ, **own}
+            command = [sys.executable, "-m", "server", "serve"]
+            pipe = subprocess.PIPE
+            process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=pipe, stderr=pipe, text=True)
+            started[f"{name.lower().replace('__', '.')}: got {port}, takes a"] = stack.enter_context(process)
+        for words, process in started.items():
+            stdout, stderr = process.communicate(timeout=60)
+            assert (process.returncode, stdout) == (2, "")
+            assert stderr.splitlines()[-1].startswith(f"veche: {words}")
+            assert "Traceback" not in stderr
+
+
+def test_logs_are_json_where_that_is_wanted(tmp_path: Path, network: None) -> None:
+    with running_service(tmp_path / "live", {"VECHE_LOG__JSON": "true"}) as service:
+        service.new_meeting()
+        log = service.log
+    lines = [json.loads(line) for line in log.read_text().splitlines() if line.startswith("{")]
+    made = next(line for line in lines if line["event"] == "request" and line.get("status") == 201)
+    assert (made["method"], made["path"], made["level"]) == ("POST", "/api/v1/meetings", "info")
+    assert "timestamp" in made
