@@ -55,9 +55,12 @@ class Assets:
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
         """A file of dist/, its .br or .gz neighbour where the client takes that; hidden files are not served."""
-        path = (self._dist / request.match_info["path"]).resolve()
-        inside = path.is_relative_to(self._dist)
-        if not inside or any(part.startswith(".") for part in path.relative_to(self._dist).parts) or not path.is_file():
+        try:
+            path = (self._dist / request.match_info["path"]).resolve()
+            inside = path.is_relative_to(self._dist) and path.is_file()
+        except (ValueError, OSError):  # a NUL, or too long for a name
+            raise web.HTTPNotFound(text="not found") from None
+        if not inside or any(part.startswith(".") for part in path.relative_to(self._dist).parts):
             raise web.HTTPNotFound(text="not found")
         steady = HASHED.search(path.name)
         control = f"public, max-age={YEAR}, immutable" if steady else "no-cache"
