@@ -81,9 +81,12 @@ def explain(
         return answer(error)
     _log(error)
     if "text/html" in request.headers.get("Accept", ""):
-        return page(request, error)
-    problem = problem_of(error)
-    return web.Response(text=problem.title, status=problem.status)
+        response = page(request, error)
+    else:
+        problem = problem_of(error)
+        response = web.Response(text=problem.title, status=problem.status)
+    response.headers.update(_headers_of(error))
+    return response
 
 
 def answer(error: Exception) -> web.Response:
@@ -92,7 +95,6 @@ def answer(error: Exception) -> web.Response:
     _log(error)
     hidden = problem is UNEXPECTED or isinstance(error, (SQLAlchemyError, web.HTTPException))
     detail = "" if hidden else str(error)
-    headers = {"Retry-After": "60"} if problem.status == 429 else {}
     document = {
         "type": f"urn:veche:problem:{problem.code}",
         "title": problem.title,
@@ -100,7 +102,14 @@ def answer(error: Exception) -> web.Response:
         "detail": detail or problem.title,
         "code": problem.code,
     }
-    return web.json_response(document, status=problem.status, content_type=PROBLEM_JSON, headers=headers)
+    return web.json_response(document, status=problem.status, content_type=PROBLEM_JSON, headers=_headers_of(error))
+
+
+def _headers_of(error: Exception) -> dict[str, str]:
+    """What the status obliges to (RFC 9110 section 15.5.6, RFC 6585 section 4)."""
+    if isinstance(error, web.HTTPMethodNotAllowed):
+        return {"Allow": ", ".join(sorted(error.allowed_methods))}
+    return {"Retry-After": "60"} if problem_of(error).status == 429 else {}
 
 
 def _log(error: Exception) -> None:
