@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -87,6 +88,13 @@ async def running_site(
         session = aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar(), timeout=aiohttp.ClientTimeout(DEADLINE))
         client = await stack.enter_async_context(session)
         yield Site(f"http://{ADDRESS}:{port}", port, node, database, read, client)
+
+
+async def database_threads_ended() -> None:
+    """Waits for aiosqlite's threads: one whose file could not be opened ends a moment after it said so."""
+    async with asyncio.timeout(DEADLINE):
+        while any("_connection_worker_thread" in thread.name for thread in threading.enumerate()):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
 
 
 async def next_response(socket: aiohttp.ClientWebSocketResponse) -> SignalResponse:

@@ -1,0 +1,126 @@
+"""The database: it grows from nothing, and its tables are what the program means by them."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import sqlite3
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+
+from server.database import Database, MeetingRow, Table, newest_revision
+from tests.application import database_threads_ended
+
+ZONE = datetime.timezone(datetime.timedelta(hours=3))
+
+
+def row(**changes: object) -> MeetingRow:
+    given: dict[str, object] = {
+        "id": "MT_1",
+        "code": "bcdf-ghjk-mnpq",
+        "room_name": "room",
+        "title": "",
+        "host_secret_hash": bytes(32),
+        "identity_key": bytes(32),
+        "created_at": datetime.datetime(2030, 1, 1, 15, 0, tzinfo=ZONE),
+    }
+    return MeetingRow(**(given | changes))
+
+
+async def test_it_is_made_from_nothing_and_a_second_time_nothing_changes(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path / 'veche.sqlite3'}")
+    try:
+        assert await database.revision() is None
+        assert await database.migrate() == (None, newest_revision())
+        assert await database.migrate() == (newest_revision(), newest_revision())
+        assert await database.revision() == newest_revision()
+    finally:
+        await database.close()
+
+
+async def test_the_migrations_make_what_the_models_say(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path / 'veche.sqlite3'}")
+
+    def differences(connection: Connection) -> list[object]:
+        options = {"compare_type": True, "compare_server_default": True}
+        return list(compare_metadata(MigrationContext.configure(connection, opts=options), Table.metadata))
+
+    try:
+        await database.migrate()
+        async with database.engine.connect() as connection:
+            assert await connection.run_sync(differences) == []
+    finally:
+        await database.close()
+
+
+async def test_a_migration_that_fails_leaves_what_was(tmp_path: Path) -> None:
+    path = tmp_path / "veche.sqlite3"
+    with sqlite3.connect(path) as file:
+        file.execute("CREATE TABLE meetings (id TEXT)")
+    file.close()
+    database = Database(f"sqlite:///{path}")
+    try:
+        with pytest.raises(SQLAlchemyError):
+            await database.migrate()
+        assert await database.revision() is None
+    finally:
+        await database.close()
+
+
+async def test_moments_come_back_in_utc_and_names_are_each_once(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path / 'veche.sqlite3'}")
+    try:
+        await database.migrate()
+        async with database.session.begin() as session:
+            session.add(row())
+        async with database.session() as session:
+            found = await session.get_one(MeetingRow, "MT_1")
+            assert found.created_at == datetime.datetime(2030, 1, 1, 12, 0, tzinfo=datetime.UTC)
+            assert found.created_at.tzinfo is datetime.UTC
+        for same in ({"room_name": "other"}, {"code": "qqqq-qqqq-qqqq"}):
+            with pytest.raises(IntegrityError):
+                async with database.session.begin() as session:
+                    session.add(row(id="MT_2", **same))
+    finally:
+        await database.close()
+
+
+async def test_what_was_answered_for_is_on_the_disk(tmp_path: Path) -> None:
+    """Every connection of the pool: a power cut loses nothing that was committed."""
+    database = Database(f"sqlite:///{tmp_path / 'veche.sqlite3'}")
+
+    async def pragmas() -> list[object]:
+        async with database.engine.connect() as connection:
+            names = ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
+            return [(await connection.execute(text(f"PRAGMA {name}"))).scalar() for name in names]
+
+    try:
+        assert await asyncio.gather(*(pragmas() for _ in range(3))) == [["wal", 2, 1, 5000]] * 3
+    finally:
+        await database.close()
+
+
+async def test_a_folder_with_odd_letters_holds_it(tmp_path: Path) -> None:
+    folder = tmp_path / "папка 100% ok"
+    folder.mkdir()
+    database = Database(f"sqlite:///{folder / 'veche.sqlite3'}")
+    try:
+        assert await database.migrate() == (None, newest_revision())
+        assert (folder / "veche.sqlite3").exists()
+    finally:
+        await database.close()
+
+
+async def test_a_database_that_is_away_says_so(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path / 'none' / 'veche.sqlite3'}")
+    try:
+        with pytest.raises(SQLAlchemyError):
+            await database.revision()
+    finally:
+        await database.close()
+    await database_threads_ended()
