@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -24,7 +25,7 @@ KEYS = {"first": "0123456789abcdef0123456789abcdef", "second": "fedcba9876543210
 
 
 @pytest.fixture(autouse=True)
-def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
     """A data folder of the test's own and free ports, in variables as an operator would set them."""
     for name in [name for name in os.environ if name.upper().startswith("VECHE_")]:
         monkeypatch.delenv(name)
@@ -34,7 +35,9 @@ def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     monkeypatch.setenv("VECHE_RTC__ADDRESSES", "127.0.0.1")
     monkeypatch.setenv("VECHE_HTTP__HOST", "127.0.0.1")
     monkeypatch.setenv("COLUMNS", "300")
-    return tmp_path / "data"
+    before = os.umask(0o022)  # commands set their own
+    yield tmp_path / "data"
+    os.umask(before)
 
 
 def run(*arguments: str) -> Result:
@@ -116,6 +119,7 @@ def test_migrate_makes_the_database_and_says_so(folder: Path) -> None:
     assert (first.exit_code, first.stdout) == (0, "database: revision none -> 0001 (newest 0001)\n"), first.output
     assert run("migrate").stdout == "database: revision 0001 -> 0001 (newest 0001)\n"
     assert folder.stat().st_mode & 0o777 == 0o700
+    assert all(path.stat().st_mode & 0o077 == 0 for path in folder.iterdir())
 
 
 def test_migrate_refuses_a_folder_that_cannot_be(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
