@@ -36,7 +36,8 @@ def status_of(service: Service, key: str, secret: str) -> int:
         with urllib.request.urlopen(f"{service.http}/rtc/validate?access_token={text}", timeout=20) as answer:
             return int(answer.status)
     except urllib.error.HTTPError as refused:
-        return refused.code
+        with refused:
+            return refused.code
 
 
 def certificate_of(service: Service) -> str:
