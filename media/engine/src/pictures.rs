@@ -1,5 +1,7 @@
 //! VP8's own numbers for one receiver (RFC 7741 section 4.2), and which of its temporal layers are sent.
 
+use std::collections::VecDeque;
+
 use crate::renumbering::Renumbering;
 use crate::sequence::{SequenceExtender, low_16};
 use crate::vp8::{Descriptor, PictureId, Rewrite};
@@ -7,6 +9,8 @@ use crate::vp8::{Descriptor, PictureId, Rewrite};
 /// KEYIDX has 5 bits, a long picture id 15.
 const KEY_INDEX: u8 = 0x1f;
 const PICTURE_ID: u16 = 0x7fff;
+/// Pictures whose fate is remembered: two seconds, after which no repair comes.
+const MAX_JUDGED: usize = 64;
 
 /// The pictures of one received stream.
 #[derive(Debug)]
@@ -17,8 +21,8 @@ pub(crate) struct Pictures {
     key_shift: u8,
     /// The highest temporal layer that is sent now.
     temporal: u8,
-    /// The newest picture, and whether it is sent.
-    judged: Option<(u64, bool)>,
+    /// The last pictures by rising id, and whether each is sent: all packets of a picture share its fate.
+    judged: VecDeque<(u64, bool)>,
 }
 
 impl Pictures {
@@ -36,7 +40,7 @@ impl Pictures {
             tl0_shift: last.map_or(0, |last| tl0.wrapping_sub(last.tl0_picture_index.wrapping_add(1))),
             key_shift: last.map_or(0, |last| key.wrapping_sub(last.key_index.wrapping_add(1))),
             temporal,
-            judged: None,
+            judged: VecDeque::new(),
         }
     }
 
@@ -44,25 +48,35 @@ impl Pictures {
     /// picture that refers to nothing above the lowest layer.
     pub(crate) fn admits(&mut self, descriptor: &Descriptor, starts_key_frame: bool, wanted: u8) -> bool {
         let Some(layer) = descriptor.temporal_layer else { return true };
-        let id = extend(&mut self.extender, descriptor.picture_id);
-        if let (Some(id), Some((judged, sent))) = (id, self.judged)
-            && id <= judged
-        {
-            return if id == judged { sent } else { layer <= self.temporal };
+        let Some(id) = extend(&mut self.extender, descriptor.picture_id) else {
+            self.choose(descriptor, starts_key_frame, wanted);
+            return layer <= self.temporal;
+        };
+        let place = self.judged.partition_point(|(judged, _)| *judged < id);
+        match self.judged.get(place) {
+            Some(&(judged, sent)) if judged == id => return sent,
+            Some(_) => {}
+            None => self.choose(descriptor, starts_key_frame, wanted),
         }
+        let sent = layer <= self.temporal;
+        self.judged.insert(place, (id, sent));
+        if self.judged.len() > MAX_JUDGED {
+            self.judged.pop_front();
+        }
+        if !sent {
+            self.ids.leave_out(id);
+        }
+        sent
+    }
+
+    /// At a new picture: changes the highest temporal layer that is sent, as far as it allows.
+    fn choose(&mut self, descriptor: &Descriptor, starts_key_frame: bool, wanted: u8) {
+        let layer = descriptor.temporal_layer.unwrap_or(0);
         if starts_key_frame || wanted < self.temporal {
             self.temporal = wanted;
         } else if layer > self.temporal && layer <= wanted && descriptor.layer_sync {
             self.temporal = layer;
         }
-        let sent = layer <= self.temporal;
-        if let Some(id) = id {
-            self.judged = Some((id, sent));
-            if !sent {
-                self.ids.leave_out(id);
-            }
-        }
-        sent
     }
 
     /// The numbers that a receiver sees; `None` for a picture from before this stream.
@@ -84,4 +98,52 @@ fn extend(extender: &mut SequenceExtender, id: Option<PictureId>) -> Option<u64>
     let id = id?;
     let spare = if id.is_long { 1 } else { 9 };
     Some(extender.extend(id.value << spare) >> spare)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A packet of picture `id`; `layer_sync` as an encoder with three temporal layers sets it.
+    fn packet(id: u16, layer: u8) -> Descriptor {
+        Descriptor {
+            non_reference: layer > 0,
+            starts_partition: true,
+            partition: 0,
+            picture_id: Some(PictureId { value: id, is_long: true }),
+            tl0_picture_index: Some(0),
+            temporal_layer: Some(layer),
+            layer_sync: layer > 0,
+            key_index: Some(0),
+            length: 6,
+        }
+    }
+
+    #[test]
+    fn all_packets_of_a_picture_share_its_fate() {
+        let mut pictures = Pictures::new(&packet(10, 0), None, 2);
+        assert!(pictures.admits(&packet(10, 0), true, 2));
+        assert!(pictures.admits(&packet(11, 2), false, 2));
+        // The receiver wants less from here on; what comes late of the picture before is its rest, not a new one.
+        assert!(pictures.admits(&packet(12, 0), false, 0));
+        assert!(pictures.admits(&packet(11, 2), false, 0));
+        assert!(!pictures.admits(&packet(13, 2), false, 0));
+        // And wants more: the rest of a picture that was left out helps nobody.
+        assert!(pictures.admits(&packet(14, 1), false, 2));
+        assert!(!pictures.admits(&packet(13, 2), false, 2));
+    }
+
+    #[test]
+    fn left_out_pictures_close_up() {
+        let last = Rewrite { picture_id: 0x7ffe, tl0_picture_index: 255, key_index: 31 };
+        let mut pictures = Pictures::new(&packet(0x7ffd, 0), Some(last), 0);
+        let mut numbers = Vec::new();
+        for (id, layer) in [(0x7ffd, 0), (0x7ffe, 2), (0x7fff, 1), (0, 2), (1, 0), (2, 0)] {
+            let packet = packet(id, layer);
+            if pictures.admits(&packet, id == 0x7ffd, 0) {
+                numbers.push(pictures.rewrite(&packet).map(|rewrite| rewrite.picture_id));
+            }
+        }
+        assert_eq!(numbers, [Some(0x7fff), Some(0), Some(1)]);
+    }
 }
