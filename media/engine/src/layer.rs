@@ -135,7 +135,10 @@ impl Layer {
         }
         seen.accept(extended);
         self.extender.extend(sequence);
-        self.reception.first = self.reception.first.min(extended);
+        if extended < self.reception.first {
+            self.missing.note_skipped(now, extended + 1, self.reception.first);
+            self.reception.first = extended;
+        }
         if extended > highest + 1 {
             self.missing.note_skipped(now, highest + 1, extended);
         } else if extended < highest {

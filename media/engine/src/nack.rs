@@ -38,14 +38,16 @@ impl Default for MissingPackets {
 }
 
 impl MissingPackets {
-    /// The numbers from `first` up to `next` were skipped.
+    /// The numbers from `first` up to `next` were skipped, mostly behind all others; before them where the very first
+    /// packets of a stream overtook each other.
     pub(crate) fn note_skipped(&mut self, now: Instant, first: u64, next: u64) {
         let first = first.max(next.saturating_sub(MAX_OUTSTANDING as u64));
         for sequence in first..next {
             if self.gaps.len() == MAX_OUTSTANDING {
                 self.gaps.pop_front();
             }
-            self.gaps.push_back(Gap { sequence, tries: 0, due: now + REORDERING, asked: now });
+            let place = self.gaps.partition_point(|gap| gap.sequence < sequence);
+            self.gaps.insert(place, Gap { sequence, tries: 0, due: now + REORDERING, asked: now });
         }
     }
 
@@ -124,6 +126,16 @@ mod tests {
         assert_eq!(asked.len(), 5);
         let spaces: Vec<_> = asked.windows(2).map(|pair| pair[1] - pair[0]).collect();
         assert!(spaces.is_sorted() && spaces[0] >= SHORTEST_SPACING && spaces[3] <= LONGEST_SPACING, "{spaces:?}");
+    }
+
+    #[test]
+    fn numbers_before_the_others_keep_the_order() {
+        let start = Instant::now();
+        let mut missing = MissingPackets::default();
+        missing.note_skipped(start, 20, 22);
+        missing.note_skipped(start, 10, 12);
+        missing.note_arrived(start, 20);
+        assert_eq!(collect(&mut missing, start + REORDERING), [10, 11, 21]);
     }
 
     #[test]
