@@ -49,6 +49,11 @@ impl Alarms {
         self.heap.peek().map(|Reverse((at, _))| *at)
     }
 
+    /// How many wait, those that were overtaken and not yet skipped included.
+    pub(crate) fn len(&self) -> usize {
+        self.heap.len()
+    }
+
     /// Keeps a time that counts on top.
     fn skip_overtaken(&mut self) {
         while let Some(Reverse((at, place))) = self.heap.peek() {

@@ -20,7 +20,7 @@ pub use counters::Counters;
 pub use event::Event;
 pub use handoff::{ClockMapping, Handoff};
 pub use packet::Packet;
-pub use shard::{Config, Shard};
+pub use shard::{Config, Holdings, Shard};
 
 // What a shard does, by what it is given.
 mod carry_out;

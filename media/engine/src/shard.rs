@@ -37,6 +37,21 @@ pub struct Config {
     pub now: Instant,
 }
 
+/// How many of each a shard holds: none of any once all its transports have closed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Holdings {
+    pub transports: usize,
+    pub tracks: usize,
+    /// Tracks that are subscribed to here, wherever they arrive.
+    pub sources: usize,
+    pub subscriptions: usize,
+    /// Tracks arriving here that other shards subscribe to.
+    pub audiences: usize,
+    /// Network paths, those that are received here for other shards included.
+    pub paths: usize,
+    pub alarms: usize,
+}
+
 /// One media thread's transports, tracks and subscriptions.
 pub struct Shard {
     pub(crate) index: u16,
@@ -67,13 +82,7 @@ pub struct Shard {
 
 impl fmt::Debug for Shard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Shard")
-            .field("index", &self.index)
-            .field("transports", &self.transports.len())
-            .field("sources", &self.sources.len())
-            .field("subscriptions", &self.subscriptions.len())
-            .field("paths", &self.paths.len())
-            .finish_non_exhaustive()
+        f.debug_struct("Shard").field("index", &self.index).field("holdings", &self.holdings()).finish_non_exhaustive()
     }
 }
 
@@ -179,6 +188,19 @@ impl Shard {
     /// Totals since the start.
     pub fn counters(&self) -> &Counters {
         &self.counters
+    }
+
+    /// How many of each it holds now.
+    pub fn holdings(&self) -> Holdings {
+        Holdings {
+            transports: self.transports.len(),
+            tracks: self.transports.iter().map(|(_, transport)| transport.intake.tracks.len()).sum(),
+            sources: self.sources.len(),
+            subscriptions: self.subscriptions.len(),
+            audiences: self.audiences.len(),
+            paths: self.paths.len(),
+            alarms: self.alarms.len(),
+        }
     }
 
     pub(crate) fn tell(&mut self, event: Event) {
