@@ -1,0 +1,29 @@
+//! Whole calls in virtual time: scripted clients over a seeded network to one or more shards, a file for each behaviour.
+
+mod support;
+
+mod bad_input;
+mod blocked;
+mod clocks;
+mod consent;
+mod flood;
+mod forged_rtcp;
+mod ice_restart;
+mod key_frame_requests;
+mod late_joiner;
+mod layers;
+mod loss;
+mod mute;
+mod nack_storm;
+mod odd_streams;
+mod path_move;
+mod profiles;
+mod removal;
+mod restart;
+mod retransmission;
+mod shards;
+mod simulcast;
+mod sound;
+mod statistics;
+mod storm;
+mod wrap;

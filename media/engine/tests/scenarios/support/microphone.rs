@@ -1,0 +1,180 @@
+//! A scripted microphone and its listener: Opus each 20 ms, plain or with the frame before it (RED, RFC 2198).
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use engine::command::TrackId;
+use engine::extensions::{Extensions, Kind as ExtensionKind, Outgoing};
+use engine::red::Red;
+use engine::rtcp::SenderInfo;
+use engine::rtcp_writer::write_sender_report;
+use engine::rtp::{Fields, Header};
+use engine::sequence::SequenceExtender;
+
+use super::camera::ntp;
+use super::peer::{Peer, extension_map};
+
+pub(crate) const OPUS: u8 = 111;
+pub(crate) const RED: u8 = 63;
+pub(crate) const LISTENER_OPUS: u8 = 109;
+pub(crate) const LISTENER_RED: u8 = 110;
+const FRAME: Duration = Duration::from_millis(20);
+/// Samples of a frame at 48 kHz.
+const SAMPLES: u32 = 960;
+const REPORTS: Duration = Duration::from_secs(1);
+
+/// A microphone of one track.
+pub(crate) struct Microphone {
+    pub(crate) track: TrackId,
+    pub(crate) mid: String,
+    pub(crate) ssrc: u32,
+    pub(crate) is_redundant: bool,
+    /// It is silent, and sends nothing (DTX).
+    pub(crate) is_paused: bool,
+    pub(crate) level: u8,
+    /// Of the next frame.
+    pub(crate) frame: u32,
+    pub(crate) sequence: u64,
+    start: Instant,
+    next_frame: Instant,
+    next_report: Instant,
+}
+
+/// What a listener must find in frame `number`.
+pub(crate) fn opus_frame(number: u32) -> Vec<u8> {
+    let mut frame = vec![0x78; 40];
+    frame[1..5].copy_from_slice(&number.to_be_bytes());
+    frame
+}
+
+impl Microphone {
+    pub(crate) fn new(now: Instant, track: TrackId) -> Self {
+        Self {
+            track,
+            mid: format!("a{}", track.0),
+            ssrc: 0x00a0_0000 + track.0 as u32,
+            is_redundant: false,
+            is_paused: false,
+            level: 20,
+            frame: 0,
+            sequence: 500,
+            start: now,
+            next_frame: now,
+            next_report: now + REPORTS,
+        }
+    }
+
+    pub(crate) fn poll_timeout(&self) -> Instant {
+        self.next_frame.min(self.next_report)
+    }
+
+    pub(crate) fn handle_timeout(&mut self, now: Instant, peer: &mut Peer) {
+        if now >= self.next_frame {
+            if !self.is_paused {
+                self.send_frame(peer);
+            }
+            self.frame += 1;
+            self.next_frame += FRAME;
+        }
+        if now >= self.next_report {
+            self.next_report += REPORTS;
+            let since = now - self.start;
+            let rtp_timestamp = 77 + (since.as_micros() * 48 / 1000) as u32;
+            let info = SenderInfo { ntp: ntp(since), rtp_timestamp, packets: 0, octets: 0 };
+            let mut compound = Vec::new();
+            write_sender_report(&mut compound, self.ssrc, &info, &[]);
+            peer.send_rtcp(compound);
+        }
+    }
+
+    fn send_frame(&mut self, peer: &mut Peer) {
+        let primary = opus_frame(self.frame);
+        let mut payload = Vec::new();
+        if self.is_redundant {
+            if self.frame > 0 {
+                let before = opus_frame(self.frame - 1);
+                let word = u32::from(OPUS | 0x80) << 24 | SAMPLES << 10 | before.len() as u32;
+                payload.extend_from_slice(&word.to_be_bytes());
+                payload.push(OPUS);
+                payload.extend_from_slice(&before);
+            } else {
+                payload.push(OPUS);
+            }
+        }
+        payload.extend_from_slice(&primary);
+        let fields = Fields {
+            marker: false,
+            payload_type: if self.is_redundant { RED } else { OPUS },
+            sequence: self.sequence as u16,
+            timestamp: (77u32).wrapping_add(self.frame.wrapping_mul(SAMPLES)),
+            ssrc: self.ssrc,
+        };
+        let level = [0x80 | self.level];
+        let mut extensions = Outgoing::default();
+        extensions.set(ExtensionKind::Mid, self.mid.as_bytes());
+        extensions.set(ExtensionKind::AudioLevel, &level);
+        peer.send_rtp(&fields, self.sequence, &mut extensions, &payload);
+        self.sequence += 1;
+    }
+}
+
+/// A frame that was heard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Heard {
+    pub(crate) at: Instant,
+    pub(crate) sequence: u64,
+    pub(crate) timestamp: u32,
+    pub(crate) payload_type: u8,
+    pub(crate) number: u32,
+    pub(crate) level: Option<u8>,
+}
+
+/// What one subscription of sound receives.
+pub(crate) struct Listener {
+    pub(crate) ssrc: u32,
+    /// By number.
+    pub(crate) heard: BTreeMap<u64, Heard>,
+    /// Frames that came as redundancy, by the camera's count.
+    pub(crate) redundant: Vec<u32>,
+    extender: SequenceExtender,
+}
+
+impl Listener {
+    pub(crate) fn new(ssrc: u32) -> Self {
+        Self { ssrc, heard: BTreeMap::new(), redundant: Vec::new(), extender: SequenceExtender::default() }
+    }
+
+    pub(crate) fn handle_rtp(&mut self, now: Instant, header: &Header, plain: &[u8]) {
+        let payload = &plain[header.payload(plain).expect("sound")];
+        let opus = match header.payload_type {
+            LISTENER_OPUS => payload,
+            LISTENER_RED => {
+                let red = Red::parse(payload, LISTENER_RED).expect("sound RED");
+                assert_eq!(red.primary.payload_type, LISTENER_OPUS, "blocks are named by the receiver's types");
+                for block in red.redundant() {
+                    assert_eq!(block.payload_type, LISTENER_OPUS);
+                    self.redundant.push(number_of(block.data));
+                }
+                red.primary.data
+            }
+            other => panic!("payload type {other} was not negotiated"),
+        };
+        let sequence = self.extender.extend(header.sequence);
+        let extensions = Extensions::locate(plain, header, &extension_map());
+        let heard = Heard {
+            at: now,
+            sequence,
+            timestamp: header.timestamp,
+            payload_type: header.payload_type,
+            number: number_of(opus),
+            level: extensions.audio_level(plain).map(|level| level.level),
+        };
+        assert_eq!(opus, opus_frame(heard.number));
+        let known = self.heard.insert(sequence, heard);
+        assert!(known.is_none_or(|known| known.number == heard.number), "{known:?} and {heard:?} under one number");
+    }
+}
+
+fn number_of(frame: &[u8]) -> u32 {
+    u32::from_be_bytes([frame[1], frame[2], frame[3], frame[4]])
+}

@@ -1,0 +1,354 @@
+//! Shards and scripted clients, joined by a network in virtual time.
+
+use std::collections::HashMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use engine::command::{
+    Codec, Command, Extension, Kind, SrtpProfile, SubscriptionDescription, SubscriptionId, TrackDescription, TrackId,
+    TransportId,
+};
+use engine::{Batch, Config, Counters, Event, Path, Shard};
+
+use super::camera::{Camera, RIDS, RTX, VP8};
+use super::client::Client;
+use super::microphone::{LISTENER_OPUS, LISTENER_RED, Listener, Microphone, OPUS, RED};
+use super::network::{Datagram, Network, Weather};
+use super::peer::{EXTENSIONS, Peer, credentials, keys};
+use super::random::Random;
+use super::viewer::{VIEWER_RTX, VIEWER_VP8, Viewer};
+
+pub(crate) const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A camera or microphone: the client that sends it and its track.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Published {
+    pub(crate) client: usize,
+    pub(crate) track: TrackId,
+}
+
+/// What a client receives: the client and the place among its viewers or listeners.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Subscribed {
+    pub(crate) client: usize,
+    pub(crate) place: usize,
+}
+
+/// Everything of one scenario.
+pub(crate) struct World {
+    pub(crate) now: Instant,
+    pub(crate) shards: Vec<Shard>,
+    pub(crate) clients: Vec<Client>,
+    /// By client: to the server, and from it.
+    pub(crate) weather: Vec<[Weather; 2]>,
+    pub(crate) events: Vec<(Instant, Event)>,
+    /// Datagrams to addresses that no client has.
+    pub(crate) strays: Vec<Datagram>,
+    /// Where there is one, what arrives at the server is kept here too.
+    pub(crate) recording: Option<Vec<Datagram>>,
+    pub(crate) server: SocketAddr,
+    profile: SrtpProfile,
+    network: Network,
+    random: Random,
+    addresses: HashMap<SocketAddr, usize>,
+    tracks: u64,
+    subscriptions: u64,
+}
+
+impl World {
+    #[expect(clippy::disallowed_methods, reason = "a start for virtual time")]
+    pub(crate) fn new(seed: u64, shards: u16) -> Self {
+        let now = Instant::now();
+        let shard = |index| {
+            let config = Config { idle_timeout: IDLE_TIMEOUT, seed: seed + u64::from(index), now };
+            Shard::new(index, shards, config)
+        };
+        Self {
+            now,
+            shards: (0..shards).map(shard).collect(),
+            clients: Vec::new(),
+            weather: Vec::new(),
+            events: Vec::new(),
+            strays: Vec::new(),
+            recording: None,
+            server: SocketAddr::from((Ipv4Addr::LOCALHOST, 7882)),
+            profile: SrtpProfile::AeadAes128Gcm,
+            network: Network::new(seed),
+            random: Random::new(seed ^ 0x5eed),
+            addresses: HashMap::new(),
+            tracks: 0,
+            subscriptions: 0,
+        }
+    }
+
+    pub(crate) fn with_profile(mut self, profile: SrtpProfile) -> Self {
+        self.profile = profile;
+        self
+    }
+
+    /// A new client, its transport open and its keys set; it connects as time passes.
+    pub(crate) fn join(&mut self, weather: Weather) -> usize {
+        let number = self.clients.len();
+        let transport = TransportId(number as u64);
+        let address = SocketAddr::from((Ipv4Addr::new(127, 0, 1, number as u8), 40_000 + number as u16));
+        let (local_ufrag, local_pwd) = credentials(transport, 0);
+        self.command(Command::OpenTransport { transport, local_ufrag, local_pwd });
+        self.command(Command::SetKeys { transport, keys: keys(self.profile, transport) });
+        self.command(Command::SetExtensions { transport, extensions: extensions() });
+        let peer = Peer::new(self.now, self.profile, transport, address, self.random.draw());
+        self.clients.push(Client::new(peer));
+        self.weather.push([weather; 2]);
+        self.addresses.insert(address, number);
+        number
+    }
+
+    /// Lets a client use another address of its own.
+    pub(crate) fn give_address(&mut self, client: usize, port: u16) -> SocketAddr {
+        let address = SocketAddr::from((Ipv4Addr::new(127, 0, 2, client as u8), port));
+        self.addresses.insert(address, client);
+        address
+    }
+
+    pub(crate) fn publish_camera(&mut self, client: usize, layers: usize) -> Published {
+        self.tracks += 1;
+        let track = TrackId(self.tracks);
+        let camera = Camera::new(self.now, track, layers);
+        let description = TrackDescription {
+            transport: self.clients[client].peer.transport,
+            track,
+            kind: Kind::Video,
+            mid: camera.mid.clone(),
+            codecs: vec![codec(VP8, "video/VP8", 90_000, Some(RTX))],
+            layers: if layers > 1 { RIDS[..layers].iter().map(ToString::to_string).collect() } else { Vec::new() },
+            streams: Vec::new(),
+            measure_loudness: false,
+        };
+        self.command(Command::AddTrack(description));
+        self.clients[client].cameras.push(camera);
+        Published { client, track }
+    }
+
+    pub(crate) fn publish_microphone(&mut self, client: usize) -> Published {
+        self.tracks += 1;
+        let track = TrackId(self.tracks);
+        let microphone = Microphone::new(self.now, track);
+        self.command(Command::AddTrack(TrackDescription {
+            transport: self.clients[client].peer.transport,
+            track,
+            kind: Kind::Audio,
+            mid: microphone.mid.clone(),
+            codecs: vec![codec(OPUS, "audio/opus", 48_000, None), codec(RED, "audio/red", 48_000, None)],
+            layers: Vec::new(),
+            streams: Vec::new(),
+            measure_loudness: true,
+        }));
+        self.clients[client].microphones.push(microphone);
+        Published { client, track }
+    }
+
+    /// Lets a client see a camera.
+    pub(crate) fn view(&mut self, client: usize, of: Published) -> Subscribed {
+        let codecs = vec![codec(VIEWER_VP8, "video/VP8", 90_000, Some(VIEWER_RTX))];
+        let (subscription, ssrc) = self.subscribe(client, of, Kind::Video, codecs);
+        self.clients[client].viewers.push(Viewer::new(self.now, subscription, ssrc, ssrc + 1));
+        Subscribed { client, place: self.clients[client].viewers.len() - 1 }
+    }
+
+    /// Lets a client hear a microphone; with `takes_red` also by RED.
+    pub(crate) fn listen(&mut self, client: usize, of: Published, takes_red: bool) -> Subscribed {
+        let mut codecs = vec![codec(LISTENER_OPUS, "audio/opus", 48_000, None)];
+        if takes_red {
+            codecs.push(codec(LISTENER_RED, "audio/red", 48_000, None));
+        }
+        let (_, ssrc) = self.subscribe(client, of, Kind::Audio, codecs);
+        self.clients[client].listeners.push(Listener::new(ssrc));
+        Subscribed { client, place: self.clients[client].listeners.len() - 1 }
+    }
+
+    fn subscribe(&mut self, client: usize, of: Published, kind: Kind, codecs: Vec<Codec>) -> (SubscriptionId, u32) {
+        self.subscriptions += 1;
+        let subscription = SubscriptionId(self.subscriptions);
+        let ssrc = 0x5000_0000 + 2 * self.subscriptions as u32;
+        self.command(Command::AddSubscription(SubscriptionDescription {
+            transport: self.clients[client].peer.transport,
+            subscription,
+            track_transport: self.clients[of.client].peer.transport,
+            track: of.track,
+            kind,
+            mid: format!("s{}", self.subscriptions),
+            ssrc,
+            rtx_ssrc: (kind == Kind::Video).then_some(ssrc + 1),
+            cname: "them".into(),
+            codecs,
+            extensions: extensions(),
+        }));
+        (subscription, ssrc)
+    }
+
+    /// Says what a viewer wants.
+    pub(crate) fn want(&mut self, of: Subscribed, enabled: bool, spatial_layer: u8, temporal_layer: u8) {
+        let transport = self.clients[of.client].peer.transport;
+        let subscription = self.viewer(of).subscription;
+        self.command(Command::SetSubscription { transport, subscription, enabled, spatial_layer, temporal_layer });
+    }
+
+    pub(crate) fn viewer(&mut self, of: Subscribed) -> &mut Viewer {
+        &mut self.clients[of.client].viewers[of.place]
+    }
+
+    pub(crate) fn listener(&mut self, of: Subscribed) -> &mut Listener {
+        &mut self.clients[of.client].listeners[of.place]
+    }
+
+    pub(crate) fn camera(&mut self, of: Published) -> &mut Camera {
+        let cameras = &mut self.clients[of.client].cameras;
+        cameras.iter_mut().find(|camera| camera.track == of.track).expect("it was published")
+    }
+
+    pub(crate) fn microphone(&mut self, of: Published) -> &mut Microphone {
+        let microphones = &mut self.clients[of.client].microphones;
+        microphones.iter_mut().find(|microphone| microphone.track == of.track).expect("it was published")
+    }
+
+    pub(crate) fn command(&mut self, command: Command) {
+        command.check().expect("scenarios send sound commands");
+        let owner = command.transport().owner(self.shards.len() as u16);
+        self.shards[usize::from(owner)].handle_command(self.now, command);
+        self.settle();
+    }
+
+    /// Lets time pass.
+    pub(crate) fn run(&mut self, span: Duration) {
+        let end = self.now + span;
+        while let Some(due) = self.next().filter(|due| *due <= end) {
+            self.now = self.now.max(due);
+            while let Some(datagram) = self.network.take(self.now) {
+                self.deliver(datagram);
+            }
+            for client in 0..self.clients.len() {
+                if self.clients[client].poll_timeout().is_some_and(|due| due <= self.now) {
+                    self.clients[client].handle_timeout(self.now);
+                    self.collect(client);
+                }
+            }
+            for shard in &mut self.shards {
+                if shard.poll_timeout().is_some_and(|due| due <= self.now) {
+                    shard.handle_timeout(self.now);
+                }
+            }
+            self.settle();
+        }
+        self.now = end;
+    }
+
+    fn next(&self) -> Option<Instant> {
+        let shards = self.shards.iter().filter_map(Shard::poll_timeout);
+        let clients = self.clients.iter().filter_map(Client::poll_timeout);
+        shards.chain(clients).chain(self.network.next()).min()
+    }
+
+    fn deliver(&mut self, mut datagram: Datagram) {
+        if datagram.to == self.server {
+            self.recording.iter_mut().for_each(|recording| recording.push(datagram.clone()));
+            self.receive(datagram.from, &mut datagram.bytes);
+        } else if let Some(&client) = self.addresses.get(&datagram.to) {
+            self.clients[client].handle_datagram(self.now, &mut datagram.bytes);
+            self.collect(client);
+        }
+    }
+
+    /// Gives the server a datagram, by the shard that the kernel's hash of the address would choose.
+    pub(crate) fn receive(&mut self, from: SocketAddr, bytes: &mut [u8]) {
+        let shard = Random::new(u64::from(from.port())).below(self.shards.len() as u64) as usize;
+        let path = Path { local: self.server, remote: from };
+        self.shards[shard].handle_datagram(self.now, path, bytes);
+        self.settle();
+    }
+
+    /// Sends what a client has to send.
+    pub(crate) fn collect(&mut self, client: usize) {
+        let weather = self.weather[client][0];
+        for (from, bytes) in std::mem::take(&mut self.clients[client].peer.outbox) {
+            self.network.send(self.now, weather, Datagram { from, to: self.server, bytes });
+        }
+    }
+
+    /// Takes all that the shards have to give.
+    pub(crate) fn settle(&mut self) {
+        let mut batch = Batch::new();
+        let mut is_settled = false;
+        while !is_settled {
+            is_settled = true;
+            for index in 0..self.shards.len() {
+                loop {
+                    let has_more = self.shards[index].poll_transmit(self.now, &mut batch);
+                    for (path, bytes) in batch.datagrams() {
+                        let datagram = Datagram { from: path.local, to: path.remote, bytes: bytes.to_vec() };
+                        match self.addresses.get(&path.remote) {
+                            Some(&client) => self.network.send(self.now, self.weather[client][1], datagram),
+                            None => self.strays.push(datagram),
+                        }
+                    }
+                    batch.clear();
+                    if !has_more {
+                        break;
+                    }
+                }
+                while let Some(event) = self.shards[index].poll_event() {
+                    self.events.push((self.now, event));
+                }
+                while let Some((owner, handoff)) = self.shards[index].poll_handoff() {
+                    is_settled = false;
+                    self.shards[usize::from(owner)].handle_handoff(self.now, handoff);
+                }
+            }
+        }
+    }
+
+    /// A total over all shards.
+    pub(crate) fn total(&self, of: impl Fn(&Counters) -> u64) -> u64 {
+        self.shards.iter().map(|shard| of(shard.counters())).sum()
+    }
+}
+
+pub(crate) fn extensions() -> Vec<Extension> {
+    EXTENSIONS.iter().map(|(id, kind)| Extension { id: *id, uri: kind.uri().into() }).collect()
+}
+
+/// A subscription of a transport that no client stands behind.
+pub(crate) fn plain_subscription(
+    transport: TransportId,
+    number: u64,
+    track_transport: TransportId,
+    track: TrackId,
+) -> SubscriptionDescription {
+    SubscriptionDescription {
+        transport,
+        subscription: SubscriptionId(1_000_000 + number),
+        track_transport,
+        track,
+        kind: Kind::Video,
+        mid: "s".into(),
+        ssrc: 0x6000_0000,
+        rtx_ssrc: None,
+        cname: "them".into(),
+        codecs: vec![codec(VIEWER_VP8, "video/VP8", 90_000, None)],
+        extensions: Vec::new(),
+    }
+}
+
+pub(crate) fn codec(payload_type: u8, mime: &str, clock_rate: u32, rtx_payload_type: Option<u8>) -> Codec {
+    let is_video = mime.starts_with("video");
+    Codec {
+        payload_type,
+        mime: mime.into(),
+        clock_rate,
+        channels: if is_video { 0 } else { 2 },
+        fmtp: String::new(),
+        rtx_payload_type,
+        nack: is_video,
+        pli: is_video,
+        fir: is_video,
+        transport_cc: true,
+    }
+}
