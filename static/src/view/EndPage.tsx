@@ -18,7 +18,7 @@ export function EndPage({ reason }: { readonly reason: EndReason }): ReactNode {
   // Who was removed is not invited back by our own button.
   const returnable = reason !== "removed";
   return (
-    <div className="end" data-testid={TEST_IDS.leftPage} data-reason={reason}>
+    <div className="end-page" data-testid={TEST_IDS.leftPage} data-reason={reason}>
       <header className="prejoin-head">
         <Logo />
       </header>
