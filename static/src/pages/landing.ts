@@ -1,11 +1,15 @@
 /** The pages outside a meeting: starting one, and finding one by its code. Texts come with the page. */
 
 import "../view/styles/tokens.css";
+import { readPreferences } from "../remembered";
 import { readCode } from "./code";
 import "./pages.css";
 
 /** A server that has not answered by now will not be believed later, ms. */
 const PATIENCE = 15_000;
+
+// The theme chosen in a meeting holds here too.
+document.documentElement.dataset["theme"] = readPreferences().theme;
 
 const actions = document.getElementById("actions");
 if (actions) begin(actions);

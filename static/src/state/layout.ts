@@ -15,6 +15,8 @@ export const MOST_TILES = 49;
 /** Narrower than this a tile is no longer a face with a readable name. */
 const SMALLEST_TILE = 132;
 const WIDE = 16 / 9;
+/** A tile may be a little wider than the picture in it, to leave no bare edge: that cuts 6 % of its height. */
+const WIDEST = 1.9;
 /** Tiles may become square in a tall container: a phone held upright. */
 const TALL = 1;
 
@@ -44,6 +46,15 @@ export function pageSize(container: Size, gap: number): number {
     if (bestGrid(count, container, gap).tile.width >= SMALLEST_TILE) return count;
   }
   return 1;
+}
+
+/** Height of the bar that turns pages, in CSS pixels. */
+const PAGER = 52;
+
+/** The part of the container that tiles may use: all of it while one page holds them, else less the bar below. */
+export function besidePager(count: number, container: Size, gap: number): Size {
+  if (count <= pageSize(container, gap)) return container;
+  return { width: container.width, height: Math.max(0, container.height - PAGER) };
 }
 
 /** How the stage is cut when a screen is shared: the screen, and a strip beside or below it. */
@@ -97,9 +108,9 @@ function bestGrid(count: number, container: Size, gap: number): { columns: numbe
   return best;
 }
 
-/** The largest tile in a cell with an aspect between TALL and WIDE. */
+/** The largest tile in a cell with an aspect between TALL and WIDEST. */
 function fit(cell: Size): Size {
-  const aspect = Math.min(WIDE, Math.max(TALL, cell.width / cell.height));
+  const aspect = Math.min(WIDEST, Math.max(TALL, cell.width / cell.height));
   const width = Math.min(cell.width, cell.height * aspect);
   return { width, height: width / aspect };
 }

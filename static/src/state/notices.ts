@@ -62,6 +62,7 @@ function added(notices: Notices, body: NoticeBody, now: number): Notices {
     const merged: Notice = { ...body, names: [...same.names, ...body.names], id: same.id, until };
     return { ...notices, shown: notices.shown.map((notice) => (notice.id === same.id ? merged : notice)) };
   }
-  const others = body.kind === "chat" ? notices.shown : notices.shown.filter((notice) => notice.kind !== body.kind);
+  // Of each kind only the latest: three messages would hide a face.
+  const others = notices.shown.filter((notice) => notice.kind !== body.kind);
   return { ...notices, next: notices.next + 1, shown: [...others, { ...body, id: notices.next, until }].slice(-MOST) };
 }

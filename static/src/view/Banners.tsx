@@ -20,7 +20,7 @@ export function Banners(): ReactNode {
         <div className="banner" role="alert">
           <VolumeX size={18} aria-hidden="true" />
           <span>{t("connection.soundBlocked")}</span>
-          <button type="button" className="button light small" onClick={() => void visit.resumeSound()}>
+          <button type="button" className="button main small" onClick={() => void visit.resumeSound()}>
             {t("connection.playSound")}
           </button>
         </div>

@@ -1,7 +1,7 @@
 import { Camera, Mic, Volume2 } from "lucide-react";
 import { useId, useState, type ReactNode } from "react";
 import { useTranslation } from "react-i18next";
-import type { Device, DeviceKind, InputKind } from "../state/devices";
+import type { Device, DeviceKind } from "../state/devices";
 import { useMeeting, useVisit } from "./context";
 import { LevelBar } from "./LevelBar";
 
@@ -56,24 +56,6 @@ function Picker({ kind, children }: { readonly kind: DeviceKind; readonly childr
         ))}
       </select>
       {children !== undefined && <div className="picker-extra">{children}</div>}
-    </div>
-  );
-}
-
-/** Why a device does not work, and what to do. */
-export function DeviceFault({ kind }: { readonly kind: InputKind }): ReactNode {
-  const { t } = useTranslation();
-  const visit = useVisit();
-  const fault = useMeeting((meeting) => meeting.devices[kind].fault);
-  if (fault === null) return null;
-  return (
-    <div className="fault" role="alert">
-      <p>{t(`fault.${fault}.${kind}`)}</p>
-      {fault !== "insecure" && (
-        <button type="button" className="button quiet small" onClick={() => void visit.set(kind, true)}>
-          {t("fault.retry")}
-        </button>
-      )}
     </div>
   );
 }

@@ -3,7 +3,7 @@ import type { Action } from "../state/shortcuts";
 import { Banners } from "./Banners";
 import { ChatPanel } from "./ChatPanel";
 import { useMeeting, useVisit } from "./context";
-import { DeviceFault } from "./DevicePickers";
+import { DeviceFaults } from "./DeviceFaults";
 import { Notices } from "./Notices";
 import { PeoplePanel } from "./PeoplePanel";
 import { useLooks } from "./preferencesContext";
@@ -67,8 +67,7 @@ export function MeetingScreen(): ReactNode {
         <div className="overlay">
           <Banners />
           <div className="meeting-faults">
-            <DeviceFault kind="microphone" />
-            <DeviceFault kind="camera" />
+            <DeviceFaults dismissible />
           </div>
           <Notices />
         </div>

@@ -18,13 +18,11 @@ export function PeoplePanel(): ReactNode {
   return (
     <Panel title={`${t("people.title")} (${people.size})`} opener={TEST_IDS.toolbarParticipants}>
       <div className="invite">
-        <span className="invite-link" title={visit.page.link}>
-          {visit.page.link}
-        </span>
-        <button type="button" className="button main small" ref={invite} onClick={copy}>
-          <Copy size={16} aria-hidden="true" />
+        <button type="button" className="button main" ref={invite} onClick={copy}>
+          <Copy size={18} aria-hidden="true" />
           {t("invite.copy")}
         </button>
+        <p className="invite-link">{visit.page.link}</p>
       </div>
       <ul className="people" aria-label={t("people.count", { count: people.size })}>
         {listOrder(people, i18n.language).map((person) => (

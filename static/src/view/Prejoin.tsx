@@ -5,7 +5,8 @@ import type { JoinProblem } from "../state/connection";
 import type { InputKind } from "../state/devices";
 import { LONGEST_NAME } from "../state/preferences";
 import { useMeeting, useVisit } from "./context";
-import { DeviceFault, DevicePickers } from "./DevicePickers";
+import { DeviceFaults } from "./DeviceFaults";
+import { DevicePickers } from "./DevicePickers";
 import { Logo } from "./Logo";
 import { useLooks } from "./preferencesContext";
 import { SettingsDialog } from "./SettingsDialog";
@@ -28,11 +29,14 @@ export function Prejoin({ rememberedName }: { readonly rememberedName: string })
       <main className="prejoin-main">
         <section className="prejoin-preview" aria-label={t("prejoin.check")}>
           <PreviewPicture />
-          <DeviceFault kind="microphone" />
-          <DeviceFault kind="camera" />
-          {access === "granted" && <DevicePickers />}
+          <DeviceFaults dismissible={false} />
         </section>
         <JoinCard title={visit.page.title} rememberedName={rememberedName} />
+        {access === "granted" && (
+          <section className="prejoin-devices" aria-label={t("prejoin.devices")}>
+            <DevicePickers />
+          </section>
+        )}
       </main>
       {settings && <SettingsDialog devices={false} onClose={() => setSettings(false)} />}
     </div>
@@ -133,7 +137,7 @@ function JoinCard({ title, rememberedName }: { readonly title: string; readonly 
   const access = useMeeting((meeting) => meeting.devices.access);
   const joining = connection.phase === "joining";
 
-  useEffect(() => (rememberedName === "" ? field : button).current?.focus(), [rememberedName]);
+  useEffect(() => (rememberedName === "" ? field : button).current?.focus({ preventScroll: true }), [rememberedName]);
 
   const join = (): void => {
     const trimmed = name.trim();

@@ -1,7 +1,7 @@
 import { ChevronLeft, ChevronRight, Copy, Users } from "lucide-react";
 import { useEffect, useMemo, useRef, type ReactNode } from "react";
 import { useTranslation } from "react-i18next";
-import { gallery, pageSize, stripTiles, withStrip, type Box } from "../state/layout";
+import { besidePager, gallery, pageSize, stripTiles, withStrip, type Box } from "../state/layout";
 import { selfOf, sharers, type Person } from "../state/people";
 import { inStrip, onPage, pageCount } from "../state/stage";
 import { useMeeting, useVisit } from "./context";
@@ -26,7 +26,8 @@ export function StageView({ shaded }: { readonly shaded: boolean }): ReactNode {
   const stage = useMeeting((meeting) => meeting.stage);
   const alone = people.size === 1;
 
-  const places = pageSize(size, GAP);
+  const room = useMemo(() => besidePager(people.size, size, GAP), [people.size, size]);
+  const places = pageSize(room, GAP);
   useEffect(() => store.dispatch({ type: "stage-resized", pageSize: places }), [store, places]);
 
   const { tiles, screens } = useMemo(() => {
@@ -39,7 +40,7 @@ export function StageView({ shaded }: { readonly shaded: boolean }): ReactNode {
     const shared = sharers(people).filter((person) => !person.self);
     if (shared.length === 0) {
       const shown = onPage(stage);
-      return { tiles: place(shown, gallery(shown.length, size, GAP)), screens: [] };
+      return { tiles: place(shown, gallery(shown.length, room, GAP)), screens: [] };
     }
     const { main, strip, along } = withStrip(size, GAP);
     const self = selfOf(people)?.identity ?? null;
@@ -52,7 +53,7 @@ export function StageView({ shaded }: { readonly shaded: boolean }): ReactNode {
         return box ? [{ person, box: shifted(box, main) }] : [];
       }),
     };
-  }, [people, stage, size]);
+  }, [people, stage, size, room]);
 
   return (
     <main className={shaded ? "stage shaded" : "stage"} data-area="stage" tabIndex={-1} aria-label={t("stage.name")}>

@@ -1,4 +1,4 @@
-import { MicOff, SignalLow, SignalZero } from "lucide-react";
+import { MicOff, WifiOff } from "lucide-react";
 import type { CSSProperties, ReactNode } from "react";
 import { useTranslation } from "react-i18next";
 import type { Box } from "../state/layout";
@@ -48,10 +48,21 @@ export function Tile({ person, box }: { readonly person: Person; readonly box: B
       </div>
       {weak !== null && (
         <div className={`tile-quality ${weak}`} title={t(`stage.quality.${weak}`)}>
-          {weak === "poor" ? <SignalLow size={18} aria-hidden="true" /> : <SignalZero size={18} aria-hidden="true" />}
+          {weak === "poor" ? <Bars lit={2} /> : <WifiOff size={18} aria-hidden="true" />}
         </div>
       )}
     </div>
+  );
+}
+
+/** Four bars of growing height, the first ones lit. */
+function Bars({ lit }: { readonly lit: number }): ReactNode {
+  return (
+    <svg width={18} height={18} viewBox="0 0 18 18" fill="currentColor" aria-hidden="true">
+      {[5, 9, 13, 17].map((height, index) => (
+        <rect key={height} x={1 + index * 4.25} y={17.5 - height} width={3} height={height} rx={1} opacity={index < lit ? 1 : 0.35} />
+      ))}
+    </svg>
   );
 }
 

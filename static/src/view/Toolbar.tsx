@@ -36,6 +36,7 @@ export function Toolbar({ onDialog }: { readonly onDialog: (name: DialogName) =>
           <ToolButton
             className={sharing ? "tool share active" : "tool share"}
             label={sharing ? t("toolbar.stopShare") : t("toolbar.share")}
+            other={sharing ? t("toolbar.share") : t("toolbar.stopShare")}
             testId={TEST_IDS.toolbarShare}
             icon={<MonitorUp size={ICON} aria-hidden="true" />}
             onClick={() => void visit.toggleShare()}
@@ -86,9 +87,11 @@ interface ToolButtonProps {
   readonly badge?: ReactNode;
   readonly description?: string | undefined;
   readonly expanded?: boolean;
+  /** The label in the button's other state: it keeps its room, so that a press moves nothing. */
+  readonly other?: string;
 }
 
-function ToolButton({ className, label, icon, testId, onClick, badge, description, expanded }: ToolButtonProps): ReactNode {
+function ToolButton({ className, label, icon, testId, onClick, badge, description, expanded, other }: ToolButtonProps): ReactNode {
   const name = description === undefined ? label : `${label}, ${description}`;
   return (
     <button type="button" className={className} data-testid={testId} aria-label={name} aria-expanded={expanded} onClick={onClick}>
@@ -96,7 +99,14 @@ function ToolButton({ className, label, icon, testId, onClick, badge, descriptio
         {icon}
         {badge}
       </span>
-      <span className="tool-label">{label}</span>
+      <span className="tool-label">
+        <span>{label}</span>
+        {other !== undefined && (
+          <span className="other" aria-hidden="true">
+            {other}
+          </span>
+        )}
+      </span>
     </button>
   );
 }
@@ -126,6 +136,7 @@ function MicrophoneButton(): ReactNode {
       <ToolButton
         className={on ? "tool" : "tool off"}
         label={on ? t("toolbar.mute") : t("toolbar.unmute")}
+        other={on ? t("toolbar.unmute") : t("toolbar.mute")}
         testId={TEST_IDS.toolbarMicrophone}
         icon={
           on ? (
@@ -153,6 +164,7 @@ function CameraButton(): ReactNode {
       <ToolButton
         className={on ? "tool" : "tool off"}
         label={on ? t("toolbar.stopVideo") : t("toolbar.startVideo")}
+        other={on ? t("toolbar.startVideo") : t("toolbar.stopVideo")}
         testId={TEST_IDS.toolbarCamera}
         icon={on ? <Video size={ICON} aria-hidden="true" /> : <VideoOff size={ICON} aria-hidden="true" />}
         onClick={() => void visit.toggle("camera")}
