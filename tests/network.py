@@ -82,7 +82,8 @@ class PacketLoss:
         self.percent = percent
 
     def __enter__(self) -> PacketLoss:
-        rule = f"meta l4proto udp numgen random mod 100 < {self.percent} drop"
+        chance = f"numgen random mod 100 < {self.percent} " if self.percent < 100 else ""
+        rule = f"meta l4proto udp {chance}drop"
         self._nft(f"table inet loss {{ chain input {{ type filter hook input priority 0; {rule}; }}; }}\n")
         return self
 

@@ -14,7 +14,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.network import SERVER_ADDRESS
@@ -26,7 +26,7 @@ START_DEADLINE = 60.0  # seconds; two seconds are usual, a loaded machine of two
 STOP_DEADLINE = 30.0
 
 
-@dataclass(frozen=True)
+@dataclass
 class Service:
     """A running service: where it listens, its one API key, its process and log."""
 
@@ -37,8 +37,30 @@ class Service:
     key: str
     secret: str
     data_dir: Path
-    process: subprocess.Popen[bytes]
     log: Path
+    environment: Mapping[str, str] = field(repr=False)
+    process: subprocess.Popen[bytes] = field(init=False, repr=False)
+
+    def start(self) -> None:
+        """Starts the process and waits until it is healthy."""
+        with self.log.open("ab") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "server", "serve"],
+                cwd=ROOT,
+                env=self.environment,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+        _wait_until_healthy(self)
+
+    def stop(self) -> None:
+        """Asks it to end, and waits. Raises RuntimeError where it does not."""
+        _stop(self.process)
+
+    def kill(self) -> None:
+        """Ends it at once, as a crash would."""
+        self.process.kill()
+        self.process.wait()
 
     def memory(self) -> int:
         """Resident memory of the process in bytes."""
@@ -96,14 +118,6 @@ def running_service(data_dir: Path, settings: Mapping[str, str] | None = None) -
     }
     log = data_dir / "veche.log"
     data_dir.mkdir(parents=True, exist_ok=True)
-    with log.open("ab") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "server", "serve"],
-            cwd=ROOT,
-            env=environment,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )
     running = Service(
         http=f"http://{SERVER_ADDRESS}:{http_port}",
         https=f"https://{SERVER_ADDRESS}:{tls_port}",
@@ -112,16 +126,17 @@ def running_service(data_dir: Path, settings: Mapping[str, str] | None = None) -
         key=KEY,
         secret=SECRET,
         data_dir=data_dir,
-        process=process,
         log=log,
+        environment=environment,
     )
     try:
-        _wait_until_healthy(running)
+        running.start()
         yield running
-        if process.poll() is not None:
-            raise RuntimeError(f"the service ended by itself with {process.returncode}:\n{log.read_text()[-4000:]}")
+        status = running.process.poll()
+        if status is not None:
+            raise RuntimeError(f"the service ended by itself with {status}:\n{log.read_text()[-4000:]}")
     finally:
-        _stop(process)
+        running.stop()
 
 
 def _wait_until_healthy(service: Service) -> None:
