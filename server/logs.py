@@ -7,6 +7,7 @@ import sys
 import warnings
 
 import structlog
+from aiohttp.http_exceptions import HttpProcessingError
 from structlog.typing import Processor
 
 # Their lines tell of every request or packet, and at debug level hold meeting codes and titles: warnings only.
@@ -29,6 +30,7 @@ def configure(level: str, *, as_json: bool) -> None:
     out = logging.StreamHandler(sys.stderr)
     out.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=final))
     logging.basicConfig(handlers=[out], force=True)
+    logging.getLogger("aiohttp.server").addFilter(_is_news)
     logging.captureWarnings(capture=True)
     warnings.simplefilter("default")
     set_level(level)
@@ -39,3 +41,9 @@ def set_level(level: str) -> None:
     logging.getLogger().setLevel(level.upper())
     for name in _CHATTY:
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Whether a line of aiohttp's tells of more than a malformed request, of which anybody can send a thousand."""
+    error = record.exc_info[1] if record.exc_info else None
+    return not any(isinstance(found, HttpProcessingError) for found in (error, getattr(error, "__cause__", None)))

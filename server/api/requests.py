@@ -82,7 +82,7 @@ async def read_json(request: web.Request, model: type[_Model]) -> _Model:
 
 
 async def read_body(request: web.Request, most: int) -> bytes:
-    """The body's bytes, `most` of them at the most. Raises TooLarge, TooSlow."""
+    """The body's bytes, unpacked, `most` of them at the most. Raises TooLarge, TooSlow, WrongInput."""
     content = bytearray()
     try:
         async with asyncio.timeout(BODY_TIME):
@@ -90,6 +90,8 @@ async def read_body(request: web.Request, most: int) -> bytes:
                 content += chunk
                 if len(content) > most:
                     raise TooLarge(f"body: takes at most {most} bytes")
+    except web.RequestPayloadError:
+        raise WrongInput("body: takes what Content-Encoding and Transfer-Encoding say") from None
     except TimeoutError:
         raise TooSlow(f"body: takes at most {BODY_TIME:.0f} seconds to come") from None
     return bytes(content)

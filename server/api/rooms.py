@@ -17,6 +17,7 @@ from livekit.protocol.models import Room as RoomInfo
 from server.api import twirp
 from server.api.requests import read_body
 from server.api.twirp import TwirpError
+from server.meetings import WrongInput
 from server.problems import TooLarge, TooSlow
 from signaling import errors, token, websocket
 from signaling.node import Node
@@ -39,6 +40,7 @@ CODES: dict[type[Exception], str] = {
     errors.Unavailable: "unavailable",
     token.ClaimRefused: "invalid_argument",
     TooSlow: "deadline_exceeded",
+    WrongInput: "malformed",
 }
 """Which Twirp code an exception is, or the nearest of its parents."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import gzip
 import secrets
 import time
 from collections.abc import AsyncIterator
@@ -180,6 +181,18 @@ async def test_a_wrong_body_is_named(site: Site, body: object, status: int, word
     assert problem["detail"].startswith(words)
     assert answer.content_type == "application/problem+json"
     assert set(problem) == {"type", "title", "status", "detail", "code"}
+
+
+async def test_a_body_that_grows_when_unpacked_is_refused(site: Site) -> None:
+    packed = gzip.compress(b'{"title": "' + b"x" * 50_000_000 + b'"}')
+    status, problem, _ = await post(site, PATH, packed, Content_Encoding="gzip")
+    assert (status, problem["code"]) == (413, "too_large")
+    status, _, _ = await post(site, PATH, gzip.compress(b'{"title": "Weekly"}'), Content_Encoding="gzip")
+    assert status == 201
+    for coding in ("gzip", "deflate", "br", "zstd", "x"):
+        headers = {"Content-Type": "application/json", "Content-Encoding": coding, "Connection": "close"}
+        async with site.web.post(site.url + PATH, data=b"\0\1\2", headers=headers) as answer:
+            assert answer.status in (400, 422), coding
 
 
 @pytest.mark.parametrize(
