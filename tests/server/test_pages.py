@@ -156,9 +156,10 @@ async def test_programs_hear_ok_where_people_see_the_landing_page(site: Site) ->
     async with site.web.get(f"{site.url}/") as answer:
         assert (answer.status, await answer.text()) == (200, "OK")
         assert answer.headers["Access-Control-Allow-Origin"] == "*"
-    for headers in ({}, HTML, {"Origin": "https://elsewhere.example"}):
+    for headers in ({}, HTML, {"Origin": "https://elsewhere.example", "Host": "meet.example.org"}):
         async with site.web.head(f"{site.url}/", headers=headers) as answer:
             assert (answer.status, await answer.read()) == (200, b"")
+            assert headers is HTML or answer.headers["Access-Control-Allow-Origin"] == "*"
     assert 'data-testid="new-meeting"' in (await page(site, "/"))[1]
 
 

@@ -2,31 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
-import io
-import json
-import logging
 import time
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import aiohttp
 import pytest
-from google.protobuf.message import Message
 from livekit.protocol import room as protocol
 from livekit.protocol.models import DisconnectReason, ParticipantInfo, ParticipantPermission, TrackInfo, TrackSource
 from livekit.protocol.models import Room as RoomInfo
 from livekit.protocol.rtc import AddTrackRequest, LeaveRequest, SignalRequest
 
 from server.api import rooms, twirp
-from signaling.effects import Change
-from signaling.store import MemoryStore, StoreUnavailable
 from tests.application import Site, end_of, next_response, response_of, running_site, send
-
-M = TypeVar("M", bound=Message)
-SERVICE = "/twirp/livekit.RoomService"
-ADMIN: dict[str, Any] = {"room": "lecture", "room_admin": True, "room_create": True, "room_list": True}
+from tests.server.room_calls import ADMIN, SERVICE, bearer, call, call_json, create
 
 
 @pytest.fixture
@@ -34,37 +24,6 @@ async def site(tmp_path: Path) -> AsyncIterator[Site]:
     limits = {"limit.max_metadata_size": 1000, "limit.max_participant_name_length": 30}
     async with running_site(tmp_path, {**limits, "limit.max_attributes_size": 100}) as running:
         yield running
-
-
-def bearer(token: str) -> dict[str, str]:
-    return {"Authorization": f"Bearer {token}"}
-
-
-async def call(site: Site, method: str, request: Message, kind: type[M], **grant: Any) -> M:
-    """Calls a method in protobuf, as SDKs do; fails on a refusal."""
-    headers = {**bearer(site.token(**(grant or ADMIN))), "Content-Type": twirp.PROTOBUF}
-    async with site.web.post(f"{site.url}{SERVICE}/{method}", data=request.SerializeToString(), headers=headers) as a:
-        content = await a.read()
-        assert a.status == 200, content
-        assert a.content_type == twirp.PROTOBUF
-        return kind.FromString(content)
-
-
-async def call_json(
-    site: Site, method: str, request: object, token: str | None = None, **headers: str
-) -> tuple[int, Any]:
-    """Calls a method in JSON: the status, and the document."""
-    given = bearer(token if token is not None else site.token(**ADMIN)) if token != "" else {}
-    content = request if isinstance(request, bytes) else json.dumps(request).encode()
-    given |= {"Content-Type": "application/json", **headers}
-    async with site.web.post(f"{site.url}{SERVICE}/{method}", data=io.BytesIO(content), headers=given) as answer:
-        assert answer.headers["Access-Control-Allow-Origin"] == "*"
-        text = await answer.text()
-        return answer.status, json.loads(text) if answer.content_type == "application/json" else text
-
-
-async def create(site: Site, name: str = "lecture", **fields: Any) -> RoomInfo:
-    return await call(site, "CreateRoom", protocol.CreateRoomRequest(name=name, **fields), RoomInfo)
 
 
 async def publish(socket: aiohttp.ClientWebSocketResponse) -> TrackInfo:
@@ -416,66 +375,6 @@ async def test_read_only_attributes_are_refused(site: Site) -> None:
         asked = {"room": "lecture", "identity": "alice", "attributes": {"veche.role": "host"}}
         status, problem = await call_json(site, "UpdateParticipant", asked)
         assert (status, problem["code"]) == (403, "permission_denied")
-
-
-class AwayStore(MemoryStore):
-    """A store that stops to answer, as Redis does when it is down."""
-
-    away = False
-
-    async def claim_room(self, name: str, node: str, lease: float) -> str:
-        if self.away:
-            raise StoreUnavailable("Redis does not answer")
-        return await super().claim_room(name, node, lease)
-
-    async def list_rooms(self, names: Collection[str] | None = None) -> list[RoomInfo]:
-        if self.away:
-            raise StoreUnavailable("Redis does not answer")
-        return await super().list_rooms(names)
-
-    async def apply(self, changes: Sequence[Change]) -> None:
-        if self.away:
-            raise StoreUnavailable("Redis does not answer")
-        await super().apply(changes)
-
-
-async def test_a_store_that_is_away_is_said_clearly(tmp_path: Path) -> None:
-    store = AwayStore()
-    async with running_site(tmp_path, store=store) as site:
-        await create(site)
-        store.away = True
-        status, problem = await call_json(site, "CreateRoom", {"name": "new"})
-        assert (status, problem) == (503, {"code": "unavailable", "msg": "Redis does not answer"})
-        status, problem = await call_json(site, "UpdateRoomMetadata", {"room": "lecture", "metadata": "still"})
-        assert (status, problem["metadata"]) == (200, "still")
-        store.away = False
-
-
-async def test_a_room_of_another_node_is_said_clearly(tmp_path: Path) -> None:
-    store = MemoryStore()
-    await store.claim_room("lecture", "ND_other", 60)
-    async with running_site(tmp_path, store=store) as site:
-        status, problem = await call_json(site, "CreateRoom", {"name": "lecture"})
-        assert (status, problem) == (503, {"code": "unavailable", "msg": "the room is on another node: ND_other"})
-
-
-async def test_a_mistake_of_ours_is_an_internal_error_without_its_text(
-    site: Site, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    async def broken(names: Sequence[str] = ()) -> list[RoomInfo]:
-        raise KeyError("something private")
-
-    monkeypatch.setattr(site.node, "list_rooms", broken)
-    with caplog.at_level(logging.ERROR):
-        status, problem = await call_json(site, "ListRooms", {})
-    assert (status, problem) == (500, {"code": "internal", "msg": "the server made a mistake"})
-    assert "something private" in caplog.text
-
-
-async def test_a_hundred_makers_of_one_room_get_the_same(site: Site) -> None:
-    made = await asyncio.gather(*(create(site) for _ in range(100)))
-    assert len({room.sid for room in made}) == 1
-    assert len(await site.node.list_rooms()) == 1
 
 
 def test_every_code_has_the_status_of_the_table() -> None:

@@ -336,3 +336,43 @@ async def test_a_stopping_node_tells_everybody_and_lets_nobody_in(site: Site) ->
     assert refused.value.status == 503
     assert refused.value.headers is not None
     assert refused.value.headers["Access-Control-Allow-Origin"] == "*"
+
+
+def frame(first: int, payload: bytes = b"", masked: bool = True) -> bytes:
+    """A WebSocket frame of a client (RFC 6455 section 5.2); `first` is its first byte."""
+    length = bytes([len(payload)]) if len(payload) < 126 else b"\x7e" + len(payload).to_bytes(2, "big")
+    if not masked:
+        return bytes([first]) + length + payload
+    return bytes([first, length[0] | 0x80]) + length[1:] + bytes(4) + payload  # a mask of zeros changes nothing
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        frame(0xC2, b"\x0a"),
+        frame(0x83, b"\x0a"),
+        frame(0x80, b"\x0a"),
+        frame(0x09, b"\x0a"),
+        frame(0x89, b"x" * 126),
+        frame(0x02, b"a") + frame(0x82, b"b"),
+        frame(0x88, (1005).to_bytes(2, "big")),
+        frame(0x88, b"x"),
+    ],
+    ids=["compressed", "opcode", "continuation", "cut ping", "long ping", "nested", "code 1005", "code of one byte"],
+)
+async def test_a_frame_against_the_rules_ends_that_socket_alone(site: Site, sent: bytes) -> None:
+    upgrade = f"GET /rtc?access_token={signed()} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    upgrade += "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    async with site.joined("room", "witness") as witness:
+        reader, writer = await asyncio.open_connection("127.0.0.1", site.port)
+        writer.write(upgrade.encode())
+        async with asyncio.timeout(DEADLINE):
+            assert b" 101 " in await reader.readuntil(b"\r\n\r\n")
+            writer.write(sent)
+            received = await reader.read()
+        writer.close()
+        await writer.wait_closed()
+        assert b"\x88\x02\x03\xea" in received or b"\x03\xea" in received  # close, 1002
+        await send(witness, SignalRequest(ping=1))
+        await response_of(witness, "pong")
+    await until(lambda: site.node.counters()["sockets"] == 0, "both sockets are gone")
