@@ -1,5 +1,6 @@
 //! Which packets of a track one receiver gets, and under which numbers: one seamless stream out of several layers.
 
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use crate::command::Kind;
@@ -14,6 +15,8 @@ use crate::vp8::Rewrite;
 const TIMESTAMP_JUMP: Duration = Duration::from_secs(10);
 /// After a longer silence timestamps go on from here: receivers carry 32 bits on only over half their circle.
 const LONGEST_SILENCE: Duration = Duration::from_secs(3600);
+/// Ended streams whose late packets are still let through: a start goes up all layers within one round trip.
+const MAX_ENDED: usize = 3;
 
 /// What a receiver wants of a track, and may get.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,17 +54,42 @@ struct Stream {
     sequences: Renumbering,
     /// What is taken from a received timestamp.
     timestamp_shift: u32,
+    /// The latest that was sent.
+    last_timestamp: Option<u32>,
     pictures: Option<Pictures>,
 }
 
 impl Stream {
-    fn numbers(&mut self, packet: &Packet, sequence: u64) -> Option<Numbers> {
-        let timestamp = packet.timestamp.wrapping_sub(self.timestamp_shift);
+    /// Whether a packet belongs to it, and is not from before its beginning.
+    fn holds(&self, packet: &Packet) -> bool {
+        self.number == packet.stream && self.sequences.find(packet.sequence).is_some()
+    }
+
+    fn timestamp(&self, packet: &Packet) -> u32 {
+        packet.timestamp.wrapping_sub(self.timestamp_shift)
+    }
+
+    /// Sends a packet under `sequence`; as padding where it is not wanted or its picture is from before the stream.
+    fn give(&mut self, packet: &Packet, sequence: u64, is_wanted: bool) -> Decision {
+        let timestamp = self.timestamp(packet);
         let vp8 = match (&mut self.pictures, &packet.vp8) {
-            (Some(pictures), Some(descriptor)) => Some(pictures.rewrite(descriptor)?),
+            (Some(pictures), Some(descriptor)) if is_wanted => Some(pictures.rewrite(descriptor)),
             _ => None,
         };
-        Some(Numbers { sequence, timestamp, vp8 })
+        if !is_wanted || vp8 == Some(None) {
+            return Decision::Blank(Numbers { sequence, timestamp, vp8: None });
+        }
+        if self.last_timestamp.is_none_or(|last| timestamp_distance(last, timestamp) > 0) {
+            self.last_timestamp = Some(timestamp);
+        }
+        Decision::Send(Numbers { sequence, timestamp, vp8: vp8.flatten() })
+    }
+
+    /// Whether a packet belongs to what was sent before the stream ended: other pictures would come after their time.
+    fn had(&mut self, packet: &Packet, temporal: u8) -> bool {
+        let timestamp = self.timestamp(packet);
+        self.last_timestamp.is_some_and(|last| timestamp_distance(timestamp, last) >= 0)
+            && self.admits(packet, temporal)
     }
 
     fn admits(&mut self, packet: &Packet, temporal: u8) -> bool {
@@ -84,18 +112,17 @@ struct Last {
 #[derive(Debug)]
 pub(crate) struct Forward {
     stream: Option<Stream>,
-    /// The stream before the present one: its late packets may still fill gaps.
-    previous: Option<Stream>,
+    /// The streams before the present one, the latest first, each with the number after its last: late packets of
+    /// them may still fill gaps.
+    ended: VecDeque<(Stream, u64)>,
     next_sequence: u64,
-    /// Where the present stream begins.
-    first_sequence: u64,
     last: Option<Last>,
 }
 
 impl Forward {
     /// Numbers begin at `sequence` (below 2^15, so that the receiver's rollover count starts at zero).
     pub(crate) fn new(sequence: u64) -> Self {
-        Self { stream: None, previous: None, next_sequence: sequence, first_sequence: sequence, last: None }
+        Self { stream: None, ended: VecDeque::new(), next_sequence: sequence, last: None }
     }
 
     /// The layer that is being sent.
@@ -112,7 +139,8 @@ impl Forward {
     pub(crate) fn stop(&mut self) {
         if let Some(stream) = self.stream.take() {
             self.next_sequence = self.next_sequence.max(stream.sequences.next());
-            self.previous = Some(stream);
+            self.ended.truncate(MAX_ENDED - 1);
+            self.ended.push_front((stream, self.next_sequence));
         }
     }
 
@@ -128,9 +156,9 @@ impl Forward {
             && packet.starts_key_frame
             && selection.target == Some(packet.layer)
             && self
-                .previous
-                .as_ref()
-                .is_none_or(|stream| stream.number != packet.stream || packet.sequence > stream.sequences.highest())
+                .ended
+                .iter()
+                .all(|(stream, _)| stream.number != packet.stream || packet.sequence > stream.sequences.highest())
     }
 
     /// Begins a stream with `packet`. `clocks` are those of the present stream and of the packet's.
@@ -139,35 +167,38 @@ impl Forward {
         self.stop();
         let last_picture = self.last.and_then(|last| last.vp8);
         let pictures = packet.vp8.as_ref().map(|descriptor| Pictures::new(descriptor, last_picture, temporal));
-        self.first_sequence = self.next_sequence;
         self.stream = Some(Stream {
             layer: packet.layer,
             number: packet.stream,
             sequences: Renumbering::new(packet.sequence, self.next_sequence),
             timestamp_shift: packet.timestamp.wrapping_sub(timestamp),
+            last_timestamp: None,
             pictures,
         });
     }
 
-    /// Decides on a packet of the stream that is being sent, or of the one before.
+    /// Decides on a packet of the stream that is being sent, or of those before.
     pub(crate) fn decide(&mut self, packet: &Packet, is_wanted: bool, temporal: u8) -> Decision {
-        let first_sequence = self.first_sequence;
-        match (&mut self.stream, &mut self.previous) {
-            (Some(stream), _) if stream.number == packet.stream => {
-                let sent = is_wanted && !packet.is_padding_only() && stream.admits(packet, temporal);
-                if !sent && stream.sequences.leave_out(packet.sequence) {
-                    return Decision::Drop;
-                }
-                self.keep_time(packet);
-                self.number(packet, sent)
-            }
-            (_, Some(stream)) if stream.number == packet.stream && !packet.is_padding_only() => {
-                match stream.sequences.find(packet.sequence) {
-                    Some(sequence) if sequence < first_sequence && stream.sequences.highest() >= packet.sequence => {
-                        stream.numbers(packet, sequence).map_or(Decision::Drop, Decision::Send)
-                    }
-                    _ => Decision::Drop,
-                }
+        let is_wanted = is_wanted && !packet.is_padding_only();
+        let present = self.stream.as_mut().filter(|stream| stream.holds(packet));
+        let Some(stream) = present else { return self.decide_late(packet, is_wanted, temporal) };
+        let sent = is_wanted && stream.admits(packet, temporal);
+        if !sent && stream.sequences.leave_out(packet.sequence) {
+            return Decision::Drop;
+        }
+        self.keep_time(packet);
+        self.number(packet, sent)
+    }
+
+    /// Decides on a packet of a stream that has ended: it may fill a gap, and nothing else.
+    fn decide_late(&mut self, packet: &Packet, is_wanted: bool, temporal: u8) -> Decision {
+        let Some((stream, end)) = self.ended.iter_mut().find(|(stream, _)| stream.holds(packet)) else {
+            return Decision::Drop;
+        };
+        match stream.sequences.find(packet.sequence) {
+            Some(sequence) if sequence < *end && stream.sequences.highest() >= packet.sequence => {
+                let sent = is_wanted && stream.had(packet, temporal);
+                stream.give(packet, sequence, sent)
             }
             _ => Decision::Drop,
         }
@@ -182,22 +213,20 @@ impl Forward {
     fn number(&mut self, packet: &Packet, sent: bool) -> Decision {
         let Some(stream) = &mut self.stream else { return Decision::Drop };
         let Some(sequence) = stream.sequences.map(packet.sequence) else { return Decision::Drop };
-        if !sent {
-            let timestamp = packet.timestamp.wrapping_sub(stream.timestamp_shift);
-            return Decision::Blank(Numbers { sequence, timestamp, vp8: None });
-        }
-        let Some(numbers) = stream.numbers(packet, sequence) else { return Decision::Drop };
-        if self.last.is_none_or(|last| timestamp_distance(last.timestamp, numbers.timestamp) >= 0) {
+        let decision = stream.give(packet, sequence, sent);
+        if let Decision::Send(numbers) = decision
+            && self.last.is_none_or(|last| timestamp_distance(last.timestamp, numbers.timestamp) >= 0)
+        {
             let vp8 = numbers.vp8.or(self.last.and_then(|last| last.vp8));
             self.last = Some(Last { timestamp: numbers.timestamp, received: packet.received, vp8 });
         }
-        Decision::Send(numbers)
+        decision
     }
 
     /// Anchors the timestamps anew where the publisher's have jumped.
     fn keep_time(&mut self, packet: &Packet) {
         let (Some(stream), Some(last)) = (&mut self.stream, self.last) else { return };
-        let natural = packet.timestamp.wrapping_sub(stream.timestamp_shift);
+        let natural = stream.timestamp(packet);
         let expected = arrival_timestamp(packet, last);
         let jump = TIMESTAMP_JUMP.as_secs() as i64 * i64::from(packet.clock_rate);
         if i64::from(timestamp_distance(expected, natural)).abs() > jump {
@@ -236,5 +265,181 @@ fn shortest_step(packet: &Packet) -> u32 {
     match packet.kind {
         Kind::Video => packet.clock_rate / 1000,
         Kind::Audio => packet.clock_rate / 50,
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "a start for virtual time")]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::command::TrackId;
+    use crate::extensions::Extensions;
+    use crate::format::OPUS;
+    use crate::vp8::{Descriptor, PictureId};
+
+    /// What happens to a packet on its way: lost, or overtaken by so many others.
+    #[derive(Clone, Copy, Debug)]
+    enum Fate {
+        Lost,
+        Delayed(usize),
+    }
+
+    /// One moment of three layers: which of them send a key frame, what each packet meets, and what is wanted.
+    #[derive(Clone, Debug)]
+    struct Moment {
+        key_frames: [bool; 3],
+        fates: [[Fate; 3]; 3],
+        target: u8,
+        temporal: u8,
+        stops: bool,
+        pads: bool,
+    }
+
+    fn fate() -> impl Strategy<Value = Fate> {
+        prop_oneof![1 => Just(Fate::Lost), 6 => Just(Fate::Delayed(0)), 3 => (1usize..25).prop_map(Fate::Delayed)]
+    }
+
+    fn moment() -> impl Strategy<Value = Moment> {
+        let fates = prop::array::uniform3(prop::array::uniform3(fate()));
+        let often = |weight| prop::bool::weighted(weight);
+        (prop::array::uniform3(often(0.2)), fates, 0u8..3, 0u8..3, often(0.03), often(0.1)).prop_map(
+            |(key_frames, fates, target, temporal, stops, pads)| Moment {
+                key_frames,
+                fates,
+                target,
+                temporal,
+                stops,
+                pads,
+            },
+        )
+    }
+
+    /// Packet `index` of a layer's frame `number`; three make a frame.
+    fn packet(start: Instant, layer: u8, sequence: u64, number: u16, index: u8, is_key: bool, pads: bool) -> Packet {
+        let temporal = if is_key { 0 } else { [0, 2, 1, 2][usize::from(number % 4)] };
+        let descriptor = Descriptor {
+            non_reference: temporal > 0,
+            starts_partition: index == 0,
+            partition: 0,
+            picture_id: Some(PictureId { value: number, is_long: true }),
+            tl0_picture_index: Some((number / 4) as u8),
+            temporal_layer: Some(temporal),
+            layer_sync: temporal > 0 && number % 4 != 3,
+            key_index: Some(0),
+            length: 6,
+        };
+        Packet {
+            track: TrackId(1),
+            layer,
+            stream: u32::from(layer) + 1,
+            kind: Kind::Video,
+            format: OPUS, // forwarding does not look at it
+            clock_rate: 90_000,
+            received: start + Duration::from_millis(33) * u32::from(number),
+            sequence,
+            timestamp: u32::from(layer) * 0x5000_0000 + u32::from(number) * 2970,
+            marker: index == 2,
+            starts_key_frame: is_key && index == 0,
+            vp8: (!pads).then_some(descriptor),
+            primary: None,
+            extensions: Extensions::default(),
+            bytes: Box::new([0; 20]),
+            payload: if pads { 20 } else { 12 },
+        }
+    }
+
+    /// Everything that was sent, by the number it was sent under: where it came from.
+    type Given = BTreeMap<u64, (u32, u64, u16, Numbers, bool)>;
+
+    /// Streams and numbers that arrived, each with how many streams had begun by then.
+    type Arrived = BTreeMap<(u32, u64), usize>;
+
+    /// Forwards what arrives as a subscription does; gives what was sent, where streams began, and what arrived.
+    fn forward(moments: &[Moment]) -> Result<(Given, Vec<u64>, Arrived), TestCaseError> {
+        let start = Instant::now();
+        let mut arrivals: Vec<(usize, Packet, Moment, bool)> = Vec::new();
+        let mut sequences = [65_536 + 65_500u64, 70_000, 131_000];
+        for (number, moment) in (0u16..).zip(moments) {
+            for layer in 0..3u8 {
+                let place = usize::from(layer);
+                let is_key = moment.key_frames[place] || number == 0;
+                let packets = 3 + u8::from(moment.pads);
+                for index in 0..packets {
+                    let pads = index == 3;
+                    let packet = packet(start, layer, sequences[place], number, index, is_key, pads);
+                    sequences[place] += 1;
+                    if let Fate::Delayed(delay) = moment.fates[place][usize::from(index % 3)] {
+                        let stops = moment.stops && layer == 0 && index == 0;
+                        arrivals.push((arrivals.len() + delay, packet, moment.clone(), stops));
+                    }
+                }
+            }
+        }
+        arrivals.sort_by_key(|(due, ..)| *due);
+        let mut forward = Forward::new(40);
+        let mut given = Given::new();
+        let mut begun = Vec::new();
+        let mut arrived = Arrived::new();
+        for (place, (_, packet, moment, stops)) in arrivals.iter().enumerate() {
+            if *stops {
+                forward.stop();
+            }
+            let selection = Selection { target: Some(moment.target), temporal: moment.temporal };
+            let mut offered = vec![packet];
+            if forward.begins_with(packet, selection) {
+                prop_assert!(packet.starts_key_frame && packet.layer == moment.target);
+                forward.begin(packet, [None, None], moment.temporal);
+                begun.push(forward.next_sequence);
+                // What overtook the beginning follows it, as the source sees to.
+                let before = arrivals[..place].iter().map(|(_, packet, ..)| packet);
+                let follows = |late: &&Packet| late.stream == packet.stream && late.sequence > packet.sequence;
+                offered.extend(before.filter(follows));
+                offered[1..].sort_by_key(|packet| packet.sequence);
+            }
+            arrived.entry((packet.stream, packet.sequence)).or_insert(begun.len());
+            for packet in offered {
+                let (numbers, is_blank) = match forward.decide(packet, true, moment.temporal) {
+                    Decision::Send(numbers) => (numbers, false),
+                    Decision::Blank(numbers) => (numbers, true),
+                    Decision::Drop => continue,
+                };
+                let frame = (packet.timestamp.wrapping_sub(u32::from(packet.layer) * 0x5000_0000) / 2970) as u16;
+                let known = given.insert(numbers.sequence, (packet.stream, packet.sequence, frame, numbers, is_blank));
+                prop_assert!(known.is_none(), "{known:?} and {packet:?} under one number");
+            }
+        }
+        Ok((given, begun, arrived))
+    }
+
+    proptest! {
+        /// Whatever is lost, late, left out or switched: no number stands for two things, nothing is out of order, what
+        /// was lost is a hole and what was left out is none, time goes forward, and each picture has its own id.
+        #[test]
+        fn receivers_see_one_seamless_stream(moments in prop::collection::vec(moment(), 1..40)) {
+            let (given, begun, arrived) = forward(&moments)?;
+            let given: Vec<_> = given.into_iter().collect();
+            for pair in given.windows(2) {
+                let (out, (stream, sequence, frame, numbers, is_blank)) = pair[0];
+                let (next_out, (next_stream, next_sequence, next_frame, next_numbers, next_is_blank)) = pair[1];
+                if !begun.iter().any(|first| (out + 1..=next_out).contains(first)) {
+                    prop_assert!(stream == next_stream && sequence < next_sequence, "{:?}", pair);
+                    // What comes after so many switches comes too late.
+                    let latest = begun.iter().filter(|first| **first <= out).count() + MAX_ENDED;
+                    let came = |between: u64| arrived.get(&(stream, between)).is_some_and(|begun| *begun <= latest);
+                    let lost = (sequence + 1..next_sequence).filter(|between| !came(*between)).count();
+                    prop_assert_eq!((next_out - out - 1) as usize, lost, "{:?}", pair);
+                }
+                let step = timestamp_distance(numbers.timestamp, next_numbers.timestamp);
+                let same_picture = stream == next_stream && frame == next_frame;
+                prop_assert!(if same_picture { step == 0 } else { step > 0 || is_blank || next_is_blank }, "{:?}", pair);
+                if let (Some(one), Some(other)) = (numbers.vp8, next_numbers.vp8) {
+                    prop_assert_eq!(one.picture_id == other.picture_id, same_picture, "{:?}", pair);
+                }
+            }
+        }
     }
 }

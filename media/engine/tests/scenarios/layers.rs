@@ -63,7 +63,7 @@ fn many_switches_under_loss_and_reordering_stay_sound() {
     }
     let viewer = world.viewer(view);
     assert!(viewer.frames.len() > 800, "{}", viewer.frames.len());
-    assert!(viewer.unfilled.len() <= 3, "{:?}", viewer.unfilled);
+    assert!(viewer.unfilled.is_empty(), "{:?}", viewer.unfilled);
 }
 
 #[test]
