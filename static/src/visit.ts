@@ -13,11 +13,10 @@ import { isInside } from "./state/connection";
 import { arrivals, type DeviceKind, type InputKind } from "./state/devices";
 import { selfOf } from "./state/people";
 import type { Preferences } from "./state/preferences";
+import { isSpeech, NO_VOICE, reduceVoice } from "./state/voice";
 import type { Store } from "./store";
 
-/** This loud (0 to 1) and this long (ms) is a voice, not a door. */
-const VOICE = 0.45;
-const VOICE_LASTS = 500;
+const INPUTS: readonly InputKind[] = ["microphone", "camera"];
 
 export class Visit {
   private readonly preview: Preview;
@@ -25,7 +24,9 @@ export class Visit {
   private readonly levels = new Set<LevelListener>();
   private readonly cameras = new Set<() => void>();
   private opening: Promise<unknown> = Promise.resolve();
-  private voiceSince: number | null = null;
+  private voice = NO_VOICE;
+  /** Messages sent so far: their ids are of this page alone. */
+  private said = 0;
 
   constructor(
     readonly page: PageData,
@@ -45,6 +46,7 @@ export class Visit {
     onDevicesChanged(() => void this.listDevices(true));
     const access = await readAccess();
     this.store.dispatch({ type: "devices-access", access });
+    if (access === "insecure") for (const kind of INPUTS) this.store.dispatch({ type: "device-failed", kind, fault: "insecure" });
     await this.listDevices(false);
     if (access === "granted") await this.openWanted();
     if (wasInside(this.page.code) && this.preferences.name !== "") await this.join(this.preferences.name);
@@ -146,7 +148,8 @@ export class Visit {
   async say(text: string): Promise<void> {
     const self = selfOf(this.store.state().people);
     if (!this.room || !self) return;
-    const id = crypto.randomUUID();
+    this.said += 1;
+    const id = `own-${this.said}`;
     const { identity, name } = self;
     this.store.dispatch({
       type: "chat-received",
@@ -218,11 +221,8 @@ export class Visit {
   }
 
   private async openWanted(): Promise<void> {
-    const { microphone, camera } = this.store.state().devices;
-    const kinds: InputKind[] = [];
-    if (microphone.wanted) kinds.push("microphone");
-    if (camera.wanted) kinds.push("camera");
-    await Promise.all(kinds.map((kind) => this.open(kind)));
+    const { devices } = this.store.state();
+    await Promise.all(INPUTS.filter((kind) => devices[kind].wanted).map((kind) => this.open(kind)));
   }
 
   private async open(kind: InputKind): Promise<void> {
@@ -242,6 +242,12 @@ export class Visit {
     const lists = await listDevices();
     this.store.dispatch({ type: "devices-listed", lists, choosableSpeaker: canChooseSpeaker() });
     if (!changed) return;
+    for (const kind of INPUTS) {
+      if (before[kind].fault !== "missing" || lists[kind].length === 0) continue;
+      // Before the meeting it opens by itself, as the message promised; inside nobody is shown without a click.
+      if (this.room) this.store.dispatch({ type: "device-wanted", kind, wanted: false });
+      else void this.set(kind, true);
+    }
     for (const device of ["microphone", "camera", "speaker"] as const) {
       const { chosen, list } = before[device];
       const [arrived] = arrivals(list, lists[device]);
@@ -260,6 +266,10 @@ export class Visit {
     // A room that was given up has nothing more to say.
     if (this.room !== room) return;
     this.store.dispatch(event);
+    // Whoever was muted by a host comes back muted after a loss.
+    if (event.type === "notice" && event.body.kind === "muted-by-host") {
+      this.store.dispatch({ type: "device-wanted", kind: "microphone", wanted: false });
+    }
     if (event.type !== "ended") return;
     this.room = null;
     // After a loss, and when the page goes away, a reload may bring the visit back.
@@ -268,12 +278,8 @@ export class Visit {
 
   private heard(level: number): void {
     for (const listener of this.levels) listener(level);
-    if (!this.room || this.isOn("microphone") || level < VOICE) {
-      this.voiceSince = null;
-      return;
-    }
-    const now = performance.now();
-    this.voiceSince ??= now;
-    if (now - this.voiceSince >= VOICE_LASTS) this.store.dispatch({ type: "spoke-while-muted" });
+    const muted = this.room !== null && !this.isOn("microphone");
+    this.voice = muted ? reduceVoice(this.voice, level, performance.now()) : NO_VOICE;
+    if (isSpeech(this.voice)) this.store.dispatch({ type: "spoke-while-muted" });
   }
 }

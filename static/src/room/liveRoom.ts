@@ -1,6 +1,6 @@
 /** One connection to a room: livekit-client behind a small face that speaks in our events. */
 
-import { ConnectionState, DisconnectReason, Room, RoomEvent, ScreenSharePresets, Track } from "livekit-client";
+import { ConnectionState, DefaultReconnectPolicy, DisconnectReason, Room, RoomEvent, ScreenSharePresets, Track } from "livekit-client";
 import type { LocalTrack, Participant, RemoteTrack, TrackPublication } from "livekit-client";
 import type { EndReason } from "../state/connection";
 import type { DeviceKind } from "../state/devices";
@@ -16,6 +16,9 @@ import { Sound } from "./sound";
 
 /** Which of a person's pictures. */
 export type Picture = "camera" | "screen";
+
+/** Pauses before attempts to come back, ms: at once at first, then for three minutes, longer than a server restarts. */
+const RETRIES = [0, 300, 1200, 2700, ...Array<number>(36).fill(5000)];
 
 /** What shakes a connection: any of them is enough. */
 type Trouble = "signal" | "media" | "silence" | "offline";
@@ -39,6 +42,7 @@ export class LiveRoom {
       dynacast: true,
       singlePeerConnection: false,
       disconnectOnPageLeave: true,
+      reconnectPolicy: new DefaultReconnectPolicy(RETRIES),
       audioCaptureDefaults: { ...AUDIO, ...wish(chosen.microphone) },
       videoCaptureDefaults: { ...VIDEO, ...wish(chosen.camera) },
       publishDefaults: {

@@ -8,7 +8,8 @@ export type NoticeBody =
   | { readonly kind: "device-arrived"; readonly device: "microphone" | "camera" | "speaker"; readonly deviceId: string; readonly label: string }
   | { readonly kind: "device-gone"; readonly device: "microphone" | "camera" | "speaker" }
   | { readonly kind: "share-failed" }
-  | { readonly kind: "copied" };
+  | { readonly kind: "copied" }
+  | { readonly kind: "not-copied"; readonly link: string };
 
 export type Notice = NoticeBody & { readonly id: number; readonly until: number };
 
@@ -25,7 +26,7 @@ export type NoticesEvent =
   | { readonly type: "notices-held"; readonly held: boolean }
   | { readonly type: "notices-passed" };
 
-/** How long a notice stays, ms; those with a button stay longer. */
+/** How long a notice stays, ms; those that ask for something to be done stay longer. */
 const STAY = 5000;
 const STAY_WITH_ACTION = 12_000;
 /** No more at once: the rest would hide the meeting. */
@@ -56,7 +57,7 @@ export function nextNoticesTime(notices: Notices): number | null {
 }
 
 function added(notices: Notices, body: NoticeBody, now: number): Notices {
-  const until = now + (body.kind === "device-arrived" ? STAY_WITH_ACTION : STAY);
+  const until = now + (body.kind === "device-arrived" || body.kind === "not-copied" ? STAY_WITH_ACTION : STAY);
   const same = notices.shown.find((notice) => notice.kind === body.kind);
   if (same && (body.kind === "joined" || body.kind === "left") && "names" in same) {
     const merged: Notice = { ...body, names: [...same.names, ...body.names], id: same.id, until };

@@ -86,5 +86,7 @@ function noticeText(notice: Notice, t: Translate): string {
       return t("notice.shareFailed");
     case "copied":
       return t("notice.copied");
+    case "not-copied":
+      return t("notice.notCopied", { link: notice.link });
   }
 }

@@ -1,5 +1,5 @@
 import { ChevronUp, Ellipsis, Link, Maximize, MessageSquareText, Mic, MicOff, Minimize, Keyboard, MonitorUp, PhoneOff, Settings, Users, Video, VideoOff } from "lucide-react";
-import { useEffect, useRef, type ReactNode } from "react";
+import { useEffect, useRef, type KeyboardEvent, type ReactNode } from "react";
 import { useTranslation } from "react-i18next";
 import type { InputKind } from "../state/devices";
 import { useMeeting, useSelf, useVisit } from "./context";
@@ -26,7 +26,7 @@ export function Toolbar({ onDialog }: { readonly onDialog: (name: DialogName) =>
   const sharing = self !== null && self.screen !== null;
   const toggle = (name: "chat" | "people") => () => visit.store.dispatch({ type: "panel-toggled", panel: name });
   return (
-    <div className="toolbar" role="toolbar" aria-label={t("toolbar.name")} data-area="toolbar">
+    <div className="toolbar" role="toolbar" tabIndex={-1} aria-label={t("toolbar.name")} data-area="toolbar" onKeyDown={moveFocus}>
       <div className="toolbar-part">
         <MicrophoneButton />
         <CameraButton />
@@ -72,6 +72,18 @@ export function Toolbar({ onDialog }: { readonly onDialog: (name: DialogName) =>
       </div>
     </div>
   );
+}
+
+/** Arrows move along the toolbar (WAI-ARIA toolbar); an open menu has them for itself. */
+function moveFocus(event: KeyboardEvent<HTMLElement>): void {
+  const { key, currentTarget, target } = event;
+  if (event.defaultPrevented || !(target instanceof HTMLElement) || target.closest("[role=menu]")) return;
+  const buttons = [...currentTarget.querySelectorAll("button")].filter((button) => getComputedStyle(button).display !== "none");
+  const at = buttons.findIndex((button) => button === target);
+  const to = { ArrowRight: at + 1, ArrowLeft: at - 1, Home: 0, End: -1 }[key];
+  if (to === undefined || at < 0) return;
+  event.preventDefault();
+  buttons.at(to % buttons.length)?.focus();
 }
 
 export function canShare(): boolean {

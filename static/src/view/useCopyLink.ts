@@ -1,14 +1,22 @@
-/** Copies the meeting's link and says so. */
+/** Copies the meeting's link and says so; shows it where the browser forbids that, to be copied by hand. */
 
 import { useVisit } from "./context";
 
 export function useCopyLink(): () => void {
   const { page, store } = useVisit();
   return () => {
-    void navigator.clipboard
-      .writeText(page.link)
-      .then(() => store.dispatch({ type: "notice", body: { kind: "copied" } }))
-      // Forbidden by the browser: the link stays in view, to be selected by hand.
-      .catch(() => undefined);
+    void write(page.link).then((copied) =>
+      store.dispatch({ type: "notice", body: copied ? { kind: "copied" } : { kind: "not-copied", link: page.link } }),
+    );
   };
+}
+
+async function write(text: string): Promise<boolean> {
+  try {
+    // Absent on pages that came over plain http: that throws too.
+    await navigator.clipboard.writeText(text);
+    return true;
+  } catch {
+    return false;
+  }
 }
