@@ -21,5 +21,7 @@ export default defineConfig({
     include: ["tests/**/*.test.{ts,tsx}"],
     environment: "node",
     restoreMocks: true,
+    // Tests read colours out of the styles.
+    css: true,
   },
 });
