@@ -37,9 +37,8 @@ export function tabSecret(): string {
 
 /** Whether this tab was inside the meeting when it was reloaded; a link that is opened anew leads to the preview. */
 export function wasInside(code: string): boolean {
-  const [loading] = performance.getEntriesByType("navigation");
-  const again = loading instanceof PerformanceNavigationTiming && loading.type !== "navigate";
-  return again && attempt(() => sessionStorage.getItem(INSIDE)) === code;
+  const [loading] = performance.getEntriesByType("navigation") as PerformanceNavigationTiming[];
+  return loading !== undefined && loading.type !== "navigate" && attempt(() => sessionStorage.getItem(INSIDE)) === code;
 }
 
 /** Remembers the meeting that this tab is in; null when it has left. */
