@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
@@ -172,9 +172,9 @@ async def eventually(condition: Callable[[], Awaitable[bool]], what: str, deadli
 
 
 @asynccontextmanager
-async def chromium(playwright: Playwright, *more_flags: str) -> AsyncIterator[Browser]:
+async def chromium(playwright: Playwright, flags: Sequence[str] = FLAGS) -> AsyncIterator[Browser]:
     """A Chromium process."""
-    browser = await playwright.chromium.launch(executable_path="/usr/bin/chromium", args=[*FLAGS, *more_flags])
+    browser = await playwright.chromium.launch(executable_path="/usr/bin/chromium", args=list(flags))
     try:
         yield browser
     finally:

@@ -32,12 +32,12 @@ export function wish(id: string): { deviceId?: ConstrainDOMString } {
 
 /** Throws CaptureError. */
 export async function openMicrophone(id: string): Promise<LocalAudioTrack> {
-  return attempt(() => createLocalAudioTrack({ ...AUDIO, ...wish(id) }));
+  return attempt(id, (chosen) => createLocalAudioTrack({ ...AUDIO, ...chosen }));
 }
 
 /** Throws CaptureError. */
 export async function openCamera(id: string): Promise<LocalVideoTrack> {
-  return attempt(() => createLocalVideoTrack({ ...VIDEO, ...wish(id) }));
+  return attempt(id, (chosen) => createLocalVideoTrack({ ...VIDEO, ...chosen }));
 }
 
 /** What went wrong, whatever was thrown. */
@@ -87,11 +87,16 @@ function hasDevices(): boolean {
   return (navigator as Partial<Navigator>).mediaDevices !== undefined;
 }
 
-async function attempt<Track>(open: () => Promise<Track>): Promise<Track> {
+/**
+ * Opens the chosen device, or any where it is gone. It is demanded at first: Chromium weighs a wish against what else it
+ * likes about another device.
+ */
+async function attempt<Track>(id: string, open: (chosen: { deviceId?: ConstrainDOMString }) => Promise<Track>): Promise<Track> {
   if (!hasDevices()) throw new CaptureError("insecure");
   try {
-    return await open();
+    return await open(id === "" ? {} : { deviceId: { exact: id } });
   } catch (error) {
+    if (id !== "" && faultIn(error) === "missing") return attempt("", open);
     throw new CaptureError(faultIn(error));
   }
 }

@@ -98,7 +98,7 @@ export class LiveRoom {
   }
 
   async switchDevice(kind: DeviceKind, id: string): Promise<void> {
-    await this.room.switchActiveDevice(browserKind(kind), id === "" ? "default" : id, false);
+    await this.room.switchActiveDevice(browserKind(kind), id === "" ? "default" : id, id !== "");
   }
 
   async sendChat(text: string): Promise<void> {
