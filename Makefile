@@ -75,8 +75,14 @@ bench: build build/tools
 	$(PYTHON) tests/load/joins.py
 	$(PYTHON) tests/load/first_frames.py
 
+# A minute for each parser: `make fuzz seconds=600` for longer. What it finds new stays in media/fuzz/corpus.
+fuzz: seconds ?= 60
 fuzz: build/prerequisites
-	cd media/fuzz && for target in $$(cargo fuzz list); do RUSTC_BOOTSTRAP=1 cargo fuzz run $$target seeds/$$target -- -max_total_time=60; done
+	command -v cargo-fuzz >/dev/null || cargo install --quiet --locked cargo-fuzz
+	cd media/fuzz && for target in $$(cargo fuzz list); do \
+		mkdir -p corpus/$$target; \
+		RUSTC_BOOTSTRAP=1 cargo fuzz run $$target corpus/$$target seeds/$$target -- -max_total_time=$(seconds) -print_final_stats=1; \
+	done
 
 clean:
 	rm -rf build static/dist static/node_modules .venv media/target
