@@ -213,14 +213,13 @@ impl Intake {
     pub(crate) fn write_requests(&mut self, now: Instant, sender: u32, out: &mut Vec<u8>) -> Requests {
         let mut requests = Requests::default();
         for (_, track) in &mut self.tracks {
-            let takes_nack = track.payload_types.iter().any(|known| known.nack);
             let takes_pli = track.payload_types.iter().any(|known| known.pli);
             let takes_fir = track.payload_types.iter().any(|known| known.fir);
             for layer in &mut track.layers {
                 let Some(ssrc) = layer.ssrc else { continue };
                 self.sequences.clear();
                 layer.missing.collect(now, &mut self.sequences);
-                if takes_nack && !self.sequences.is_empty() {
+                if layer.takes_nack && !self.sequences.is_empty() {
                     let written = write_nack(out, sender, ssrc, &self.sequences) as u64;
                     layer.totals.nacks += written;
                     requests.nacks += written;

@@ -63,6 +63,8 @@ pub(crate) struct Layer {
     pub(crate) key_frame: KeyFrameWish,
     pub(crate) clock: Option<ClockMapping>,
     pub(crate) clock_rate: u32,
+    /// The payload type that arrives is asked for again: Opus may be, RED repairs itself.
+    pub(crate) takes_nack: bool,
     pub(crate) totals: LayerTotals,
     pub(crate) fir_sequence: u8,
     pub(crate) last_packet: Option<Instant>,
@@ -84,6 +86,7 @@ impl Layer {
             key_frame: KeyFrameWish::new(index),
             clock: None,
             clock_rate: 90_000,
+            takes_nack: false,
             totals: LayerTotals::default(),
             fir_sequence: 0,
             last_packet: None,

@@ -22,7 +22,7 @@ pub(crate) struct PayloadType {
     rtx: Option<u8>,
     format: Format,
     clock_rate: u32,
-    pub(crate) nack: bool,
+    nack: bool,
     pub(crate) pli: bool,
     pub(crate) fir: bool,
 }
@@ -153,6 +153,7 @@ impl Track {
         let reading = packet::read(self.kind, format, header, &bytes, payload);
         let state = &mut self.layers[usize::from(layer)];
         state.clock_rate = clock_rate;
+        state.takes_nack = self.payload_types[media].nack;
         if reading.starts_key_frame {
             state.key_frame.note_key_frame();
         }

@@ -1,5 +1,10 @@
 //! Frames of any size, frames without end and bursts are carried, and nobody else suffers (FAULTS rows 33 and 34).
 
+use engine::extensions::Outgoing;
+use engine::rtp::Fields;
+
+use crate::support::camera::{RTX, VP8};
+use crate::support::world::codec;
 use crate::support::{Weather, World, millis, seconds};
 
 #[test]
@@ -62,4 +67,55 @@ fn a_frame_that_never_ends_is_passed_on_as_it_is() {
     assert!(world.viewer(view).packets > 2_900);
     assert!(world.viewer(view).frames.is_empty());
     assert!(world.total(|counters| counters.egress_dropped) == 0);
+}
+
+#[test]
+fn a_publishers_padding_is_not_forwarded_and_leaves_no_gap() {
+    for loss in [0.0, 0.03] {
+        let mut world = World::new(224, 1);
+        let alice = world.join(Weather::lossy(loss, 10));
+        let bob = world.join(Weather::lossy(loss, 10));
+        let camera = world.publish_camera(alice, 1);
+        let view = world.view(bob, camera);
+        world.run(seconds(1));
+        world.camera(camera).pads = true;
+        world.run(seconds(20));
+        let viewer = world.viewer(view);
+        if loss == 0.0 {
+            assert!(viewer.unfilled.is_empty() && viewer.blanks == 0 && viewer.frames.len() > 620);
+        }
+        // Lost padding comes never again, as from browsers: what follows must live with the gap.
+        assert!(viewer.packets > 3_000);
+        assert!(world.total(|counters| counters.rtp_padding_only) > 550);
+    }
+}
+
+#[test]
+fn another_codec_in_the_same_stream_reaches_those_who_take_it() {
+    let mut world = World::new(225, 1);
+    let alice = world.join(Weather::clear());
+    let bob = world.join(Weather::clear());
+    let camera = world.publish_camera(alice, 1);
+    let view = world.view(bob, camera);
+    world.run(seconds(2));
+    let ssrc = world.camera(camera).encodings[0].ssrc;
+    let first = world.camera(camera).encodings[0].sequence;
+    // Nobody negotiated type 50, and no viewer takes H.264: numbers that are left out close up.
+    world.describe_camera(
+        camera,
+        vec![codec(VP8, "video/VP8", 90_000, Some(RTX)), codec(50, "video/H264", 90_000, None)],
+    );
+    for number in 0..20 {
+        let sequence = first + number;
+        let fields = Fields { marker: true, payload_type: 50, sequence: sequence as u16, timestamp: 1, ssrc };
+        world.clients[alice].peer.send_rtp(&fields, sequence, &mut Outgoing::default(), &[0x65, 0x88, 1, 2]);
+    }
+    world.camera(camera).encodings[0].sequence += 20;
+    world.collect(alice);
+    world.run(seconds(2));
+    assert_eq!(world.total(|counters| counters.forward_codec), 20);
+    let now = world.now;
+    let viewer = world.viewer(view);
+    assert!(viewer.unfilled.is_empty() && viewer.blanks == 0);
+    assert!(viewer.longest_freeze(now - seconds(2), now) < millis(100));
 }

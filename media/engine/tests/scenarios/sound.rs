@@ -43,6 +43,42 @@ fn red_reaches_those_who_take_it_and_its_newest_frame_the_others() {
 }
 
 #[test]
+fn lost_sound_is_asked_for_and_sent_again() {
+    let mut world = World::new(125, 2);
+    let alice = world.join(Weather::lossy(0.05, 20));
+    let bob = world.join(Weather::lossy(0.05, 20));
+    let microphone = world.publish_microphone(alice);
+    let listener = world.listen(bob, microphone, false);
+    world.listener(listener).asks = true;
+    world.run(seconds(20));
+    let listener = world.listener(listener);
+    let first = *listener.heard.keys().next().expect("heard");
+    let expected = listener.heard.keys().next_back().expect("heard") - first + 1;
+    // Asked for once, so that a tenth of what is lost on the way out stays lost.
+    let missing = expected - listener.heard.len() as u64;
+    assert!(expected > 980 && missing < 12, "{missing} of {expected}");
+    assert!(world.microphone(microphone).asked > 20);
+}
+
+#[test]
+fn redundancy_is_not_asked_for_again() {
+    let mut world = World::new(126, 1);
+    let alice = world.join(Weather::lossy(0.05, 20));
+    let bob = world.join(Weather::clear());
+    let microphone = world.publish_microphone(alice);
+    world.microphone(microphone).is_redundant = true;
+    let listener = world.listen(bob, microphone, true);
+    world.run(seconds(20));
+    assert_eq!(world.microphone(microphone).asked, 0, "the next packet carries what was lost");
+    let listener = world.listener(listener);
+    let mut numbers: Vec<u32> = listener.heard.values().map(|heard| heard.number).collect();
+    numbers.extend(&listener.redundant);
+    numbers.sort_unstable();
+    numbers.dedup();
+    assert!(numbers.len() > 990, "{}", numbers.len());
+}
+
+#[test]
 fn pauses_of_ten_seconds_lose_nothing() {
     let mut world = World::new(123, 1);
     let alice = world.join(Weather::clear());

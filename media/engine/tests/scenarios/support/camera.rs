@@ -7,7 +7,7 @@ use engine::command::TrackId;
 use engine::extensions::{Kind as ExtensionKind, Outgoing};
 use engine::rtcp::{Packet as Rtcp, SenderInfo};
 use engine::rtcp_writer::write_sender_report;
-use engine::rtp::Fields;
+use engine::rtp::{FIXED_HEADER, Fields, write_header, write_padding};
 
 use super::peer::Peer;
 
@@ -72,6 +72,8 @@ pub(crate) struct Camera {
     pub(crate) is_anonymous: bool,
     /// No frame has an end.
     pub(crate) never_ends: bool,
+    /// Sends a packet of padding only behind each frame, as a bandwidth probe.
+    pub(crate) pads: bool,
     pub(crate) frame: u32,
     start: Instant,
     next_frame: Instant,
@@ -111,6 +113,7 @@ impl Camera {
             is_muted: false,
             is_anonymous: false,
             never_ends: false,
+            pads: false,
             frame: 0,
             start: now,
             next_frame: now,
@@ -217,6 +220,20 @@ impl Camera {
                 encoding.sequence += 1;
             }
             encoding.picture_id = (encoding.picture_id + 1) & 0x7fff;
+            if self.pads {
+                let fields = Fields {
+                    marker: false,
+                    payload_type: VP8,
+                    sequence: encoding.sequence as u16,
+                    timestamp: stamp,
+                    ssrc: encoding.ssrc,
+                };
+                let mut packet = Vec::new();
+                write_header(&mut packet, &fields);
+                write_padding(&mut packet, 0, 200);
+                peer.send_plain_rtp(packet, FIXED_HEADER, encoding.sequence);
+                encoding.sequence += 1;
+            }
         }
     }
 

@@ -52,7 +52,8 @@ impl Client {
                 if let Some(viewer) = viewer {
                     viewer.handle_rtp(now, &header, &plain);
                 } else if let Some(listener) = self.listeners.iter_mut().find(|listener| listener.ssrc == ssrc) {
-                    listener.handle_rtp(now, &header, &plain);
+                    let compound = listener.handle_rtp(now, &header, &plain);
+                    self.peer.send_rtcp(compound);
                 } else {
                     self.strangers += 1;
                 }
@@ -69,6 +70,7 @@ impl Client {
 
     fn handle_rtcp(&mut self, now: Instant, packet: &Rtcp<'_>) {
         self.cameras.iter_mut().for_each(|camera| camera.handle_rtcp(now, packet, &mut self.peer));
+        self.microphones.iter_mut().for_each(|microphone| microphone.handle_rtcp(packet, &mut self.peer));
         self.viewers.iter_mut().for_each(|viewer| viewer.handle_rtcp(now, packet));
         match packet {
             Rtcp::ReceiverReport(report) => self.reception.extend(report.blocks),

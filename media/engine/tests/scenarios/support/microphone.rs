@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use engine::command::TrackId;
 use engine::extensions::{Extensions, Kind as ExtensionKind, Outgoing};
 use engine::red::Red;
-use engine::rtcp::SenderInfo;
-use engine::rtcp_writer::write_sender_report;
+use engine::rtcp::{Packet as Rtcp, SenderInfo};
+use engine::rtcp_writer::{write_nack, write_sender_report};
 use engine::rtp::{Fields, Header};
 use engine::sequence::SequenceExtender;
 
@@ -35,6 +35,9 @@ pub(crate) struct Microphone {
     /// Of the next frame.
     pub(crate) frame: u32,
     pub(crate) sequence: u64,
+    /// Packets that the server asked for.
+    pub(crate) asked: u64,
+    sent: BTreeMap<u16, (Fields, u64, Vec<u8>)>,
     start: Instant,
     next_frame: Instant,
     next_report: Instant,
@@ -58,6 +61,8 @@ impl Microphone {
             level: 20,
             frame: 0,
             sequence: 500,
+            asked: 0,
+            sent: BTreeMap::new(),
             start: now,
             next_frame: now,
             next_report: now + REPORTS,
@@ -109,12 +114,31 @@ impl Microphone {
             timestamp: (77u32).wrapping_add(self.frame.wrapping_mul(SAMPLES)),
             ssrc: self.ssrc,
         };
+        self.send(peer, &fields, self.sequence, &payload);
+        self.sent.insert(self.sequence as u16, (fields, self.sequence, payload));
+        self.sequence += 1;
+    }
+
+    fn send(&self, peer: &mut Peer, fields: &Fields, sequence: u64, payload: &[u8]) {
         let level = [0x80 | self.level];
         let mut extensions = Outgoing::default();
         extensions.set(ExtensionKind::Mid, self.mid.as_bytes());
         extensions.set(ExtensionKind::AudioLevel, &level);
-        peer.send_rtp(&fields, self.sequence, &mut extensions, &payload);
-        self.sequence += 1;
+        peer.send_rtp(fields, sequence, &mut extensions, payload);
+    }
+
+    /// Takes one packet of the server's RTCP: sound has no RTX, what is asked for is sent as it was.
+    pub(crate) fn handle_rtcp(&mut self, packet: &Rtcp<'_>, peer: &mut Peer) {
+        let Rtcp::Nack(nack) = packet else { return };
+        if nack.media != self.ssrc {
+            return;
+        }
+        for number in nack.sequences() {
+            self.asked += 1;
+            if let Some((fields, sequence, payload)) = self.sent.get(&number) {
+                self.send(peer, fields, *sequence, payload);
+            }
+        }
     }
 }
 
@@ -134,17 +158,21 @@ pub(crate) struct Listener {
     pub(crate) ssrc: u32,
     /// By number.
     pub(crate) heard: BTreeMap<u64, Heard>,
-    /// Frames that came as redundancy, by the camera's count.
+    /// Frames that came as redundancy, by the microphone's count.
     pub(crate) redundant: Vec<u32>,
+    /// It asks once for each packet that is missing.
+    pub(crate) asks: bool,
     extender: SequenceExtender,
 }
 
 impl Listener {
     pub(crate) fn new(ssrc: u32) -> Self {
-        Self { ssrc, heard: BTreeMap::new(), redundant: Vec::new(), extender: SequenceExtender::default() }
+        Self { ssrc, heard: BTreeMap::new(), redundant: Vec::new(), asks: false, extender: SequenceExtender::default() }
     }
 
-    pub(crate) fn handle_rtp(&mut self, now: Instant, header: &Header, plain: &[u8]) {
+    /// Takes an opened packet; gives the compound to send.
+    pub(crate) fn handle_rtp(&mut self, now: Instant, header: &Header, plain: &[u8]) -> Vec<u8> {
+        let mut compound = Vec::new();
         let payload = &plain[header.payload(plain).expect("sound")];
         let opus = match header.payload_type {
             LISTENER_OPUS => payload,
@@ -159,7 +187,12 @@ impl Listener {
             }
             other => panic!("payload type {other} was not negotiated"),
         };
+        let highest = self.extender.highest();
         let sequence = self.extender.extend(header.sequence);
+        if let Some(highest) = highest.filter(|_| self.asks) {
+            let missing: Vec<u16> = (highest + 1..sequence).map(|number| number as u16).collect();
+            write_nack(&mut compound, 1, self.ssrc, &missing);
+        }
         let extensions = Extensions::locate(plain, header, &extension_map());
         let heard = Heard {
             at: now,
@@ -172,6 +205,7 @@ impl Listener {
         assert_eq!(opus, opus_frame(heard.number));
         let known = self.heard.insert(sequence, heard);
         assert!(known.is_none_or(|known| known.number == heard.number), "{known:?} and {heard:?} under one number");
+        compound
     }
 }
 

@@ -113,19 +113,28 @@ impl World {
         self.tracks += 1;
         let track = TrackId(self.tracks);
         let camera = Camera::new(self.now, track, layers);
+        self.clients[client].cameras.push(camera);
+        let published = Published { client, track };
+        self.describe_camera(published, vec![codec(VP8, "video/VP8", 90_000, Some(RTX))]);
+        published
+    }
+
+    /// Describes a camera's track to the server, at first or anew.
+    pub(crate) fn describe_camera(&mut self, of: Published, codecs: Vec<Codec>) {
+        let transport = self.clients[of.client].peer.transport;
+        let camera = self.camera(of);
+        let layers = camera.encodings.len();
         let description = TrackDescription {
-            transport: self.clients[client].peer.transport,
-            track,
+            transport,
+            track: of.track,
             kind: Kind::Video,
             mid: camera.mid.clone(),
-            codecs: vec![codec(VP8, "video/VP8", 90_000, Some(RTX))],
+            codecs,
             layers: if layers > 1 { RIDS[..layers].iter().map(ToString::to_string).collect() } else { Vec::new() },
             streams: Vec::new(),
             measure_loudness: false,
         };
         self.command(Command::AddTrack(description));
-        self.clients[client].cameras.push(camera);
-        Published { client, track }
     }
 
     pub(crate) fn publish_microphone(&mut self, client: usize) -> Published {
@@ -137,7 +146,11 @@ impl World {
             track,
             kind: Kind::Audio,
             mid: microphone.mid.clone(),
-            codecs: vec![codec(OPUS, "audio/opus", 48_000, None), codec(RED, "audio/red", 48_000, None)],
+            // As livekit-client negotiates it: Opus is asked for again, RED repairs itself.
+            codecs: vec![
+                Codec { nack: true, ..codec(OPUS, "audio/opus", 48_000, None) },
+                codec(RED, "audio/red", 48_000, None),
+            ],
             layers: Vec::new(),
             streams: Vec::new(),
             measure_loudness: true,
