@@ -1,7 +1,11 @@
-//! A live path moves on a second authenticated nomination only, or when it is silent (FAULTS row 7).
+//! Which path is used: the nominated one of the highest priority at first; once DTLS is done, a live path moves on a second
+//! authenticated nomination only, or when it is silent (FAULTS rows 7 and 14).
 
-use engine::stun::Role;
+use engine::Event;
+use engine::command::{Command, TransportId};
+use engine::stun::{BindingRequest, IntegrityKey, Role, write_binding_request};
 
+use crate::support::peer::credentials;
 use crate::support::{Weather, World, millis, seconds};
 
 #[test]
@@ -67,4 +71,49 @@ fn one_intercepted_check_alone_moves_nothing() {
     let media = world.strays.iter().filter(|stray| stray.bytes[0] >= 20).count();
     assert_eq!(media, 0, "answers to checks only");
     assert!(world.strays.iter().all(|stray| stray.bytes.len() <= check.len()), "no answer is longer than its request");
+}
+
+#[test]
+fn before_dtls_the_pair_of_the_highest_priority_is_selected() {
+    let mut world = World::new(74, 1);
+    let transport = TransportId(40);
+    let (local_ufrag, local_pwd) = credentials(transport, 0);
+    let username = format!("{local_ufrag}:them");
+    let key = IntegrityKey::new(local_pwd.as_bytes());
+    world.command(Command::OpenTransport { transport, local_ufrag, local_pwd });
+    let mut transactions = 0u8;
+    let mut check = |world: &mut World, port: u16, priority: u32, nominates: bool| {
+        transactions += 1;
+        let mut bytes = Vec::new();
+        let role = Role::Controlling(1);
+        let request = BindingRequest { username: &username, priority, role, use_candidate: nominates };
+        write_binding_request(&mut bytes, &[transactions; 12], &request, &key);
+        world.receive(([127, 0, 0, 9], port).into(), &mut bytes);
+    };
+    let reached = |world: &World| match world.events.last() {
+        Some((_, Event::TransportReachable { address, .. })) => Some(address.port()),
+        _ => None,
+    };
+    check(&mut world, 1001, 100, false);
+    assert_eq!(reached(&world), None, "a pair that is not nominated is not selected");
+    check(&mut world, 1002, 50, true);
+    assert_eq!(reached(&world), Some(1002));
+    check(&mut world, 1001, 100, true);
+    assert_eq!(reached(&world), Some(1001), "a higher priority");
+    check(&mut world, 1003, 70, true);
+    check(&mut world, 1003, 70, true);
+    check(&mut world, 1002, 50, true);
+    assert_eq!(reached(&world), Some(1001), "not for a lower one");
+    let hello = vec![22; 200];
+    world.strays.clear();
+    world.command(Command::SendDatagram { transport, data: hello.clone() });
+    assert_eq!(world.strays.len(), 1);
+    assert_eq!((world.strays[0].to.port(), &world.strays[0].bytes), (1001, &hello));
+    // DTLS is taken from every pair that passed a check, and from no other.
+    for port in [1001, 1002, 1003, 1004] {
+        world.receive(([127, 0, 0, 9], port).into(), &mut hello.clone());
+    }
+    let received = world.events.iter().filter(|(_, event)| matches!(event, Event::DatagramReceived { .. })).count();
+    assert_eq!(received, 3);
+    assert_eq!(world.total(|counters| counters.path_unknown), 1);
 }
