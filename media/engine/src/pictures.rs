@@ -53,12 +53,16 @@ impl Pictures {
             return layer <= self.temporal;
         };
         let place = self.judged.partition_point(|(judged, _)| *judged < id);
-        match self.judged.get(place) {
+        let sent = match self.judged.get(place) {
             Some(&(judged, sent)) if judged == id => return sent,
-            Some(_) => {}
-            None => self.choose(descriptor, starts_key_frame, wanted),
-        }
-        let sent = layer <= self.temporal;
+            Some(_) if place == 0 && self.judged.len() == MAX_JUDGED => return false,
+            // A later one was judged before: the numbers of this one are held free, and a receiver waits for them.
+            Some(_) => true,
+            None => {
+                self.choose(descriptor, starts_key_frame, wanted);
+                layer <= self.temporal
+            }
+        };
         self.judged.insert(place, (id, sent));
         if self.judged.len() > MAX_JUDGED {
             self.judged.pop_front();
@@ -131,6 +135,18 @@ mod tests {
         // And wants more: the rest of a picture that was left out helps nobody.
         assert!(pictures.admits(&packet(14, 1), false, 2));
         assert!(!pictures.admits(&packet(13, 2), false, 2));
+    }
+
+    #[test]
+    fn a_picture_that_comes_late_takes_the_id_that_was_held_free() {
+        let mut pictures = Pictures::new(&packet(10, 0), None, 0);
+        let mut ids = Vec::new();
+        for (id, layer) in [(10, 0), (11, 2), (13, 2), (14, 0), (12, 1), (15, 2), (16, 0)] {
+            if pictures.admits(&packet(id, layer), id == 10, 0) {
+                ids.extend(pictures.rewrite(&packet(id, layer)).map(|rewrite| rewrite.picture_id));
+            }
+        }
+        assert_eq!(ids, [10, 12, 11, 13], "14 left a place for 12, of which nothing was known");
     }
 
     #[test]

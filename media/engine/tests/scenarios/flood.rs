@@ -72,8 +72,7 @@ fn ten_thousand_ssrcs_of_one_client_are_capped() {
     let now = world.now;
     assert!(world.viewer(view).longest_freeze(now - seconds(2), now) < millis(100));
     // What it does to itself ends when it stops: its own camera is seen again.
-    let now = world.now;
-    world.camera(hostile).restart(now);
+    world.camera(hostile).restart();
     world.camera(hostile).is_muted = false;
     let carol = world.join(Weather::clear());
     let view = world.view(carol, hostile);

@@ -13,7 +13,7 @@ fn new_ssrcs_go_on_where_the_old_ones_ended() {
         world.run(seconds(3));
         for _ in 0..3 {
             let now = world.now;
-            world.camera(camera).restart(now);
+            world.camera(camera).restart();
             world.run(seconds(4));
             let viewer = world.viewer(view);
             assert!(viewer.longest_freeze(now, now + seconds(4)) < millis(200), "{layers} layers");

@@ -60,7 +60,7 @@ fn clocks_and_requests_cross_shards() {
     }
     assert!(world.camera(camera).encodings.iter().all(|encoding| encoding.asked.len() <= 4));
     let now = world.now;
-    world.camera(camera).restart(now);
+    world.camera(camera).restart();
     world.run(millis(1500));
     let end = world.now;
     for client in 1..8 {

@@ -21,8 +21,6 @@ const PROMPT: Duration = Duration::from_millis(500);
 /// What browsers keep to send again.
 const HISTORY: usize = 600;
 const REPORTS: Duration = Duration::from_secs(1);
-/// Rid and mid are sent until the receiver must know them.
-const NAMED: Duration = Duration::from_secs(5);
 
 /// A packet that may be asked for again.
 struct Kept {
@@ -51,7 +49,8 @@ pub(crate) struct Encoding {
     /// Frames sent, and those of them that were key frames.
     pub(crate) frames: u64,
     pub(crate) key_frames: u64,
-    began: Instant,
+    /// The server has reported on it: browsers then leave mid and rid out.
+    is_known: bool,
     tl0_picture_index: u8,
     key_index: u8,
     packets: u32,
@@ -97,7 +96,7 @@ impl Camera {
             retransmitted: 0,
             frames: 0,
             key_frames: 0,
-            began: now,
+            is_known: false,
             tl0_picture_index: 10 * layer as u8,
             key_index: 5,
             packets: 0,
@@ -150,7 +149,7 @@ impl Camera {
     }
 
     /// Begins again with other SSRCs and numbers, as after a replaced track.
-    pub(crate) fn restart(&mut self, now: Instant) {
+    pub(crate) fn restart(&mut self) {
         for encoding in &mut self.encodings {
             encoding.ssrc += 0x1_0000;
             encoding.rtx_ssrc += 0x1_0000;
@@ -160,7 +159,7 @@ impl Camera {
             encoding.picture_id = 7;
             encoding.tl0_picture_index = 200;
             encoding.needs_key_frame = true;
-            encoding.began = now;
+            encoding.is_known = false;
             encoding.history.clear();
         }
     }
@@ -206,7 +205,7 @@ impl Camera {
                     ssrc: encoding.ssrc,
                 };
                 let mut extensions = Outgoing::default();
-                if now - encoding.began < NAMED && !self.is_anonymous {
+                if !encoding.is_known && !self.is_anonymous {
                     extensions.set(ExtensionKind::Mid, self.mid.as_bytes());
                     extensions.set(ExtensionKind::Rid, RIDS[layer].as_bytes());
                 }
@@ -240,6 +239,12 @@ impl Camera {
     /// Takes one packet of the server's RTCP.
     pub(crate) fn handle_rtcp(&mut self, now: Instant, packet: &Rtcp<'_>, peer: &mut Peer) {
         match packet {
+            Rtcp::ReceiverReport(report) => {
+                for block in report.blocks {
+                    let encoding = self.encodings.iter_mut().find(|encoding| encoding.ssrc == block.ssrc);
+                    encoding.into_iter().for_each(|encoding| encoding.is_known = true);
+                }
+            }
             Rtcp::PictureLoss(loss) => self.ask(now, loss.media),
             Rtcp::FullIntraRequest(request) => request.entries().for_each(|(ssrc, _)| self.ask(now, ssrc)),
             Rtcp::Nack(nack) => {

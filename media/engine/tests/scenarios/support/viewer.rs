@@ -209,7 +209,11 @@ impl Viewer {
         let descriptor = Descriptor::parse(&packets[0].payload).expect("a sound descriptor");
         let is_key = descriptor.starts_key_frame(&packets[0].payload);
         assert!(cut.is_empty() || is_key, "number {sequence}: a frame was cut off");
-        let pictures_cut = cut.iter().filter(|packet| starts(packet)).count() as u16;
+        let cut_off: Vec<Descriptor> = cut
+            .iter()
+            .filter(|packet| starts(packet))
+            .filter_map(|packet| Descriptor::parse(&packet.payload).ok())
+            .collect();
         if self.needs_key_frame && !is_key {
             return;
         }
@@ -239,26 +243,27 @@ impl Viewer {
             sequence,
         };
         if let Some(before) = self.frames.last() {
-            self.compare(before, &frame, (cut.len() + packets.len()) as u64, pictures_cut);
+            self.compare(before, &frame, (cut.len() + packets.len()) as u64, &cut_off);
         }
         self.needs_key_frame = false;
         self.frames.push(frame);
     }
 
-    fn compare(&self, before: &Frame, frame: &Frame, packets: u64, pictures_cut: u16) {
+    fn compare(&self, before: &Frame, frame: &Frame, packets: u64, cut_off: &[Descriptor]) {
         assert!(timestamp_distance(before.timestamp, frame.timestamp) > 0, "{before:?} then {frame:?}");
         assert!(before.layer == frame.layer || frame.is_key, "a switch without a key frame: {before:?} then {frame:?}");
         if self.needs_key_frame {
             return;
         }
         assert!(frame.sequence - before.sequence <= packets + self.blanks, "{before:?} then {frame:?}");
-        assert_eq!(frame.picture_id, (before.picture_id + 1 + pictures_cut) & 0x7fff, "{before:?} then {frame:?}");
-        let step = u8::from(frame.temporal == 0);
         assert_eq!(
-            frame.tl0_picture_index,
-            before.tl0_picture_index.wrapping_add(step + pictures_cut as u8),
+            frame.picture_id,
+            (before.picture_id + 1 + cut_off.len() as u16) & 0x7fff,
             "{before:?} then {frame:?}"
         );
+        let lowest = cut_off.iter().filter(|cut| cut.temporal_layer == Some(0)).count() as u8;
+        let step = u8::from(frame.temporal == 0) + lowest;
+        assert_eq!(frame.tl0_picture_index, before.tl0_picture_index.wrapping_add(step), "{before:?} then {frame:?}");
     }
 
     /// Takes one packet of the server's RTCP.
