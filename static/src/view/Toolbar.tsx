@@ -12,7 +12,7 @@ import { useCopyLink } from "./useCopyLink";
 export type DialogName = "settings" | "shortcuts";
 
 const ICON = 22;
-/** More unread than this is shown as "99+". */
+/** More than this is shown as "99+". */
 const MOST_SHOWN = 99;
 
 /** The bar at the bottom: own devices at the left, the meeting in the middle, the way out at the right. */
@@ -26,51 +26,53 @@ export function Toolbar({ onDialog }: { readonly onDialog: (name: DialogName) =>
   const sharing = self !== null && self.screen !== null;
   const toggle = (name: "chat" | "people") => () => visit.store.dispatch({ type: "panel-toggled", panel: name });
   return (
-    <div className="toolbar" role="toolbar" tabIndex={-1} aria-label={t("toolbar.name")} data-area="toolbar" onKeyDown={moveFocus}>
-      <div className="toolbar-part">
-        <MicrophoneButton />
-        <CameraButton />
-      </div>
-      <div className="toolbar-part center">
-        {canShare() && (
+    <footer className="toolbar-area">
+      <div className="toolbar" role="toolbar" tabIndex={-1} aria-label={t("toolbar.name")} data-area="toolbar" onKeyDown={moveFocus}>
+        <div className="toolbar-part">
+          <MicrophoneButton />
+          <CameraButton />
+        </div>
+        <div className="toolbar-part center">
+          {canShare() && (
+            <ToolButton
+              className={sharing ? "tool share active" : "tool share"}
+              label={sharing ? t("toolbar.stopShare") : t("toolbar.share")}
+              other={sharing ? t("toolbar.share") : t("toolbar.stopShare")}
+              testId={TEST_IDS.toolbarShare}
+              icon={<MonitorUp size={ICON} aria-hidden="true" />}
+              onClick={() => void visit.toggleShare()}
+            />
+          )}
           <ToolButton
-            className={sharing ? "tool share active" : "tool share"}
-            label={sharing ? t("toolbar.stopShare") : t("toolbar.share")}
-            other={sharing ? t("toolbar.share") : t("toolbar.stopShare")}
-            testId={TEST_IDS.toolbarShare}
-            icon={<MonitorUp size={ICON} aria-hidden="true" />}
-            onClick={() => void visit.toggleShare()}
+            className={panel === "chat" ? "tool active" : "tool"}
+            label={t("toolbar.chat")}
+            description={unread > 0 ? t("toolbar.unread", { count: unread }) : undefined}
+            expanded={panel === "chat"}
+            testId={TEST_IDS.toolbarChat}
+            icon={<MessageSquareText size={ICON} aria-hidden="true" />}
+            badge={unread > 0 ? { count: unread, alert: true } : undefined}
+            onClick={toggle("chat")}
           />
-        )}
-        <ToolButton
-          className={panel === "chat" ? "tool active" : "tool"}
-          label={t("toolbar.chat")}
-          description={unread > 0 ? t("toolbar.unread", { count: unread }) : undefined}
-          expanded={panel === "chat"}
-          testId={TEST_IDS.toolbarChat}
-          icon={<MessageSquareText size={ICON} aria-hidden="true" />}
-          badge={unread > 0 ? <span className="badge alert">{unread > MOST_SHOWN ? `${MOST_SHOWN}+` : unread}</span> : null}
-          onClick={toggle("chat")}
-        />
-        <ToolButton
-          className={panel === "people" ? "tool active" : "tool"}
-          label={t("toolbar.participants")}
-          description={t("people.count", { count })}
-          expanded={panel === "people"}
-          testId={TEST_IDS.toolbarParticipants}
-          icon={<Users size={ICON} aria-hidden="true" />}
-          badge={<span className="badge">{count}</span>}
-          onClick={toggle("people")}
-        />
-        <MoreMenu sharing={sharing} onDialog={onDialog} />
+          <ToolButton
+            className={panel === "people" ? "tool active" : "tool"}
+            label={t("toolbar.participants")}
+            description={t("people.count", { count })}
+            expanded={panel === "people"}
+            testId={TEST_IDS.toolbarParticipants}
+            icon={<Users size={ICON} aria-hidden="true" />}
+            badge={{ count, alert: false }}
+            onClick={toggle("people")}
+          />
+          <MoreMenu sharing={sharing} onDialog={onDialog} />
+        </div>
+        <div className="toolbar-part end">
+          <button type="button" className="tool leave" data-testid={TEST_IDS.toolbarLeave} aria-label={t("toolbar.leave")} onClick={() => void visit.leave()}>
+            <PhoneOff size={ICON} aria-hidden="true" />
+            <span className="tool-label">{t("toolbar.leave")}</span>
+          </button>
+        </div>
       </div>
-      <div className="toolbar-part end">
-        <button type="button" className="tool leave" data-testid={TEST_IDS.toolbarLeave} aria-label={t("toolbar.leave")} onClick={() => void visit.leave()}>
-          <PhoneOff size={ICON} aria-hidden="true" />
-          <span className="tool-label">{t("toolbar.leave")}</span>
-        </button>
-      </div>
-    </div>
+    </footer>
   );
 }
 
@@ -96,7 +98,8 @@ interface ToolButtonProps {
   readonly icon: ReactNode;
   readonly testId: string;
   readonly onClick: () => void;
-  readonly badge?: ReactNode;
+  /** A number at the icon; the description says it in words. */
+  readonly badge?: { readonly count: number; readonly alert: boolean } | undefined;
   readonly description?: string | undefined;
   readonly expanded?: boolean;
   /** The label in the button's other state: it keeps its room, so that a press moves nothing. */
@@ -109,7 +112,11 @@ function ToolButton({ className, label, icon, testId, onClick, badge, descriptio
     <button type="button" className={className} data-testid={testId} aria-label={name} aria-expanded={expanded} onClick={onClick}>
       <span className="tool-icon">
         {icon}
-        {badge}
+        {badge !== undefined && (
+          <span className={badge.alert ? "badge alert" : "badge"} aria-hidden="true">
+            {badge.count > MOST_SHOWN ? `${MOST_SHOWN}+` : badge.count}
+          </span>
+        )}
       </span>
       <span className="tool-label">
         <span>{label}</span>
@@ -204,7 +211,7 @@ function DeviceMenu({ kind }: { readonly kind: InputKind }): ReactNode {
           <DeviceChoices kind={kind} close={close} />
           {kind === "microphone" && (
             <>
-              <div className="menu-level">
+              <div className="menu-level" aria-hidden="true">
                 <LevelBar />
               </div>
               <DeviceChoices kind="speaker" close={close} />

@@ -12,7 +12,7 @@ export function TopBar(): ReactNode {
   return (
     <header className="topbar">
       <h1 className="topbar-title">{page.title}</h1>
-      <button type="button" className="topbar-link" onClick={copy} title={t("menu.copyLink")} aria-label={t("menu.copyLink")}>
+      <button type="button" className="topbar-link" onClick={copy} title={t("menu.copyLink")} aria-label={`${t("menu.copyLink")}, ${page.code}`}>
         <Link size={16} aria-hidden="true" />
         <span>{page.code}</span>
       </button>
