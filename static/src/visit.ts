@@ -96,6 +96,7 @@ export class Visit {
     markJoin();
     this.remember({ name });
     this.store.dispatch({ type: "join-started" });
+    this.acceptFaults();
     const [answer] = await Promise.all([askToJoin(this.page.code, name, tabSecret()), this.opening]);
     if ("problem" in answer) {
       rememberInside(null);
@@ -208,6 +209,14 @@ export class Visit {
   private isOn(kind: InputKind): boolean {
     const self = selfOf(this.store.state().people);
     return kind === "microphone" ? self?.microphone === "on" : self?.camera !== null && self !== null;
+  }
+
+  /** Who goes in without a device was told why: inside it is simply off. */
+  private acceptFaults(): void {
+    const { devices } = this.store.state();
+    for (const kind of INPUTS) {
+      if (devices[kind].fault !== null) this.store.dispatch({ type: "device-wanted", kind, wanted: false });
+    }
   }
 
   private async setInside(room: LiveRoom, kind: InputKind, on: boolean): Promise<void> {

@@ -1,9 +1,10 @@
 import { useEffect, type ReactNode } from "react";
 import { useTranslation } from "react-i18next";
-import { useMeeting, useVisit } from "./context";
+import { useMeeting } from "./context";
 import { EndPage } from "./EndPage";
 import { MeetingScreen } from "./MeetingScreen";
 import { Prejoin } from "./Prejoin";
+import { useMeetingTitle } from "./useMeetingTitle";
 
 /** Which screen: before, inside, or after. */
 export function App({ rememberedName }: { readonly rememberedName: string }): ReactNode {
@@ -24,17 +25,17 @@ export function App({ rememberedName }: { readonly rememberedName: string }): Re
 /** Every screen has its own title; unread messages are counted in front of it. */
 function useTitle(): void {
   const { t, i18n } = useTranslation();
-  const { page } = useVisit();
+  const title = useMeetingTitle();
   const connection = useMeeting((meeting) => meeting.connection);
   const unread = useMeeting((meeting) => meeting.chat.unread);
   useEffect(() => {
     const before = connection.phase === "before" || connection.phase === "joining";
     const screen = before
-      ? `${t("prejoin.check")}: ${page.title}`
+      ? `${t("prejoin.check")}: ${title}`
       : connection.phase === "ended"
         ? t(`end.${connection.reason}.title`)
-        : page.title;
+        : title;
     const count = unread > 0 && !before ? `(${unread}) ` : "";
     document.title = count + t("app.title", { screen });
-  }, [t, i18n.language, page.title, connection, unread]);
+  }, [t, i18n.language, title, connection, unread]);
 }

@@ -11,11 +11,11 @@ import { Logo } from "./Logo";
 import { useLooks } from "./preferencesContext";
 import { SettingsDialog } from "./SettingsDialog";
 import { TEST_IDS } from "./testIds";
+import { useMeetingTitle } from "./useMeetingTitle";
 
 /** The check before joining: own picture, devices, name. */
 export function Prejoin({ rememberedName }: { readonly rememberedName: string }): ReactNode {
   const { t } = useTranslation();
-  const visit = useVisit();
   const [settings, setSettings] = useState(false);
   const access = useMeeting((meeting) => meeting.devices.access);
   return (
@@ -31,7 +31,7 @@ export function Prejoin({ rememberedName }: { readonly rememberedName: string })
           <PreviewPicture />
           <DeviceFaults dismissible={false} />
         </section>
-        <JoinCard title={visit.page.title} rememberedName={rememberedName} />
+        <JoinCard rememberedName={rememberedName} />
         {access === "granted" && (
           <section className="prejoin-devices" aria-label={t("prejoin.devices")}>
             <DevicePickers />
@@ -125,9 +125,10 @@ function PreviewToggle({ kind }: { readonly kind: InputKind }): ReactNode {
   );
 }
 
-function JoinCard({ title, rememberedName }: { readonly title: string; readonly rememberedName: string }): ReactNode {
+function JoinCard({ rememberedName }: { readonly rememberedName: string }): ReactNode {
   const { t } = useTranslation();
   const visit = useVisit();
+  const title = useMeetingTitle();
   const id = useId();
   const [name, setName] = useState(rememberedName);
   const [missing, setMissing] = useState(false);

@@ -3,15 +3,17 @@ import type { ReactNode } from "react";
 import { useTranslation } from "react-i18next";
 import { useVisit } from "./context";
 import { useCopyLink } from "./useCopyLink";
+import { useMeetingTitle } from "./useMeetingTitle";
 
 /** The meeting's name, and its link to pass on. */
 export function TopBar(): ReactNode {
   const { t } = useTranslation();
   const { page } = useVisit();
+  const title = useMeetingTitle();
   const copy = useCopyLink();
   return (
     <header className="topbar">
-      <h1 className="topbar-title">{page.title}</h1>
+      <h1 className="topbar-title">{title}</h1>
       <button type="button" className="topbar-link" onClick={copy} title={t("menu.copyLink")} aria-label={`${t("menu.copyLink")}, ${page.code}`}>
         <Link size={16} aria-hidden="true" />
         <span>{page.code}</span>
