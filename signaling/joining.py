@@ -104,7 +104,6 @@ def join(room: Room, joining: Joining, now: float) -> list[Effect]:
     first = not room.participants
     room.participants[participant.identity] = participant
     room.by_sid[participant.sid] = participant
-    room.joined = True
     if not participant.dependent:
         room.timers.clear((Timer.CLOSE, ""))
     room.timers.set((Timer.JOIN, participant.sid), now + JOIN_TIMEOUT)

@@ -131,8 +131,6 @@ class Participant:
     held_size: int = 0
     data_allowance: float = 0.0
     data_allowance_at: float = 0.0
-    rtt: int = 0
-    """Of its signalling, in milliseconds, by its own account."""
     quality: ConnectionQuality = ConnectionQuality.EXCELLENT
     """Of its connection, as last told."""
     quality_due: set[str] = field(default_factory=set)

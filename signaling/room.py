@@ -91,8 +91,6 @@ class Room:
     nonces: deque[bytes] = field(default_factory=lambda: deque(maxlen=100))
     counts_told: tuple[int, int] = (0, 0)
     counts_told_at: float = float("-inf")
-    joined: bool = False
-    """Somebody has been in it."""
     closed: bool = False
 
     @property

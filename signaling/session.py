@@ -95,7 +95,6 @@ def _ping(room: Room, participant: Participant, request: SignalRequest, now: flo
 
 
 def _ping_request(room: Room, participant: Participant, request: SignalRequest, now: float) -> list[Effect]:
-    participant.rtt = request.ping_req.rtt
     pong = Pong(last_ping_timestamp=request.ping_req.timestamp, timestamp=int(now * 1000))
     return [Notify((participant.sid,), SignalResponse(pong_resp=pong))]
 
