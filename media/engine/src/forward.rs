@@ -54,6 +54,8 @@ struct Stream {
     sequences: Renumbering,
     /// What is taken from a received timestamp.
     timestamp_shift: u32,
+    /// What was taken from those before that number, where the publisher's timestamps have jumped.
+    former_shift: Option<(u64, u32)>,
     /// The latest that was sent.
     last_timestamp: Option<u32>,
     pictures: Option<Pictures>,
@@ -66,7 +68,8 @@ impl Stream {
     }
 
     fn timestamp(&self, packet: &Packet) -> u32 {
-        packet.timestamp.wrapping_sub(self.timestamp_shift)
+        let former = self.former_shift.filter(|(first, _)| packet.sequence < *first).map(|(_, shift)| shift);
+        packet.timestamp.wrapping_sub(former.unwrap_or(self.timestamp_shift))
     }
 
     /// Sends a packet under `sequence`; as padding where it is not wanted or its picture is from before the stream.
@@ -172,6 +175,7 @@ impl Forward {
             number: packet.stream,
             sequences: Renumbering::new(packet.sequence, self.next_sequence),
             timestamp_shift: packet.timestamp.wrapping_sub(timestamp),
+            former_shift: None,
             last_timestamp: None,
             pictures,
         });
@@ -223,13 +227,18 @@ impl Forward {
         decision
     }
 
-    /// Anchors the timestamps anew where the publisher's have jumped.
+    /// Anchors the timestamps anew where the publisher's have jumped. A packet that comes late shows no jump, however long
+    /// the silence before the newest was.
     fn keep_time(&mut self, packet: &Packet) {
         let (Some(stream), Some(last)) = (&mut self.stream, self.last) else { return };
+        if packet.sequence <= stream.sequences.highest() {
+            return;
+        }
         let natural = stream.timestamp(packet);
         let expected = arrival_timestamp(packet, last);
         let jump = TIMESTAMP_JUMP.as_secs() as i64 * i64::from(packet.clock_rate);
         if i64::from(timestamp_distance(expected, natural)).abs() > jump {
+            stream.former_shift = Some((packet.sequence, stream.timestamp_shift));
             stream.timestamp_shift = packet.timestamp.wrapping_sub(expected);
         }
     }
@@ -413,6 +422,33 @@ mod tests {
             }
         }
         Ok((given, begun, arrived))
+    }
+
+    #[test]
+    fn what_comes_late_keeps_its_time() {
+        let start = Instant::now();
+        let mut forward = Forward::new(40);
+        let selection = Selection { target: Some(0), temporal: 2 };
+        let mut send = |sequence: u64, timestamp: u32, received: Duration| {
+            let mut packet = packet(start, 0, sequence, 0, 0, sequence == 70_000, false);
+            (packet.timestamp, packet.received, packet.vp8) = (timestamp, start + received, None);
+            if forward.begins_with(&packet, selection) {
+                forward.begin(&packet, [None, None], 2);
+            }
+            match forward.decide(&packet, true, 2) {
+                Decision::Send(numbers) => numbers.timestamp,
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(send(70_000, 1000, Duration::ZERO), 1000);
+        // A minute of silence, and only then is the end of the picture before it missed.
+        assert_eq!(send(70_002, 1000 + 60 * 90_000, Duration::from_secs(60)), 1000 + 60 * 90_000);
+        assert_eq!(send(70_001, 1000, Duration::from_secs(60)), 1000);
+        // The publisher's timestamps jump: time goes on, and for what was sent before the jump it is as it was.
+        let second = 61 * 90_000 + 1000;
+        assert_eq!(send(70_004, 0x8000_0000, Duration::from_secs(61)), second);
+        assert_eq!(send(70_003, 1000 + 60 * 90_000, Duration::from_secs(61)), 1000 + 60 * 90_000);
+        assert_eq!(send(70_005, 0x8000_0000 + 3000, Duration::from_secs(61)), second + 3000);
     }
 
     proptest! {
