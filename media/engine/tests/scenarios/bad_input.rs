@@ -1,9 +1,13 @@
 //! Datagrams of every wrong kind are counted, answered with nothing, and leave a call as it was (FAULTS A, C and D).
 
 use engine::Event;
+use engine::command::TransportId;
 use engine::rtp::{Fields, write_header};
 use engine::stun::Role;
+use hmac::{Hmac, KeyInit, Mac};
+use sha1::Sha1;
 
+use crate::support::peer::credentials;
 use crate::support::random::Random;
 use crate::support::world::{Published, Subscribed};
 use crate::support::{Weather, World, millis, seconds};
@@ -224,5 +228,44 @@ fn compounds_of_every_shape() {
         call.world.run(millis(1));
     }
     assert!(call.world.total(|counters| counters.rtcp_malformed) > 1000);
+    call.ends_undisturbed();
+}
+
+/// A binding request with an attribute 0x0077, which no one knows and whoever receives it must know.
+fn unknown_request(username: &str, password: &str) -> Vec<u8> {
+    let mut message = vec![0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42];
+    message.extend_from_slice(&[9; 12]);
+    message.extend_from_slice(&[0, 6, 0, username.len() as u8]);
+    message.extend_from_slice(username.as_bytes());
+    message.resize(message.len().next_multiple_of(4), 0);
+    message.extend_from_slice(&[0x00, 0x77, 0, 0]);
+    // MESSAGE-INTEGRITY and FINGERPRINT each cover a header whose length includes them (RFC 8489 sections 14.5, 14.7).
+    message[3] = (message.len() - 20 + 24) as u8;
+    let mut mac = Hmac::<Sha1>::new_from_slice(password.as_bytes()).expect("any length");
+    mac.update(&message);
+    message.extend_from_slice(&[0, 8, 0, 20]);
+    message.extend_from_slice(&mac.finalize().into_bytes());
+    message[3] += 8;
+    let fingerprint = crc32fast::hash(&message) ^ 0x5354_554e;
+    message.extend_from_slice(&[0x80, 0x28, 0, 4]);
+    message.extend_from_slice(&fingerprint.to_be_bytes());
+    message
+}
+
+#[test]
+fn unknown_attributes_are_named_to_those_who_know_the_password() {
+    let mut call = Call::new(239);
+    let (ufrag, password) = credentials(TransportId(0), 0);
+    let username = format!("{ufrag}:them");
+    let known = call.world.clients[call.alice].peer.address;
+    let stranger = ([127, 8, 8, 8], 4000).into();
+    let forged = call.world.total(|counters| counters.stun_forged);
+    call.world.receive(stranger, &mut unknown_request(&username, "a password that is wrong"));
+    assert_eq!(call.world.total(|counters| counters.stun_forged), forged + 1);
+    let checks = call.world.total(|counters| counters.stun_checks);
+    call.world.receive(known, &mut unknown_request(&username, &password));
+    assert_eq!(call.world.total(|counters| counters.stun_checks), checks);
+    call.world.run(seconds(1));
+    assert_eq!(call.world.clients[call.alice].peer.error_codes, [420]);
     call.ends_undisturbed();
 }
