@@ -21,6 +21,25 @@ fn a_late_joiner_gets_a_key_frame() {
 }
 
 #[test]
+fn a_key_frame_is_asked_for_when_it_can_be_sent_on_and_not_before() {
+    let mut world = World::new(24, 1);
+    let alice = world.join(Weather::clear());
+    let camera = world.publish_camera(alice, 1);
+    world.run(seconds(5));
+    let late = world.join_without_keys(Weather::clear());
+    let asked_before = world.camera(camera).encodings[0].asked.len();
+    let view = world.view(late, camera);
+    world.run(millis(400));
+    assert_eq!(world.camera(camera).encodings[0].asked.len(), asked_before);
+    world.set_keys(late);
+    let secured = world.now;
+    world.run(seconds(2));
+    let first = *world.viewer(view).frames.first().expect("a picture");
+    assert!(first.is_key);
+    assert!(first.shown - secured < millis(200), "{:?}", first.shown - secured);
+}
+
+#[test]
 fn many_who_join_at_once_cost_the_publisher_few_key_frames() {
     let mut world = World::new(22, 2);
     let alice = world.join(Weather::lossy(0.0, 20));

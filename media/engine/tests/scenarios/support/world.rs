@@ -88,12 +88,24 @@ impl World {
 
     /// A new client, its transport open and its keys set; it connects as time passes.
     pub(crate) fn join(&mut self, weather: Weather) -> usize {
+        let number = self.join_without_keys(weather);
+        self.set_keys(number);
+        number
+    }
+
+    /// DTLS of a client ends.
+    pub(crate) fn set_keys(&mut self, client: usize) {
+        let transport = self.clients[client].peer.transport;
+        self.command(Command::SetKeys { transport, keys: keys(self.profile, transport) });
+    }
+
+    /// A new client whose DTLS has not ended yet.
+    pub(crate) fn join_without_keys(&mut self, weather: Weather) -> usize {
         let number = self.clients.len();
         let transport = TransportId(number as u64);
         let address = SocketAddr::from((Ipv4Addr::new(127, 0, 1, number as u8), 40_000 + number as u16));
         let (local_ufrag, local_pwd) = credentials(transport, 0);
         self.command(Command::OpenTransport { transport, local_ufrag, local_pwd });
-        self.command(Command::SetKeys { transport, keys: keys(self.profile, transport) });
         self.command(Command::SetExtensions { transport, extensions: extensions() });
         let peer = Peer::new(self.now, self.profile, transport, address, self.random.draw());
         self.clients.push(Client::new(peer));
