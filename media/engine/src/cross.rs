@@ -55,6 +55,20 @@ impl Shard {
                 }
             }
             Handoff::TrackEnded { track } => self.note_track_end(track),
+            Handoff::Restarted { shard } => self.meet_again(shard),
+        }
+    }
+
+    /// Tells a shard that has begun anew which of the paths that it receives are ours; what it wanted is past.
+    fn meet_again(&mut self, shard: u16) {
+        self.audiences.retain(|_, audience| {
+            audience.retain(|&other| other != shard);
+            !audience.is_empty()
+        });
+        let pairs = self.transports.iter().flat_map(|(_, transport)| transport.ice.pairs());
+        let paths: Vec<_> = pairs.filter(|pair| pair.via == Some(shard)).map(|pair| pair.path).collect();
+        for path in paths {
+            self.hand(shard, Handoff::Claim { path, shard: self.index });
         }
     }
 

@@ -40,4 +40,6 @@ pub enum Handoff {
     RequestKeyFrame { transport: TransportId, track: TrackId, layer: u8 },
     /// The track has ended.
     TrackEnded { track: TrackId },
+    /// `shard` panicked and has begun anew, knowing nothing.
+    Restarted { shard: u16 },
 }

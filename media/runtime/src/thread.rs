@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use engine::{Batch, Config, Shard};
+use engine::{Batch, Config, Handoff, Shard};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::inbox::Inbox;
@@ -16,7 +16,7 @@ use crate::totals::Totals;
 
 /// Commands, and handoffs, taken before the sockets are looked at again.
 const TURN: usize = 256;
-/// When a shard comes again whose events could not be left because Python was taking some.
+/// When a shard comes again whose events or totals could not be left because Python was taking some.
 const SOON: Duration = Duration::from_millis(1);
 /// Keeps a shard that panics again and again from filling a core.
 const PAUSE_AFTER_PANIC: Duration = Duration::from_millis(10);
@@ -40,6 +40,9 @@ impl MediaThread {
             outflow.batch.clear();
             outflow.notices.push(Notice::ShardFailed { shard: self.index, reason: reason(&*panic) });
             self.totals().restart();
+            for (_, inbox) in (0..).zip(self.inboxes.iter()).filter(|(other, _)| *other != self.index) {
+                inbox.hand(Handoff::Restarted { shard: self.index });
+            }
             std::thread::sleep(PAUSE_AFTER_PANIC);
         }
     }
@@ -74,8 +77,9 @@ impl MediaThread {
                 outflow.settle(&mut shard, now);
             }
             outflow.send();
-            self.totals().publish(shard.counters(), inflow.datagrams.failures(), outflow.sender.failures());
-            let again = if outflow.deliver() { None } else { Some(now + SOON) };
+            let published =
+                self.totals().publish(shard.counters(), inflow.datagrams.failures(), outflow.sender.failures());
+            let again = if outflow.deliver() && published { None } else { Some(now + SOON) };
             let due = [shard.poll_timeout(), again].into_iter().flatten().min();
             self.sleep(inbox, due, &mut inflow.readable);
         }
