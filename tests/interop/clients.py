@@ -148,3 +148,23 @@ class Listener:
     async def _run(self) -> None:
         async for event in self._stream:
             self.loudest = max(self.loudest, *(abs(sample) for sample in event.frame.data))
+
+
+def video_of(client: rtc.Room) -> rtc.RemoteTrackPublication | None:
+    """The first remote video publication that has arrived."""
+    for participant in client.remote_participants.values():
+        for publication in participant.track_publications.values():
+            if publication.kind == rtc.TrackKind.KIND_VIDEO:
+                return publication
+    return None
+
+
+async def watch(client: rtc.Room, who: str, frames: int = 10) -> Viewer:
+    """Waits until a client decodes the first remote video, and goes on reading it."""
+    await until(lambda: (found := video_of(client)) is not None and found.track is not None, f"{who} gets the track")
+    publication = video_of(client)
+    assert publication is not None
+    assert publication.track is not None
+    viewer = Viewer(publication.track)
+    await until(lambda: viewer.frames > frames, f"{who} decodes frames")
+    return viewer

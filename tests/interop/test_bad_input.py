@@ -14,8 +14,7 @@ import jwt
 import pytest
 from livekit.protocol import rtc
 
-from tests.interop.clients import Camera, Viewer, access_token, connected_client, until
-from tests.interop.test_python_sdk import video_of
+from tests.interop.clients import Camera, access_token, connected_client, watch
 from tests.network import SERVER_ADDRESS
 from tests.service import ROOT, Service
 
@@ -116,7 +115,7 @@ async def end_of(socket: aiohttp.ClientWebSocketResponse) -> int | None:
         (b"\xff\xff\xff\xff", {1003, 1007}),
         (b"\x0a\xff\xff\xff\xff\x07abc", {1003, 1007}),
         ("{ not json", {1003, 1007}),
-        (b"\x00" * (2 * MIB + 1), {1009}),
+        (b"\x00" * (2 * MIB + 1), {1009, 1006}),  # 1006: the kernel may reset what is closed with bytes unread
     ],
     ids=["wire type", "length of 2 GB", "json", "too long"],
 )
@@ -185,12 +184,7 @@ async def test_random_datagrams_are_noticed_by_nobody(service: Service) -> None:
     viewer = None
     try:
         await camera.publish(alice, simulcast=False)
-        await until(lambda: (found := video_of(bob)) is not None and found.track is not None, "Bob gets the track")
-        publication = video_of(bob)
-        assert publication is not None
-        assert publication.track is not None
-        viewer = Viewer(publication.track)
-        await until(lambda: viewer.frames > 40, "Bob decodes frames")
+        viewer = await watch(bob, "Bob", frames=40)
         before, captured, decoded = service.memory(), camera.frames, viewer.frames
         flood = await asyncio.create_subprocess_exec(
             sys.executable,

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from tests.interop.clients import FRAME_RATE, Camera, Viewer, connected_client, until
-from tests.interop.test_python_sdk import video_of
+from tests.interop.clients import FRAME_RATE, Camera, connected_client, watch
 from tests.network import PacketLoss
 from tests.service import Service
 
@@ -21,12 +20,7 @@ async def test_video_goes_on_at_five_percent_loss(service: Service) -> None:
     viewer = None
     try:
         await camera.publish(alice, simulcast=False)
-        await until(lambda: (found := video_of(bob)) is not None and found.track is not None, "Bob gets the track")
-        publication = video_of(bob)
-        assert publication is not None
-        assert publication.track is not None
-        viewer = Viewer(publication.track)
-        await until(lambda: viewer.frames > 30, "Bob decodes frames")
+        viewer = await watch(bob, "Bob", frames=30)
         with PacketLoss(5):
             captured, decoded = camera.frames, viewer.frames
             await asyncio.sleep(SECONDS)  # the length of the measurement

@@ -6,17 +6,8 @@ import asyncio
 
 from livekit import rtc
 
-from tests.interop.clients import Camera, Listener, Microphone, Viewer, connected_client, until
+from tests.interop.clients import Camera, Listener, Microphone, connected_client, until, video_of, watch
 from tests.service import Service
-
-
-def video_of(client: rtc.Room) -> rtc.RemoteTrackPublication | None:
-    """The first remote video publication that has arrived."""
-    for participant in client.remote_participants.values():
-        for publication in participant.track_publications.values():
-            if publication.kind == rtc.TrackKind.KIND_VIDEO:
-                return publication
-    return None
 
 
 async def test_simulcast_video_follows_what_the_receiver_asks_for(service: Service) -> None:
@@ -27,12 +18,9 @@ async def test_simulcast_video_follows_what_the_receiver_asks_for(service: Servi
     viewer = None
     try:
         await camera.publish(alice)
-        await until(lambda: (found := video_of(bob)) is not None and found.track is not None, "Bob gets the track")
+        viewer = await watch(bob, "Bob")
         publication = video_of(bob)
         assert publication is not None
-        assert publication.track is not None
-        viewer = Viewer(publication.track)
-        await until(lambda: viewer.frames > 10, "Bob decodes frames")
         await until(lambda: viewer.height == 720, "Bob gets the high layer")
         clock = asyncio.get_running_loop().time
         asked = clock()

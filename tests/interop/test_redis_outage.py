@@ -8,8 +8,7 @@ from pathlib import Path
 import aiohttp
 from livekit import rtc
 
-from tests.interop.clients import DEADLINE, Camera, Viewer, access_token, connected_client, until
-from tests.interop.test_python_sdk import video_of
+from tests.interop.clients import DEADLINE, Camera, Viewer, access_token, connected_client, until, watch
 from tests.redis_server import running_redis
 from tests.service import Service, running_service
 
@@ -32,20 +31,11 @@ async def test_a_meeting_outlives_redis(network: None, tmp_path: Path) -> None:
             clients.append(await connected_client(service, "outage", identity))
             return clients[-1]
 
-        async def sees(client: rtc.Room, who: str) -> Viewer:
-            await until(lambda: (found := video_of(client)) is not None and found.track is not None, f"{who}: a track")
-            publication = video_of(client)
-            assert publication is not None
-            assert publication.track is not None
-            viewer = Viewer(publication.track)
-            await until(lambda: viewer.frames > 10, f"{who}: moving")
-            return viewer
-
         camera = Camera(320, 180, 15)
         viewers: list[Viewer] = []
         try:
             await camera.publish(await join("alice"), simulcast=False)
-            viewers.append(await sees(await join("bob"), "bob"))
+            viewers.append(await watch(await join("bob"), "Bob"))
 
             redis.kill()
             status, text = await refusal(service, "somewhere else")
@@ -53,7 +43,7 @@ async def test_a_meeting_outlives_redis(network: None, tmp_path: Path) -> None:
             assert "does not answer" in text
             assert redis.url not in text
             assert await refusal(service, "outage") == (200, "success")
-            viewers.append(await sees(await join("carol"), "carol"))
+            viewers.append(await watch(await join("carol"), "Carol"))
             before = viewers[0].frames
             await until(lambda: viewers[0].frames > before + 20, "bob: still moving")
 

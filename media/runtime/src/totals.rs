@@ -22,13 +22,14 @@ struct Published {
 }
 
 impl Totals {
-    /// Publishes what the shard and its sockets have counted. Skipped where a reader holds the lock.
-    pub(crate) fn publish(&self, shard: &Counters, receiving: &ReceiveFailures, sending: &SendFailures) {
-        if let Ok(mut published) = self.0.try_lock() {
-            published.shard.clone_from(shard);
-            published.receiving.clone_from(receiving);
-            published.sending.clone_from(sending);
-        }
+    /// Publishes what the shard and its sockets have counted. False where a reader holds the lock: then it must be tried
+    /// again, or what was counted before a long sleep would stay unknown.
+    pub(crate) fn publish(&self, shard: &Counters, receiving: &ReceiveFailures, sending: &SendFailures) -> bool {
+        let Ok(mut published) = self.0.try_lock() else { return false };
+        published.shard.clone_from(shard);
+        published.receiving.clone_from(receiving);
+        published.sending.clone_from(sending);
+        true
     }
 
     /// The shard panicked: what it last published is kept, the next one counts from zero.
