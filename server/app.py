@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime
+import gc
 import logging
 import os
 import signal
@@ -267,6 +268,9 @@ async def run(settings: Settings, reload: Reload, announce: Callable[[str, str],
             logs.set_level(again.log.level)
             logger.info("SIGHUP: keys, certificate and log level are read again")
 
+        # What was imported and composed stays for ever: the garbage collector need not look at it again and again.
+        gc.collect()
+        gc.freeze()
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGHUP, take_again)
         announce(address_to_open(settings, offered), keys.place)
