@@ -5,6 +5,10 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := build
 .PHONY: build run dev test test-rust test-client test-python check format bench fuzz clean
 
+# What pip has to say fills pages; its errors come through.
+export PIP_QUIET := 1
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
 PYTHON := .venv/bin/python
 RUST_SOURCES := $(shell find media/engine media/runtime -name '*.rs' -o -name Cargo.toml) media/Cargo.toml media/Cargo.lock
 CLIENT_SOURCES := $(shell find static -path static/node_modules -prune -o -path static/dist -prune -o -type f -print)
