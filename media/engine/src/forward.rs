@@ -152,12 +152,16 @@ impl Forward {
         selection.target.is_some() && self.layer() != selection.target
     }
 
-    /// Whether `packet` begins the stream that the receiver should get from now on.
+    /// Whether `packet` begins the stream that the receiver should get from now on. Until it gets one, a lower layer than
+    /// the target's is better than no picture.
     pub(crate) fn begins_with(&self, packet: &Packet, selection: Selection) -> bool {
         let is_new = self.stream.as_ref().is_none_or(|stream| stream.number != packet.stream);
+        let is_fitting = selection
+            .target
+            .is_some_and(|target| packet.layer == target || self.stream.is_none() && packet.layer < target);
         is_new
             && packet.starts_key_frame
-            && selection.target == Some(packet.layer)
+            && is_fitting
             && self
                 .ended
                 .iter()
@@ -400,7 +404,8 @@ mod tests {
             let selection = Selection { target: Some(moment.target), temporal: moment.temporal };
             let mut offered = vec![packet];
             if forward.begins_with(packet, selection) {
-                prop_assert!(packet.starts_key_frame && packet.layer == moment.target);
+                let is_fallback = forward.layer().is_none() && packet.layer < moment.target;
+                prop_assert!(packet.starts_key_frame && (packet.layer == moment.target || is_fallback));
                 forward.begin(packet, [None, None], moment.temporal);
                 begun.push(forward.next_sequence);
                 // What overtook the beginning follows it, as the source sees to.

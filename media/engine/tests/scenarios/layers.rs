@@ -28,6 +28,27 @@ fn switches_up_and_down_are_seamless() {
 }
 
 #[test]
+fn a_lower_layer_begins_while_the_wanted_one_is_awaited() {
+    let mut world = World::new(15, 1);
+    let alice = world.join(Weather::lossy(0.0, 40));
+    let camera = world.publish_camera(alice, 3);
+    world.run(seconds(5));
+    let bob = world.join(Weather::clear());
+    world.run(seconds(1));
+    let view = world.view(bob, camera);
+    world.want(view, true, 0, 2);
+    let asked = world.now;
+    // The tile turns out to be large before the small picture has come.
+    world.run(millis(60));
+    world.want(view, true, 2, 2);
+    world.run(seconds(3));
+    let frames = &world.viewer(view).frames;
+    assert_eq!((frames[0].layer, frames[0].is_key), (0, true));
+    assert!(frames[0].shown - asked < millis(150), "{:?}", frames[0].shown - asked);
+    assert_eq!(frames.last().map(|frame| frame.layer), Some(2));
+}
+
+#[test]
 fn timestamps_follow_the_publisher_across_switches() {
     let mut world = World::new(12, 1);
     // By the times of arrival alone, the timestamps would be as uneven as these.
