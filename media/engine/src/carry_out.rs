@@ -5,6 +5,7 @@ use std::time::Instant;
 use crate::command::{Command, SubscriptionDescription, SubscriptionId, TrackDescription, TrackId, TransportId};
 use crate::handoff::Handoff;
 use crate::ice::Ice;
+use crate::keyframe;
 use crate::shard::Shard;
 use crate::source::Source;
 use crate::subscription::Subscription;
@@ -108,7 +109,7 @@ impl Shard {
         track.block(blocked);
         if !blocked {
             for layer in track.layers.iter_mut().filter(|layer| layer.is_live) {
-                layer.key_frame.want();
+                layer.key_frame.want(now, keyframe::ONCE);
             }
             self.send_requests(now, place);
         }

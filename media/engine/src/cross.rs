@@ -1,10 +1,11 @@
 //! What shards tell each other: paths claimed, tracks wanted, layers, clocks and key frames.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::command::{MAX_LAYERS, TrackId};
 use crate::event::Event;
 use crate::handoff::{ClockMapping, Handoff};
+use crate::keyframe;
 use crate::paths::Owner;
 use crate::shard::Shard;
 use crate::subscription::LayerClock;
@@ -49,9 +50,9 @@ impl Shard {
                     self.note_clock(place, layer, LayerClock { stream, clock_rate, mapping });
                 }
             }
-            Handoff::RequestKeyFrame { transport, track, layer } => {
+            Handoff::RequestKeyFrame { transport, track, layer, patience } => {
                 if let Some(&place) = self.transport_places.get(&transport) {
-                    self.want_key_frame(now, place, track, layer);
+                    self.want_key_frame(now, place, track, layer, patience);
                 }
             }
             Handoff::TrackEnded { track } => self.note_track_end(track),
@@ -137,27 +138,27 @@ impl Shard {
     pub(crate) fn wish_for(&mut self, now: Instant, number: usize) {
         let source = self.subscriptions[number].source;
         if let Some(layer) = self.subscriptions[number].wish(now, self.sources[source].live) {
-            self.wish_key_frame(now, source, layer);
+            self.wish_key_frame(now, source, layer, keyframe::REPEATED);
         }
     }
 
     /// Asks the owner of a source's track for a key frame.
-    pub(crate) fn wish_key_frame(&mut self, now: Instant, source: usize, layer: u8) {
+    pub(crate) fn wish_key_frame(&mut self, now: Instant, source: usize, layer: u8, patience: Duration) {
         self.counters.key_frame_wanted += 1;
         let (transport, track) = (self.sources[source].transport, self.sources[source].track);
         let owner = transport.owner(self.shards);
         if owner != self.index {
-            self.hand(owner, Handoff::RequestKeyFrame { transport, track, layer });
+            self.hand(owner, Handoff::RequestKeyFrame { transport, track, layer, patience });
         } else if let Some(&place) = self.transport_places.get(&transport) {
-            self.want_key_frame(now, place, track, layer);
+            self.want_key_frame(now, place, track, layer, patience);
         }
     }
 
-    fn want_key_frame(&mut self, now: Instant, place: usize, track: TrackId, layer: u8) {
+    fn want_key_frame(&mut self, now: Instant, place: usize, track: TrackId, layer: u8, patience: Duration) {
         let intake = &mut self.transports[place].intake;
         let Some(at) = intake.find_track(track) else { return };
         let Some(layer) = intake.tracks[at].layers.get_mut(usize::from(layer)) else { return };
-        layer.key_frame.want();
+        layer.key_frame.want(now, patience);
         self.send_requests(now, place);
     }
 }

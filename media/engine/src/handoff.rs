@@ -1,7 +1,7 @@
 //! Handoffs: what one shard tells another. Moved through a queue by the runtime; nothing is shared but packets.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::batch::Path;
 use crate::command::{TrackId, TransportId};
@@ -36,8 +36,8 @@ pub enum Handoff {
     Layers { track: TrackId, live: u8 },
     /// A sender report of one layer's present stream.
     Clock { track: TrackId, layer: u8, stream: u32, clock_rate: u32, mapping: ClockMapping },
-    /// A subscription needs a key frame of `layer`.
-    RequestKeyFrame { transport: TransportId, track: TrackId, layer: u8 },
+    /// A subscription needs a key frame of `layer`, for so long.
+    RequestKeyFrame { transport: TransportId, track: TrackId, layer: u8, patience: Duration },
     /// The track has ended.
     TrackEnded { track: TrackId },
     /// `shard` panicked and has begun anew, knowing nothing.

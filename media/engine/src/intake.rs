@@ -205,8 +205,11 @@ impl Intake {
 
     /// When `write_requests` has something to write.
     pub(crate) fn request_due(&self, now: Instant) -> Option<Instant> {
-        let layers = self.tracks.iter().flat_map(|(_, track)| &track.layers).filter(|layer| layer.ssrc.is_some());
-        layers.flat_map(|layer| [layer.missing.due(), layer.key_frame.due(now)]).flatten().min()
+        let due = |track: &Track| {
+            let layers = track.layers.iter().filter(|layer| layer.ssrc.is_some());
+            layers.flat_map(|layer| [layer.missing.due(), layer.key_frame.due(now, track.asked)]).flatten().min()
+        };
+        self.tracks.iter().filter_map(|(_, track)| due(track)).min()
     }
 
     /// Appends requests for what is missing, and for key frames, as far as they are due and were negotiated.
@@ -224,9 +227,10 @@ impl Intake {
                     layer.totals.nacks += written;
                     requests.nacks += written;
                 }
-                if !layer.key_frame.take(now) {
+                if !layer.key_frame.take(now, track.asked) {
                     continue;
                 }
+                track.asked = Some(now);
                 if takes_pli {
                     write_picture_loss(out, sender, ssrc);
                     layer.totals.plis += 1;

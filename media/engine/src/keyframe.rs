@@ -5,48 +5,55 @@ use std::time::{Duration, Instant};
 /// Low layers are what everyone starts with: their key frames are small and wanted soon (LIVEKIT.md 7.1).
 const LOW_SPACING: Duration = Duration::from_millis(500);
 const HIGH_SPACING: Duration = Duration::from_secs(1);
-/// A publisher that answered none of these sends nothing; a new wish starts again.
-const MAX_TRIES: u8 = 10;
+/// After any request libwebrtc passes over further ones for 300 ms, those of other layers too; with a margin for the way.
+const TRACK_SPACING: Duration = Duration::from_millis(320);
+/// A subscription that waits repeats its wish each 200 ms: a wish that is not repeated is nobody's any more.
+pub(crate) const REPEATED: Duration = Duration::from_millis(450);
+/// A receiver's own request comes once, and is kept until it can be asked.
+pub(crate) const ONCE: Duration = Duration::from_secs(2);
 
 /// The wish for a key frame of one layer.
 #[derive(Debug)]
 pub(crate) struct KeyFrameWish {
     spacing: Duration,
-    /// How often the present wish was asked for; `None` while nobody wants one.
-    tries: Option<u8>,
+    /// Until when somebody wants one.
+    wanted_until: Option<Instant>,
     asked: Option<Instant>,
 }
 
 impl KeyFrameWish {
     pub(crate) fn new(layer: u8) -> Self {
-        Self { spacing: if layer == 0 { LOW_SPACING } else { HIGH_SPACING }, tries: None, asked: None }
+        Self { spacing: if layer == 0 { LOW_SPACING } else { HIGH_SPACING }, wanted_until: None, asked: None }
     }
 
-    /// Somebody needs a key frame.
-    pub(crate) fn want(&mut self) {
-        self.tries = Some(self.tries.unwrap_or(0).min(1));
+    /// Somebody needs a key frame, for so long.
+    pub(crate) fn want(&mut self, now: Instant, patience: Duration) {
+        self.wanted_until = self.wanted_until.max(Some(now + patience));
     }
 
     /// A key frame has started: it serves all who waited.
     pub(crate) fn note_key_frame(&mut self) {
-        self.tries = None;
+        self.wanted_until = None;
     }
 
-    /// When to ask next.
-    pub(crate) fn due(&self, now: Instant) -> Option<Instant> {
-        self.tries?;
-        Some(self.asked.map_or(now, |asked| asked + self.spacing))
+    /// When to ask next. `track_asked` is when any layer of the track was asked for last.
+    pub(crate) fn due(&self, now: Instant, track_asked: Option<Instant>) -> Option<Instant> {
+        self.wanted_until?;
+        let own = self.asked.map(|asked| asked + self.spacing);
+        let other = track_asked.map(|asked| asked + TRACK_SPACING);
+        Some(own.max(other).unwrap_or(now))
     }
 
-    /// Whether to ask now.
-    pub(crate) fn take(&mut self, now: Instant) -> bool {
-        let Some(tries) = self.tries else { return false };
-        if self.due(now).is_none_or(|due| due > now) {
-            return false;
+    /// Whether to ask now. A wish that nobody repeated in time is over.
+    pub(crate) fn take(&mut self, now: Instant, track_asked: Option<Instant>) -> bool {
+        if self.wanted_until.is_some_and(|until| until < now) {
+            self.wanted_until = None;
         }
-        self.asked = Some(now);
-        self.tries = (tries + 1 < MAX_TRIES).then_some(tries + 1);
-        true
+        let is_due = self.due(now, track_asked).is_some_and(|due| due <= now);
+        if is_due {
+            self.asked = Some(now);
+        }
+        is_due
     }
 }
 
@@ -61,8 +68,9 @@ mod tests {
         let mut wish = KeyFrameWish::new(0);
         let mut asked = 0;
         for millisecond in 0..5000 {
-            wish.want();
-            asked += u32::from(wish.take(start + Duration::from_millis(millisecond)));
+            let now = start + Duration::from_millis(millisecond);
+            wish.want(now, REPEATED);
+            asked += u32::from(wish.take(now, None));
             if millisecond % 50 == 0 {
                 wish.note_key_frame();
             }
@@ -71,16 +79,26 @@ mod tests {
     }
 
     #[test]
-    fn repeats_until_a_key_frame_comes_or_hope_is_lost() {
+    fn a_wish_that_nobody_repeats_is_over() {
         let start = Instant::now();
         let mut wish = KeyFrameWish::new(2);
-        wish.want();
-        assert!(wish.take(start));
-        assert_eq!(wish.due(start), Some(start + HIGH_SPACING));
-        wish.note_key_frame();
-        assert_eq!(wish.due(start), None);
-        wish.want();
-        let asked = (1..100).filter(|second| wish.take(start + Duration::from_secs(*second))).count();
-        assert_eq!(asked, usize::from(MAX_TRIES));
+        wish.want(start, REPEATED);
+        assert!(wish.take(start, None));
+        wish.want(start + Duration::from_millis(200), REPEATED);
+        assert_eq!(wish.due(start, None), Some(start + HIGH_SPACING));
+        assert!(!wish.take(start + HIGH_SPACING, None));
+        assert_eq!(wish.due(start, None), None);
+        wish.want(start + Duration::from_millis(200), ONCE);
+        assert!(wish.take(start + HIGH_SPACING, None));
+    }
+
+    #[test]
+    fn another_layer_is_asked_for_when_the_publisher_listens_again() {
+        let start = Instant::now();
+        let mut wish = KeyFrameWish::new(1);
+        wish.want(start, REPEATED);
+        assert_eq!(wish.due(start, Some(start)), Some(start + TRACK_SPACING));
+        assert!(!wish.take(start + Duration::from_millis(100), Some(start)));
+        assert!(wish.take(start + TRACK_SPACING, Some(start)));
     }
 }

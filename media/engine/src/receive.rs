@@ -10,6 +10,7 @@ use crate::event::Event;
 use crate::handoff::Handoff;
 use crate::history::Refusal as NackRefusal;
 use crate::ice::{Checked, Refusal as CheckRefusal};
+use crate::keyframe;
 use crate::packet::Packet;
 use crate::paths::Owner;
 use crate::rtcp::{self, Packet as Rtcp, ReportBlock};
@@ -189,7 +190,7 @@ impl Shard {
             }
         }
         if wish {
-            self.wish_key_frame(now, place, packet.layer);
+            self.wish_key_frame(now, place, packet.layer, keyframe::REPEATED);
         }
     }
 
@@ -282,7 +283,7 @@ impl Shard {
     fn refresh(&mut self, now: Instant, number: usize) {
         let subscription = &self.subscriptions[number];
         if let Some(layer) = subscription.refreshed_layer() {
-            self.wish_key_frame(now, subscription.source, layer);
+            self.wish_key_frame(now, subscription.source, layer, keyframe::ONCE);
         }
     }
 

@@ -60,6 +60,8 @@ pub(crate) struct Track {
     pub(crate) layers: Vec<Layer>,
     pub(crate) is_blocked: bool,
     pub(crate) loudness: Option<Loudness>,
+    /// When a key frame of any layer was asked for last.
+    pub(crate) asked: Option<Instant>,
     is_simulcast: bool,
     streams_begun: u32,
 }
@@ -81,6 +83,7 @@ impl Track {
             layers: (0..).zip(rids).map(|(index, rid)| Layer::new(index, rid)).collect(),
             is_blocked: false,
             loudness: None,
+            asked: None,
             is_simulcast: !description.layers.is_empty(),
             streams_begun: 0,
         };

@@ -16,6 +16,8 @@ pub(crate) const RTX: u8 = 97;
 pub(crate) const RIDS: [&str; 3] = ["q", "h", "f"];
 /// Bytes of a packet's payload: a descriptor, what the viewer checks, and filling.
 const PAYLOAD: usize = 1000;
+/// How long libwebrtc passes over requests for key frames after one.
+const DEAF: Duration = Duration::from_millis(300);
 /// A screen that stands still is encoded anew at once where a key frame is asked for; a camera's next frame comes soon.
 const PROMPT: Duration = Duration::from_millis(500);
 /// What browsers keep to send again.
@@ -74,6 +76,8 @@ pub(crate) struct Camera {
     /// Sends a packet of padding only behind each frame, as a bandwidth probe.
     pub(crate) pads: bool,
     pub(crate) frame: u32,
+    /// When a request for a key frame was heard last.
+    heard: Option<Instant>,
     start: Instant,
     next_frame: Instant,
     next_report: Instant,
@@ -114,6 +118,7 @@ impl Camera {
             never_ends: false,
             pads: false,
             frame: 0,
+            heard: None,
             start: now,
             next_frame: now,
             next_report: now + REPORTS,
@@ -259,13 +264,19 @@ impl Camera {
         }
     }
 
+    /// As libwebrtc does: a request for one encoding makes key frames of all, and none is heard for a while after it.
     fn ask(&mut self, now: Instant, ssrc: u32) {
-        if let Some(encoding) = self.encodings.iter_mut().find(|encoding| encoding.ssrc == ssrc) {
-            encoding.asked.push(now);
+        let Some(encoding) = self.encodings.iter_mut().find(|encoding| encoding.ssrc == ssrc) else { return };
+        encoding.asked.push(now);
+        if self.heard.is_some_and(|heard| now < heard + DEAF) {
+            return;
+        }
+        self.heard = Some(now);
+        for encoding in &mut self.encodings {
             encoding.needs_key_frame = true;
-            if self.spacing > PROMPT {
-                self.next_frame = now;
-            }
+        }
+        if self.spacing > PROMPT {
+            self.next_frame = now;
         }
     }
 
