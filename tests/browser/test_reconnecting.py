@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import pytest
 from playwright.async_api import async_playwright, expect
 
 from tests.browser.people import Person, person
@@ -57,19 +58,13 @@ async def test_a_network_that_is_gone_for_a_while(service: Service) -> None:
         await all_are_back(people)
 
 
-async def test_a_server_that_is_killed_and_started_again(network: None, tmp_path: Path) -> None:
+@pytest.mark.parametrize("end", [Service.kill, Service.stop], ids=["killed", "stopped for an upgrade"])
+async def test_a_server_that_ends_and_is_started_again(
+    network: None, tmp_path: Path, end: Callable[[Service], None]
+) -> None:
     with running_service(tmp_path) as service:
         async with two_people(service) as people:
-            await asyncio.to_thread(service.kill)
-            await all_say_so(people)
-            await asyncio.to_thread(service.start)
-            await all_are_back(people)
-
-
-async def test_a_server_that_stops_for_an_upgrade(network: None, tmp_path: Path) -> None:
-    with running_service(tmp_path) as service:
-        async with two_people(service) as people:
-            await asyncio.to_thread(service.stop)
+            await asyncio.to_thread(end, service)
             await all_say_so(people)
             await asyncio.to_thread(service.start)
             await all_are_back(people)
