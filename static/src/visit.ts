@@ -44,11 +44,9 @@ export class Visit {
     const { wanted, chosen } = this.preferences;
     this.store.dispatch({ type: "devices-remembered", wanted, chosen });
     onDevicesChanged(() => void this.listDevices(true));
-    const access = await readAccess();
-    this.store.dispatch({ type: "devices-access", access });
-    if (access === "insecure") for (const kind of INPUTS) this.store.dispatch({ type: "device-failed", kind, fault: "insecure" });
-    await this.listDevices(false);
-    if (access === "granted") await this.openWanted();
+    // Who joins at once waits for all of this, or would enter without the devices that open a moment later.
+    this.opening = this.openAtStart();
+    await this.opening;
     if (wasInside(this.page.code) && this.preferences.name !== "") await this.join(this.preferences.name);
   }
 
@@ -227,6 +225,14 @@ export class Visit {
     } catch (error) {
       this.store.dispatch({ type: "device-failed", kind, fault: faultIn(error) });
     }
+  }
+
+  private async openAtStart(): Promise<void> {
+    const access = await readAccess();
+    this.store.dispatch({ type: "devices-access", access });
+    if (access === "insecure") for (const kind of INPUTS) this.store.dispatch({ type: "device-failed", kind, fault: "insecure" });
+    await this.listDevices(false);
+    if (access === "granted") await this.openWanted();
   }
 
   private async openWanted(): Promise<void> {

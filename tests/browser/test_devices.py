@@ -18,6 +18,12 @@ navigator.mediaDevices.getUserMedia = (wish) => wish.video
   ? Promise.reject(new DOMException("Could not start video source", "NotReadableError")) : open(wish);
 """
 
+# A machine that takes its time to list its devices.
+SLOW_LIST = """
+const list = navigator.mediaDevices.enumerateDevices.bind(navigator.mediaDevices);
+navigator.mediaDevices.enumerateDevices = () => new Promise((done) => setTimeout(done, 2000)).then(list);
+"""
+
 FAKE_DEVICES = "--use-fake-device-for-media-stream"
 FAKE_CONSENT = "--use-fake-ui-for-media-stream"
 
@@ -71,6 +77,16 @@ async def test_a_busy_camera_is_named_and_the_microphone_works(service: Service)
         await boris.join(link)
         await boris.hears(1)
         await expect(boris.tile("Anna")).to_have_attribute("data-muted", "false")
+
+
+async def test_who_joins_before_the_devices_are_open_takes_them_along(service: Service) -> None:
+    async with async_playwright() as playwright, person(playwright, "Anna") as anna:
+        await anna.page.add_init_script(SLOW_LIST)
+        await anna.open(service.new_meeting())
+        await anna.page.get_by_test_id("name-input").fill("Anna")
+        await anna.page.get_by_test_id("join-button").click()
+        await expect(anna.tile("Anna")).to_have_attribute("data-video", "on", timeout=MINUTE)
+        await expect(anna.tile("Anna")).to_have_attribute("data-muted", "false", timeout=MINUTE)
 
 
 async def test_another_camera_and_no_microphone_inside_the_meeting(service: Service) -> None:
