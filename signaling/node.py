@@ -291,7 +291,8 @@ class Node:
             self._cluster.revoke_tokens(room, identity, revoke_before)
         here = await self._with_participants(room)
         effects = moderation.remove(here, identity)
-        self._cluster.revoke_tokens(room, identity, revoke_before or time.time())
+        if not revoke_before:
+            self._cluster.revoke_tokens(room, identity, time.time())
         self.driver.carry_out(here, effects)
 
     async def mute_published_track(self, room: str, identity: str, track_sid: str, muted: bool) -> TrackInfo:

@@ -146,8 +146,7 @@ union Name {
     v6: libc::sockaddr_in6,
 }
 
-/// Room for the control messages of one datagram, aligned as cmsghdr must be: packet info, and the segment size
-/// (UDP_SEGMENT) where datagrams of one length for one path leave as one.
+/// Room for the control message of one datagram, aligned as cmsghdr must be: packet info.
 #[repr(C, align(8))]
 #[derive(Clone, Copy)]
 struct Control([u8; 64]);
