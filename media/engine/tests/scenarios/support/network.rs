@@ -1,39 +1,11 @@
-//! Datagrams on their way: lost, delayed, overtaken and doubled by a seed.
+//! Datagrams on their way between clients and server, by the lines that real clients get too (`media/link`).
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use super::random::Random;
+use link::{Line, Packet};
 
-/// What one direction of a client's link does to its datagrams.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Weather {
-    /// Probability that a datagram is lost.
-    pub(crate) loss: f64,
-    pub(crate) delay: Duration,
-    /// Up to this much is added to the delay of each datagram, so that they overtake each other.
-    pub(crate) jitter: Duration,
-    /// Probability that a datagram arrives twice.
-    pub(crate) duplication: f64,
-}
-
-impl Weather {
-    /// A wired line nearby.
-    pub(crate) fn clear() -> Self {
-        Self { delay: Duration::from_millis(5), ..Self::default() }
-    }
-
-    pub(crate) fn lossy(loss: f64, delay: u64) -> Self {
-        Self { loss, delay: Duration::from_millis(delay), ..Self::default() }
-    }
-
-    /// Everything at once.
-    pub(crate) fn stormy(loss: f64) -> Self {
-        Self { loss, delay: Duration::from_millis(30), jitter: Duration::from_millis(15), duplication: 0.02 }
-    }
-}
+pub(crate) use link::Weather;
 
 /// A datagram from one address to another.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,64 +15,62 @@ pub(crate) struct Datagram {
     pub(crate) bytes: Vec<u8>,
 }
 
-#[derive(Debug, PartialEq, Eq)]
-struct Flight {
-    due: Instant,
-    /// Datagrams that are due together arrive as they were sent.
-    serial: u64,
-    datagram: Datagram,
-}
+/// Headers of IPv4 (RFC 791) and UDP (RFC 768): a bottleneck counts them too.
+const HEADERS: usize = 28;
 
-impl Ord for Flight {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        (self.due, self.serial).cmp(&(other.due, other.serial))
+impl Packet for Datagram {
+    fn size(&self) -> usize {
+        self.bytes.len() + HEADERS
+    }
+
+    fn corrupt(&mut self, chance: u64) {
+        if !self.bytes.is_empty() {
+            let bit = chance % (self.bytes.len() as u64 * 8);
+            self.bytes[(bit / 8) as usize] ^= 1 << (bit % 8);
+        }
     }
 }
 
-impl PartialOrd for Flight {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-/// All datagrams on their way.
+/// By client: the line to the server, and the one from it.
 #[derive(Debug)]
 pub(crate) struct Network {
-    random: Random,
-    flights: BinaryHeap<Reverse<Flight>>,
-    sent: u64,
+    seed: u64,
+    lines: Vec<[Line<Datagram>; 2]>,
 }
 
 impl Network {
     pub(crate) fn new(seed: u64) -> Self {
-        Self { random: Random::new(seed), flights: BinaryHeap::new(), sent: 0 }
+        Self { seed, lines: Vec::new() }
     }
 
-    pub(crate) fn send(&mut self, now: Instant, weather: Weather, datagram: Datagram) {
-        if self.random.happens(weather.loss) {
-            return;
-        }
-        if self.random.happens(weather.duplication) {
-            self.launch(now, weather, datagram.clone());
-        }
-        self.launch(now, weather, datagram);
+    /// Lines for one more client.
+    pub(crate) fn add(&mut self, now: Instant, weather: [Weather; 2]) {
+        let first = self.lines.len() as u64 * 2;
+        let line = |way: u64| Line::new(now, weather[way as usize], self.seed ^ (first + way) << 32);
+        self.lines.push([line(0), line(1)]);
     }
 
-    fn launch(&mut self, now: Instant, weather: Weather, datagram: Datagram) {
-        let due = now + weather.delay + weather.jitter.mul_f64(self.random.part());
-        self.sent += 1;
-        self.flights.push(Reverse(Flight { due, serial: self.sent, datagram }));
+    /// The weather as it is from now on.
+    pub(crate) fn change(&mut self, now: Instant, weather: &[[Weather; 2]]) {
+        for (lines, weather) in self.lines.iter_mut().zip(weather) {
+            lines.iter_mut().zip(weather).for_each(|(line, weather)| line.change(now, *weather));
+        }
+    }
+
+    pub(crate) fn line(&mut self, client: usize, way: usize) -> &mut Line<Datagram> {
+        &mut self.lines[client][way]
     }
 
     pub(crate) fn next(&self) -> Option<Instant> {
-        self.flights.peek().map(|Reverse(flight)| flight.due)
+        self.lines.iter().flatten().filter_map(Line::next).min()
     }
 
-    /// The next datagram that has arrived.
+    /// The next datagram that has arrived, from whichever client or for it.
     pub(crate) fn take(&mut self, now: Instant) -> Option<Datagram> {
-        if self.next()? > now {
-            return None;
-        }
-        self.flights.pop().map(|Reverse(flight)| flight.datagram)
+        let lines = self.lines.iter_mut().flatten();
+        let mut due: Vec<_> =
+            lines.filter_map(|line| Some((line.next()?, line))).filter(|(at, _)| *at <= now).collect();
+        due.sort_by_key(|(at, _)| *at);
+        due.into_iter().find_map(|(_, line)| line.take(now))
     }
 }

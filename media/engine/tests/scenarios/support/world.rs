@@ -110,6 +110,7 @@ impl World {
         let peer = Peer::new(self.now, self.profile, transport, address, self.random.draw());
         self.clients.push(Client::new(peer));
         self.weather.push([weather; 2]);
+        self.network.add(self.now, [weather; 2]);
         self.addresses.insert(address, number);
         number
     }
@@ -245,6 +246,7 @@ impl World {
     /// Lets time pass.
     pub(crate) fn run(&mut self, span: Duration) {
         let end = self.now + span;
+        self.network.change(self.now, &self.weather);
         while let Some(due) = self.next().filter(|due| *due <= end) {
             self.now = self.now.max(due);
             while let Some(datagram) = self.network.take(self.now) {
@@ -292,9 +294,9 @@ impl World {
 
     /// Sends what a client has to send.
     pub(crate) fn collect(&mut self, client: usize) {
-        let weather = self.weather[client][0];
         for (from, bytes) in std::mem::take(&mut self.clients[client].peer.outbox) {
-            self.network.send(self.now, weather, Datagram { from, to: self.server, bytes });
+            let datagram = Datagram { from, to: self.server, bytes };
+            self.network.line(client, 0).send(self.now, datagram);
         }
     }
 
@@ -310,7 +312,7 @@ impl World {
                     for (path, bytes) in batch.datagrams() {
                         let datagram = Datagram { from: path.local, to: path.remote, bytes: bytes.to_vec() };
                         match self.addresses.get(&path.remote) {
-                            Some(&client) => self.network.send(self.now, self.weather[client][1], datagram),
+                            Some(&client) => self.network.line(client, 1).send(self.now, datagram),
                             None => self.strays.push(datagram),
                         }
                     }
