@@ -11,6 +11,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 PYTHON := .venv/bin/python
 RUST_SOURCES := $(shell find media/engine media/runtime -name '*.rs' -o -name Cargo.toml) media/Cargo.toml media/Cargo.lock
+LINK_SOURCES := $(shell find media/link -name '*.rs' -o -name Cargo.toml) media/Cargo.toml
 CLIENT_SOURCES := $(shell find static -path static/node_modules -prune -o -path static/dist -prune -o -type f -print)
 
 build: build/service build/client
@@ -37,7 +38,12 @@ build/client: build/packages $(CLIENT_SOURCES)
 	cd static && npm run --silent build
 	@touch $@
 
-build/tools: build/service
+# The bad network of tests/link.py.
+build/link: build/prerequisites $(LINK_SOURCES)
+	cd media && cargo build --release --quiet --package link
+	cp media/target/release/link $@
+
+build/tools: build/service build/link
 	@.ci/prerequisites test
 	.venv/bin/maturin develop --release --quiet --manifest-path media/runtime/Cargo.toml --extras test
 	@touch $@
@@ -78,6 +84,7 @@ bench: build build/tools
 	cd media && cargo run --release --quiet --package runtime --example bench_forward
 	$(PYTHON) tests/load/joins.py
 	$(PYTHON) tests/load/first_frames.py
+	$(PYTHON) tests/load/link_speed.py
 
 # A minute for each parser: `make fuzz seconds=600` for longer. What it finds new stays in media/fuzz/corpus.
 fuzz: seconds ?= 60
