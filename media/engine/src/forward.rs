@@ -8,6 +8,7 @@ use crate::handoff::ClockMapping;
 use crate::packet::Packet;
 use crate::pictures::Pictures;
 use crate::renumbering::Renumbering;
+use crate::selection::Selection;
 use crate::sequence::{low_32, timestamp_distance};
 use crate::vp8::Rewrite;
 
@@ -17,15 +18,6 @@ const TIMESTAMP_JUMP: Duration = Duration::from_secs(10);
 const LONGEST_SILENCE: Duration = Duration::from_secs(3600);
 /// Ended streams whose late packets are still let through: a start goes up all layers within one round trip.
 const MAX_ENDED: usize = 3;
-
-/// What a receiver wants of a track, and may get.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Selection {
-    /// `None` while nothing may be sent.
-    pub(crate) target: Option<u8>,
-    /// The highest temporal layer wanted.
-    pub(crate) temporal: u8,
-}
 
 /// What to do with a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -348,6 +340,8 @@ mod tests {
         Packet {
             track: TrackId(1),
             layer,
+            spatial: layer,
+            temporal,
             stream: u32::from(layer) + 1,
             kind: Kind::Video,
             format: OPUS, // forwarding does not look at it

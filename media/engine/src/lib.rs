@@ -43,6 +43,7 @@ mod nack;
 mod paths;
 mod pictures;
 mod renumbering;
+mod selection;
 mod sender_report;
 mod source;
 mod subscription;

@@ -14,8 +14,12 @@ use crate::{av1, h264, h265, vp8, vp9};
 #[derive(Debug)]
 pub struct Packet {
     pub(crate) track: TrackId,
-    /// From low (0) to high.
+    /// Which of the streams of simulcast, from low (0) to high.
     pub(crate) layer: u8,
+    /// The spatial layer: that of simulcast, or within a stream of several the frame's own.
+    pub spatial: u8,
+    /// The temporal layer of the frame; 0 where the stream does not say.
+    pub temporal: u8,
     /// A number for each uninterrupted stream of the track: numbering and timestamps start anew with another one.
     pub(crate) stream: u32,
     pub(crate) kind: Kind,
@@ -60,6 +64,9 @@ impl Packet {
 #[derive(Debug, Default)]
 pub(crate) struct Reading {
     pub(crate) starts_key_frame: bool,
+    /// Within the stream; 0 where it has but one.
+    pub(crate) spatial: u8,
+    pub(crate) temporal: u8,
     pub(crate) vp8: Option<vp8::Descriptor>,
     pub(crate) primary: Option<Primary>,
 }
@@ -69,24 +76,37 @@ pub(crate) fn read(kind: Kind, format: Format, header: &Header, bytes: &[u8], pa
     let content = &bytes[payload..];
     if kind == Kind::Audio {
         let primary = (format.family == Family::Red).then(|| find_primary(header, bytes, content)).flatten();
-        return Reading { starts_key_frame: true, vp8: None, primary };
+        return Reading { starts_key_frame: true, primary, ..Reading::default() };
     }
     if content.is_empty() {
         return Reading::default();
     }
-    let (starts_key_frame, descriptor) = match format.family {
-        Family::Vp8 => match vp8::Descriptor::parse(content) {
-            Ok(descriptor) => (descriptor.starts_key_frame(content), Some(descriptor)),
-            Err(_) => (false, None),
-        },
-        Family::Vp9 => (vp9::Descriptor::parse(content).is_ok_and(|descriptor| descriptor.starts_key_frame()), None),
-        Family::H264 => (h264::starts_key_frame(content).unwrap_or(false), None),
-        Family::H265 => (h265::starts_key_frame(content).unwrap_or(false), None),
-        Family::Av1 => (av1::starts_key_frame(content).unwrap_or(false), None),
+    let plain = |starts_key_frame| Reading { starts_key_frame, ..Reading::default() };
+    match format.family {
+        Family::Vp8 => vp8::Descriptor::parse(content).map_or_else(
+            |_| Reading::default(),
+            |descriptor| Reading {
+                starts_key_frame: descriptor.starts_key_frame(content),
+                temporal: descriptor.temporal_layer.unwrap_or(0),
+                vp8: Some(descriptor),
+                ..Reading::default()
+            },
+        ),
+        Family::Vp9 => vp9::Descriptor::parse(content).map_or_else(
+            |_| Reading::default(),
+            |descriptor| Reading {
+                starts_key_frame: descriptor.starts_key_frame(),
+                spatial: descriptor.spatial_layer,
+                temporal: descriptor.temporal_layer,
+                ..Reading::default()
+            },
+        ),
+        Family::H264 => plain(h264::starts_key_frame(content).unwrap_or(false)),
+        Family::H265 => plain(h265::starts_key_frame(content).unwrap_or(false)),
+        Family::Av1 => plain(av1::starts_key_frame(content).unwrap_or(false)),
         // A codec that we cannot read can be entered anywhere: its decoder asks for what it lacks.
-        Family::Opus | Family::Red | Family::Other => (true, None),
-    };
-    Reading { starts_key_frame, vp8: descriptor, primary: None }
+        Family::Opus | Family::Red | Family::Other => plain(true),
+    }
 }
 
 fn find_primary(header: &Header, bytes: &[u8], content: &[u8]) -> Option<Primary> {

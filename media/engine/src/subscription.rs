@@ -7,12 +7,13 @@ use crate::command::{Kind, SubscriptionDescription, SubscriptionId};
 use crate::counters::Counters;
 use crate::extensions::{ExtensionMap, Kind as ExtensionKind, Outgoing};
 use crate::format::{Format, OPUS, is_repair};
-use crate::forward::{Decision, Forward, Selection};
+use crate::forward::{Decision, Forward};
 use crate::handoff::ClockMapping;
 use crate::history::{History, Refusal, Sent};
 use crate::intake::extension_map;
 use crate::packet::Packet;
 use crate::rtp::{Fields, write_header, write_padding};
+use crate::selection::{Layers, Selection, choose};
 use crate::sender_report::SenderReports;
 use crate::sequence::low_16;
 
@@ -86,7 +87,9 @@ pub(crate) struct Subscription {
     /// Its transport has keys. What came before would be lost, and a key frame asked for too early is not sent again soon.
     is_open: bool,
     is_enabled: bool,
-    spatial: u8,
+    wanted: Layers,
+    /// What the receiver's connection can take.
+    allotted: Layers,
     selection: Selection,
     forward: Forward,
     history: History,
@@ -120,7 +123,8 @@ impl Subscription {
             extensions: ExtensionMap::default(),
             is_open: false,
             is_enabled: true,
-            spatial: u8::MAX,
+            wanted: Layers::ALL,
+            allotted: Layers::ALL,
             selection: Selection { target: None, temporal: u8::MAX },
             forward: Forward::new(sequence),
             history: History::new(description.kind),
@@ -156,8 +160,7 @@ impl Subscription {
     /// What the receiver wants. Nothing is sent from now on where `enabled` is false.
     pub(crate) fn want(&mut self, enabled: bool, spatial: u8, temporal: u8, live: u8) {
         self.is_enabled = enabled;
-        self.spatial = spatial;
-        self.selection.temporal = temporal;
+        self.wanted = Layers { spatial, temporal };
         if !enabled {
             self.forward.stop();
             self.selection.target = None;
@@ -165,17 +168,16 @@ impl Subscription {
         self.retarget(live);
     }
 
-    /// Chooses the layer to send: the highest that arrives and is wanted, or else the lowest that arrives.
-    /// While none arrives the choice stays: a still picture goes on where it stopped.
+    /// Chooses the layers to send, of those that arrive. While none does the choice stays: a still picture goes on where
+    /// it stopped.
     pub(crate) fn retarget(&mut self, live: u8) {
-        if !self.is_enabled || live == 0 {
+        if !self.is_enabled {
             return;
         }
-        let wanted =
-            2u16.checked_shl(self.spatial.into()).map_or(u8::MAX, |above| (above.wrapping_sub(1) & 0xff) as u8);
-        let fitting = live & wanted;
-        let target = if fitting != 0 { fitting.ilog2() } else { live.trailing_zeros() };
-        if self.selection.target.replace(target as u8) != Some(target as u8) {
+        let limit = self.wanted.min(self.allotted);
+        self.selection.temporal = limit.temporal;
+        let Some(target) = choose(limit, live) else { return };
+        if self.selection.target.replace(target) != Some(target) {
             self.wished = None;
         }
     }

@@ -154,6 +154,7 @@ impl Track {
         let format = self.payload_types[media].format;
         let clock_rate = self.payload_types[media].clock_rate;
         let reading = packet::read(self.kind, format, header, &bytes, payload);
+        let spatial = if self.layers.len() > 1 { layer } else { reading.spatial };
         let state = &mut self.layers[usize::from(layer)];
         state.clock_rate = clock_rate;
         state.takes_nack = self.payload_types[media].nack;
@@ -163,6 +164,8 @@ impl Track {
         Packet {
             track: self.id,
             layer,
+            spatial,
+            temporal: reading.temporal,
             stream: state.stream,
             kind: self.kind,
             format,
