@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := build
-.PHONY: build run dev test test-rust test-client test-python check format bench fuzz clean
+.PHONY: build run dev test test-rust test-client test-python check format bench networks fuzz clean
 
 # What pip has to say fills pages; its errors come through.
 export PIP_QUIET := 1
@@ -85,6 +85,10 @@ bench: build build/tools
 	$(PYTHON) tests/load/joins.py
 	$(PYTHON) tests/load/first_frames.py
 	$(PYTHON) tests/load/link_speed.py
+
+# What real Chromium behind a bad network sees and hears, beside the targets. Takes about ten minutes.
+networks: build build/tools
+	$(PYTHON) tests/load/bad_networks.py
 
 # A minute for each parser: `make fuzz seconds=600` for longer. What it finds new stays in media/fuzz/corpus.
 fuzz: seconds ?= 60

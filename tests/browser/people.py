@@ -6,11 +6,14 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from playwright.async_api import Browser, BrowserContext, Locator, Page, Playwright, Request
 
 DEADLINE = 60.0  # seconds; joins take well under one, but several browsers share two cores
+
+CHROMIUM = Path("/usr/bin/chromium")
 
 FLAGS = [
     "--no-sandbox",
@@ -172,9 +175,11 @@ async def eventually(condition: Callable[[], Awaitable[bool]], what: str, deadli
 
 
 @asynccontextmanager
-async def chromium(playwright: Playwright, flags: Sequence[str] = FLAGS) -> AsyncIterator[Browser]:
-    """A Chromium process."""
-    browser = await playwright.chromium.launch(executable_path="/usr/bin/chromium", args=list(flags))
+async def chromium(
+    playwright: Playwright, flags: Sequence[str] = FLAGS, program: Path = CHROMIUM
+) -> AsyncIterator[Browser]:
+    """A Chromium process; `program` starts it."""
+    browser = await playwright.chromium.launch(executable_path=program, args=list(flags))
     try:
         yield browser
     finally:

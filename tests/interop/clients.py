@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import random
 from array import array
 from collections.abc import Callable
 from datetime import timedelta
@@ -56,12 +57,15 @@ class Camera:
         self._interval = 1 / frame_rate
         self._task = asyncio.create_task(self._run())
 
-    async def publish(self, client: rtc.Room, simulcast: bool = True) -> rtc.LocalTrackPublication:
+    async def publish(
+        self, client: rtc.Room, simulcast: bool = True, bitrate: int = 2_000_000
+    ) -> rtc.LocalTrackPublication:
+        """`bitrate` in bits a second is the most that the highest layer may take."""
         options = rtc.TrackPublishOptions(
             source=rtc.TrackSource.SOURCE_CAMERA,
             simulcast=simulcast,
             video_codec=rtc.VideoCodec.VP8,
-            video_encoding=rtc.VideoEncoding(max_bitrate=2_000_000, max_framerate=FRAME_RATE),
+            video_encoding=rtc.VideoEncoding(max_bitrate=bitrate, max_framerate=FRAME_RATE),
         )
         return await client.local_participant.publish_track(self.track, options)
 
@@ -69,20 +73,48 @@ class Camera:
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
 
+    def _picture(self) -> bytes:
+        """The luma of the next frame."""
+        width, height = self._size
+        row = bytearray([90]) * width
+        left = (self.frames * 8) % (width - 64)
+        row[left : left + 64] = bytes([220]) * 64
+        return bytes(row) * height
+
     async def _run(self) -> None:
         width, height = self._size
         chroma = bytes([128]) * (width * height // 2)
         loop = asyncio.get_running_loop()
         due = loop.time()
         while True:
-            row = bytearray([90]) * width
-            left = (self.frames * 8) % (width - 64)
-            row[left : left + 64] = bytes([220]) * 64
-            frame = rtc.VideoFrame(width, height, rtc.VideoBufferType.I420, bytes(row) * height + chroma)
+            frame = rtc.VideoFrame(width, height, rtc.VideoBufferType.I420, self._picture() + chroma)
             self.source.capture_frame(frame)
             self.frames += 1
             due += self._interval
             await asyncio.sleep(max(0.0, due - loop.time()))
+
+
+class SnowCamera(Camera):
+    """A camera that shows changing grey blocks: an encoder needs all the bitrate that it may take."""
+
+    BLOCK = 10  # pixels; not aligned to the blocks of codecs, so that more bits give a better picture
+    PICTURES = 16  # then they begin again
+
+    def __init__(self, width: int = WIDTH, height: int = HEIGHT, frame_rate: int = FRAME_RATE, seed: int = 1) -> None:
+        chance = random.Random(seed)
+        self._pictures = [self._snow(width, height, chance) for _ in range(self.PICTURES)]
+        super().__init__(width, height, frame_rate)
+
+    @classmethod
+    def _snow(cls, width: int, height: int, chance: random.Random) -> bytes:
+        rows = bytearray()
+        for top in range(0, height, cls.BLOCK):
+            greys = (bytes([chance.randrange(60, 200)]) * cls.BLOCK for _ in range(0, width, cls.BLOCK))
+            rows += b"".join(greys)[:width] * min(cls.BLOCK, height - top)
+        return bytes(rows)
+
+    def _picture(self) -> bytes:
+        return self._pictures[self.frames % self.PICTURES]
 
 
 class Microphone:
@@ -93,8 +125,10 @@ class Microphone:
         self.track = rtc.LocalAudioTrack.create_audio_track("microphone", self.source)
         self._task = asyncio.create_task(self._run())
 
-    async def publish(self, client: rtc.Room) -> rtc.LocalTrackPublication:
+    async def publish(self, client: rtc.Room, bitrate: int = 48_000) -> rtc.LocalTrackPublication:
+        """`bitrate` in bits a second is what Opus may take, without redundancy."""
         options = rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE)
+        options.audio_encoding.max_bitrate = bitrate
         return await client.local_participant.publish_track(self.track, options)
 
     async def stop(self) -> None:
