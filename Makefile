@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := build
-.PHONY: build run dev test test-rust test-client test-python check format bench networks fuzz clean
+.PHONY: build run dev test test-rust test-client test-python check format bench load networks fuzz clean
 
 # What pip has to say fills pages; its errors come through.
 export PIP_QUIET := 1
@@ -11,6 +11,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 PYTHON := .venv/bin/python
 RUST_SOURCES := $(shell find media/engine media/runtime -name '*.rs' -o -name Cargo.toml) media/Cargo.toml media/Cargo.lock
+CROWD_SOURCES := $(shell find media/crowd media/engine -name '*.rs' -o -name Cargo.toml) media/Cargo.toml
 LINK_SOURCES := $(shell find media/link -name '*.rs' -o -name Cargo.toml) media/Cargo.toml
 CLIENT_SOURCES := $(shell find static -path static/node_modules -prune -o -path static/dist -prune -o -type f -print)
 
@@ -89,6 +90,14 @@ bench: build build/tools
 # What real Chromium behind a bad network sees and hears, beside the targets. Takes about ten minutes.
 networks: build build/tools
 	$(PYTHON) tests/load/bad_networks.py
+
+build/crowd: build/prerequisites $(CROWD_SOURCES)
+	cd media && cargo build --release --quiet --package crowd
+	@touch $@
+
+# Many scripted clients against the whole service. Another set: `tests/load/crowd.py --help`.
+load: build build/tools build/crowd
+	$(PYTHON) tests/load/crowd.py
 
 # A minute for each parser: `make fuzz seconds=600` for longer. What it finds new stays in media/fuzz/corpus.
 fuzz: seconds ?= 60
