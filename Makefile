@@ -91,9 +91,10 @@ bench: build build/tools
 networks: build build/tools
 	$(PYTHON) tests/load/bad_networks.py
 
+# The media of the scripted clients of tests/load/crowd.py.
 build/crowd: build/prerequisites $(CROWD_SOURCES)
 	cd media && cargo build --release --quiet --package crowd
-	@touch $@
+	cp media/target/release/crowd $@
 
 # Many scripted clients against the whole service. Another set: `tests/load/crowd.py --help`.
 load: build build/tools build/crowd

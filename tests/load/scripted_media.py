@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from tests.load.networks import FIRST_CLIENT
 from tests.network import SERVER_ADDRESS
 
-PROGRAM = Path(__file__).parents[2] / "media/target/release/crowd"
+PROGRAM = Path(__file__).parents[2] / "build/crowd"  # `make build/crowd`
 # A report is one line of some thousand characters, as is a datagram in hexadecimal.
 _LONGEST_LINE = 1 << 20
 
