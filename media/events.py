@@ -57,8 +57,21 @@ class LoudnessMeasured:
 
 
 @dataclass(frozen=True, slots=True)
+class Requests:
+    """How often something was asked for: packets by NACK, key frames by PLI and FIR."""
+
+    nacks: int
+    plis: int
+    firs: int
+
+
+@dataclass(frozen=True, slots=True)
 class TrackMeasured:
-    """Totals of one received layer since its start; `jitter` in seconds. Sent about every 5 s, latest wins."""
+    """Totals of one received layer since its start; `jitter` in seconds. Sent about every 5 s, latest wins.
+
+    `lost` counts packets that the network lost, `repaired` those of them that came by retransmission, `out_of_order`
+    those that others had overtaken. `requests` are ours to the publisher.
+    """
 
     transport: int
     track: int
@@ -66,30 +79,64 @@ class TrackMeasured:
     packets: int
     bytes: int
     lost: int
+    repaired: int
+    out_of_order: int
     duplicates: int
     jitter: float
-    nacks: int
-    plis: int
-    firs: int
+    requests: Requests
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Why a subscription gets the layer that it gets, each narrowing the one before. Indices from low (0), -1 for none.
+
+    `wanted` and `wanted_temporal` are the highest layers that the receiver wants; `available` arrive; `allotted` and
+    `allotted_temporal` are the highest that its connection can take (3 where nothing limits); `target` is the best of
+    those wanted that may be sent; `layer` is sent, and stays behind the target until a key frame has come.
+    """
+
+    wanted: int
+    wanted_temporal: int
+    available: tuple[int, ...]
+    allotted: int
+    allotted_temporal: int
+    target: int
+    layer: int
+
+    @property
+    def paused(self) -> bool:
+        """Wanted and there, and nothing of it may be sent."""
+        return self.wanted >= 0 and bool(self.available) and self.target < 0
+
+
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """What a receiver's last report says: packets `lost` since the start, `fraction_lost` 0..1 since the report before,
+    `jitter` and `rtt` in seconds (rtt < 0: not known yet)."""
+
+    lost: int
+    fraction_lost: float
+    jitter: float
+    rtt: float
 
 
 @dataclass(frozen=True, slots=True)
 class SubscriptionMeasured:
-    """Totals of one subscription since its start; `fraction_lost` 0..1 and `jitter`, `rtt` in seconds by the
-    receiver's last report (rtt < 0: not known yet); `layer` is -1 while nothing is sent. About every 5 s."""
+    """Totals of one subscription since its start. About every 5 s, latest wins.
+
+    `switches` counts changes of layer while the picture went on: each time the old layer was sent until the key frame
+    of the new one, so that nothing froze. `requests` are the receiver's.
+    """
 
     transport: int
     subscription: int
-    layer: int
+    choice: Choice
+    switches: int
     packets: int
     bytes: int
     retransmitted: int
-    fraction_lost: float
-    jitter: float
-    rtt: float
-    nacks: int
-    plis: int
-    firs: int
+    reported: Reported
+    requests: Requests
 
 
 @dataclass(frozen=True, slots=True)

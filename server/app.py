@@ -22,6 +22,7 @@ from aiohttp import web
 from media._engine import Engine
 from server import addresses, certificate, data_folder, listeners, logs, problems
 from server.api import health, metrics, openapi
+from server.api.debug import DebugApi
 from server.api.meetings import MeetingsApi
 from server.api.requests import Callers
 from server.api.rooms import RoomsApi
@@ -170,6 +171,7 @@ def application(
         *websocket.routes(node),
         *RoomsApi(node).routes(),
         *api.routes(),
+        *DebugApi(node).routes(),
         *openapi.routes(version()),
         *health.routes(version(), node, store, database, redis=bool(settings.redis.url)),
         *assets.routes(),
@@ -279,7 +281,7 @@ async def run(settings: Settings, reload: Reload, announce: Callable[[str, str],
 
 
 async def _serve_metrics(settings: Settings, node: Node, engine: Engine, stack: AsyncExitStack) -> None:
-    runner = web.AppRunner(metrics.application(node.counters, engine.counters), access_log=None)
+    runner = web.AppRunner(metrics.application(node, engine.counters), access_log=None)
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
     listening = listeners.open_socket("metrics.port", settings.metrics.host, settings.metrics.port)

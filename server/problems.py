@@ -11,7 +11,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from server.meetings import MeetingNotFound, WrongInput
 from server.pages.assets import ClientNotBuilt
+from signaling.errors import NotAllowed, NotFound
 from signaling.store import StoreUnavailable
+from signaling.token import ClaimRefused, TokenRefused
 
 logger = logging.getLogger(__name__)
 
@@ -53,6 +55,10 @@ class Problem:
 
 TABLE: dict[type[Exception], Problem] = {
     MeetingNotFound: Problem(404, "meeting_not_found", "There is no such meeting"),
+    NotFound: Problem(404, "not_found", "There is no such thing here"),
+    NotAllowed: Problem(403, "not_allowed", "The token does not allow it"),
+    TokenRefused: Problem(401, "token_refused", "The access token is missing or not good"),
+    ClaimRefused: Problem(422, "wrong_input", "The request can't be taken"),
     WrongInput: Problem(422, "wrong_input", "The request can't be taken"),
     WrongContentType: Problem(415, "wrong_content_type", "The body must be JSON"),
     WrongOrigin: Problem(403, "wrong_origin", "The request comes from another site"),
@@ -106,9 +112,11 @@ def answer(error: Exception) -> web.Response:
 
 
 def _headers_of(error: Exception) -> dict[str, str]:
-    """What the status obliges to (RFC 9110 section 15.5.6, RFC 6585 section 4)."""
+    """What the status obliges to (RFC 9110 sections 15.5.2 and 15.5.6, RFC 6585 section 4)."""
     if isinstance(error, web.HTTPMethodNotAllowed):
         return {"Allow": ", ".join(sorted(error.allowed_methods))}
+    if isinstance(error, TokenRefused):
+        return {"WWW-Authenticate": "Bearer"}
     return {"Retry-After": "60"} if problem_of(error).status == 429 else {}
 
 

@@ -19,16 +19,18 @@ from livekit.protocol.room import (
 )
 from livekit.protocol.rtc import LeaveRequest, SignalRequest
 
-from signaling import joining, moderation, session, token
+from signaling import joining, moderation, session, snapshot, token
 from signaling.chance import ChanceNumbers
 from signaling.cluster import Cluster
 from signaling.driver import Driver, PacketEngine, Socket, refuse
 from signaling.effects import Change, ParticipantChanged, ParticipantForgotten, RoomChanged, RoomEvent
 from signaling.errors import LimitExceeded, NotFound, RoomError, Unavailable
+from signaling.figures import Figures
 from signaling.negotiation import Candidate
 from signaling.participant import Joining, Participant
 from signaling.room import Place, Room
 from signaling.settings import NodeSettings
+from signaling.snapshot import RoomSnapshot
 from signaling.store import Store
 from signaling.token import Grants
 from signaling.transport import local_fingerprint
@@ -72,7 +74,9 @@ class Node:
             store, settings.node_id, url, snapshot=self._snapshot, room_lost=self._room_taken_elsewhere
         )
         self._numbers = ChanceNumbers(engine.shards)
-        self._place = Place(settings, local_fingerprint(), _candidates(settings))
+        self.figures = Figures()
+        """What rooms measure, for metrics."""
+        self._place = Place(settings, local_fingerprint(), _candidates(settings), self.figures)
         self._rooms: dict[str, Room] = {}
         self._opening: dict[str, asyncio.Lock] = {}
         self._driver: Driver | None = None
@@ -141,6 +145,24 @@ class Node:
             **self.driver.totals,
         }
 
+    def tracks(self) -> dict[str, tuple[int, int]]:
+        """How many tracks are published here, and how many subscriptions they have, by "audio" and "video"."""
+        tracks = [track for room in self._rooms.values() for track in room.tracks.values()]
+        return {
+            kind: (
+                sum(track.kind == kind for track in tracks),
+                sum(len(track.subscriptions) for track in tracks if track.kind == kind),
+            )
+            for kind in ("audio", "video")
+        }
+
+    def snapshot(self, name: str) -> RoomSnapshot:
+        """A live room of this node, for an operator. Raises NotFound."""
+        room = self._rooms.get(name)
+        if room is None:
+            raise NotFound("this node has no such room")
+        return snapshot.of_room(room, self.driver.now())
+
     def count(self, name: str) -> None:
         """Adds one to a total of `counters`."""
         self.driver.totals[name] += 1
@@ -198,12 +220,12 @@ class Node:
             room = self._rooms[joined.grants.video.room]
             effects = joining.join(room, joined, self.driver.now())
         except RoomError:
-            self.count("joins_refused")
+            self.figures.join("signal_failed")
             refuse(socket, DisconnectReason.JOIN_FAILURE, LeaveRequest.Action.DISCONNECT)
             return None
         sid = room.participants[joined.grants.identity].sid
         self.driver.sockets[sid] = socket
-        self.count("joins")
+        self.figures.join("signal_connected")
         self.driver.carry_out(room, effects)
         return sid
 
@@ -384,7 +406,8 @@ class Node:
         self._cluster.remember([change])
 
     def announce(self, event: RoomEvent) -> None:
-        """Tells the listeners; one that fails does not keep the others from hearing."""
+        """Counts it and tells the listeners; one that fails does not keep the others from hearing."""
+        self.figures.announced(event, self.driver.now())
         for listener in self._listeners:
             try:
                 listener(event)

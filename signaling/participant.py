@@ -52,20 +52,10 @@ class Transport:
     """The DTLS handshake is complete."""
     silent: bool = False
     """Nothing was heard for 10 s."""
+    address: str = ""
+    """The client's end of the selected path, "ip:port"; "" before there is one."""
     channels: set[str] = field(default_factory=set)
     """Labels of data channels that can be written to."""
-
-
-@dataclass(slots=True)
-class Received:
-    """Totals of one track's packets, by layer, and over all layers when last scored."""
-
-    packets: dict[int, int] = field(default_factory=dict)
-    lost: dict[int, int] = field(default_factory=dict)
-    jitter: float = 0.0
-    scored: tuple[int, int] | None = None
-    fresh: bool = False
-    """Something was measured since it was last scored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,8 +127,10 @@ class Participant:
     """Sids of those whose quality it has not been told yet."""
     scores: dict[int, float] = field(default_factory=dict)
     """Smoothed score 0..100 of what it sends and receives, by track or subscription number."""
-    received: dict[int, Received] = field(default_factory=dict)
-    """What came of its tracks, by track number."""
+    scored_at: float = 0.0
+    """When they were scored last."""
+    usual_rates: dict[int, float] = field(default_factory=dict)
+    """The most packets a second so far of what it sends and receives, by track or subscription number."""
     _info: ParticipantInfo | None = None
 
     @property

@@ -1,16 +1,23 @@
-"""Quality of connections: scored from what packets went missing or came late, told when it changes (LIVEKIT.md 7.6)."""
+"""Quality of connections: scored from packets missing or late and layers held back, told when it changes.
+
+LIVEKIT.md 7.6, without its comparison of bitrates: what a publisher sends is what its encoder finds fit for the scene
+and for our own feedback, and what a subscriber is not sent shows in its layers.
+"""
 
 from __future__ import annotations
+
+import math
 
 from livekit.protocol.models import ConnectionQuality
 from livekit.protocol.rtc import ConnectionQualityInfo, ConnectionQualityUpdate, SignalResponse
 
-from media.events import SubscriptionMeasured, TrackMeasured
+from media.events import Choice
 from signaling.effects import Effect, Notify
-from signaling.participant import Participant, Received
+from signaling.participant import Participant
+from signaling.readings import SubscriptionReading
 from signaling.room import Room, Timer
 from signaling.speaking import hears
-from signaling.track import Track
+from signaling.track import Subscription, Track, layer_of
 
 # Seconds between two scorings: the engine measures as often.
 INTERVAL = 5.0
@@ -21,28 +28,14 @@ POOR_SCORE = 40.0
 LOST_SCORE = 20.0
 # Packets can't make a score worse than this: only silence can.
 FLOOR = 30.0
+# What each layer costs that is wanted, there, and held back.
+_LAYER_COST = 35.0
 # How much of a new score counts: a worse one is believed sooner than a better one.
 DOWN, UP = 0.8, 0.4
 # What one per cent of loss costs, by codec: Opus repairs some of it (in-band FEC: / 1.5), RED most.
 _WEIGHTS = {"audio/opus": 8 / 1.5, "audio/red": 4 / 1.5}
 _VIDEO_WEIGHT = 10.0
 _AUDIO_WEIGHT = 8.0
-
-
-def track_measured(participant: Participant, event: TrackMeasured) -> None:
-    """Takes a layer's totals."""
-    received = participant.received.setdefault(event.track, Received())
-    received.packets[event.layer] = event.packets
-    received.lost[event.layer] = event.lost
-    received.jitter = event.jitter
-    received.fresh = True
-
-
-def subscription_measured(participant: Participant, event: SubscriptionMeasured) -> None:
-    """Takes a receiver's report."""
-    for subscription in participant.subscriptions.values():
-        if subscription.number == event.subscription:
-            subscription.measured = event
 
 
 def tell_later(receiver: Participant, participant: Participant) -> None:
@@ -57,7 +50,9 @@ def score_all(room: Room, now: float) -> list[Effect]:
     changed = set()
     for participant in room.participants.values():
         before = participant.quality
-        participant.quality = _quality(_score(participant))
+        score = _score(participant, now)
+        participant.quality = _quality(score)
+        room.place.figures.scored(participant.quality, _opinion(score))
         if participant.quality != before:
             changed.add(participant.sid)
     return _tell(room, changed)
@@ -112,49 +107,84 @@ def _message(infos: list[ConnectionQualityInfo]) -> SignalResponse:
     return SignalResponse(connection_quality=ConnectionQualityUpdate(updates=infos))
 
 
-def _score(participant: Participant) -> float:
+def _score(participant: Participant, now: float) -> float:
     """The worst of all that it sends and receives."""
+    since, participant.scored_at = participant.scored_at, now
     if participant.silent:
         return LOST_SCORE
     scores: dict[int, float] = {}
     for track in participant.tracks.values():
-        scores[track.number] = _smooth(participant.scores.get(track.number, BEST), _score_sent(participant, track))
+        before = participant.scores.get(track.number, BEST)
+        scores[track.number] = _smooth(before, _score_sent(participant, track, since, before))
     for subscription in participant.subscriptions.values():
         before = participant.scores.get(subscription.number, BEST)
-        scores[subscription.number] = _smooth(
-            before, _score_received(subscription.track, subscription.measured, before)
-        )
-        subscription.measured = None
+        scores[subscription.number] = _smooth(before, _score_received(participant, subscription, since, before))
     participant.scores = scores
-    participant.received = {number: r for number, r in participant.received.items() if number in scores}
+    participant.usual_rates = {number: rate for number, rate in participant.usual_rates.items() if number in scores}
     return min(scores.values(), default=BEST)
 
 
-def _score_sent(participant: Participant, track: Track) -> float:
-    received = participant.received.get(track.number)
-    if received is None or not received.fresh:
-        return participant.scores.get(track.number, BEST)
-    packets, lost = sum(received.packets.values()), sum(received.lost.values())
-    before, received.scored, received.fresh = received.scored, (packets, lost), False
-    if before is None or track.info.muted or track.blocked or track.subscriptions == {}:
-        return BEST
-    arrived, missing = packets - before[0], max(0, lost - before[1])
-    if arrived <= 0:
-        return POOR_SCORE
-    return _packet_score(track, missing / (arrived + missing), received.jitter, -1.0)
-
-
-def _score_received(track: Track, event: SubscriptionMeasured | None, before: float) -> float:
-    if event is None:
+def _score_sent(participant: Participant, track: Track, since: float, before: float) -> float:
+    fresh = [reading for reading in track.readings.values() if reading.at > since]
+    if not fresh:
         return before
-    if track.info.muted or event.layer < 0:
+    if not any(reading.window for reading in fresh) or track.info.muted or track.blocked or not track.subscriptions:
         return BEST
-    return _packet_score(track, event.fraction_lost, event.jitter, event.rtt)
+    rate = sum(reading.packet_rate for reading in fresh)
+    if not rate:
+        return POOR_SCORE
+    lost = sum(reading.lost / reading.window for reading in fresh if reading.window)
+    jitter = max(reading.measured.jitter for reading in fresh)
+    weight = _weight(participant, track, track.number, rate)
+    return min(_packet_score(weight, lost / (rate + lost), jitter, -1.0), _layer_score(_missed_sent(track)))
 
 
-def _packet_score(track: Track, fraction_lost: float, jitter: float, rtt: float) -> float:
+def _missed_sent(track: Track) -> int:
+    """Layers that were sent before, are asked for, and did not come at all for a whole window."""
+    if track.kind != "video" or len(track.readings) < 2:
+        return 0
+    highest = max(track.readings)
+    asked = min(highest, layer_of(track.info, track.offered_quality, highest + 1))
+    come = [layer for layer, reading in track.readings.items() if reading.packet_rate or not reading.window]
+    return max(0, asked - max(come, default=asked))
+
+
+def _score_received(participant: Participant, subscription: Subscription, since: float, before: float) -> float:
+    reading: SubscriptionReading | None = subscription.reading
+    if reading is None or reading.at <= since:
+        return before
+    choice, track = reading.measured.choice, subscription.track
+    if choice.paused:
+        return FLOOR
+    if track.info.muted or choice.layer < 0:
+        return BEST
+    reported = reading.measured.reported
+    weight = _weight(participant, track, subscription.number, reading.packet_rate)
+    packets = _packet_score(weight, reported.fraction_lost, reported.jitter, reported.rtt)
+    return min(packets, _layer_score(_missed_received(choice)))
+
+
+def _missed_received(choice: Choice) -> int:
+    """Layers that are wanted and there, and not aimed at. One that only waits for its key frame is not missed."""
+    if choice.wanted < 0 or not choice.available:
+        return 0
+    return max(0, min(choice.wanted, max(choice.available)) - choice.target)
+
+
+def _layer_score(missed: int) -> float:
+    return max(FLOOR, BEST - _LAYER_COST * missed)
+
+
+def _weight(participant: Participant, track: Track, number: int, rate: float) -> float:
+    """What one per cent of loss costs: less while fewer packets come than usual (silence, a still screen)."""
     mime = track.info.mime_type.lower()
     weight = _WEIGHTS.get(mime, _VIDEO_WEIGHT if track.kind == "video" else _AUDIO_WEIGHT)
+    usual = max(rate, participant.usual_rates.get(number, 0.0))
+    participant.usual_rates[number] = usual
+    return weight * math.sqrt(rate / usual) if rate else weight
+
+
+def _packet_score(weight: float, fraction_lost: float, jitter: float, rtt: float) -> float:
     delay = 1000 * (max(0.0, rtt) / 2 + 2 * jitter)
     late = delay / 40 if delay < 160 else (delay - 120) / 10
     return max(FLOOR, BEST - late - 100 * fraction_lost * weight)

@@ -13,6 +13,7 @@ from livekit.protocol.rtc import RoomUpdate, SignalResponse
 
 from signaling import wire
 from signaling.effects import Effect, Notify, ParticipantChanged, Remember, RoomChanged
+from signaling.figures import Figures
 from signaling.negotiation import Candidate
 from signaling.numbering import Numbers
 from signaling.participant import Participant, Transport
@@ -58,6 +59,8 @@ class Place:
     fingerprint: str
     """Of the certificate: sha-256 as "AB:CD:..."."""
     candidates: tuple[Candidate, ...]
+    figures: Figures = field(default_factory=Figures)
+    """Where rooms add what they measure."""
 
 
 @dataclass(slots=True, eq=False)

@@ -34,7 +34,18 @@ from livekit.protocol.rtc import (
 )
 
 from media import events
-from signaling import data_packets, dynacast, joining, moderation, publishing, quality, speaking, subscribing, wire
+from signaling import (
+    data_packets,
+    dynacast,
+    joining,
+    measuring,
+    moderation,
+    publishing,
+    quality,
+    speaking,
+    subscribing,
+    wire,
+)
 from signaling.effects import Disconnect, Effect, Notify, RefreshToken
 from signaling.errors import LimitExceeded, NotAllowed
 from signaling.participant import Participant, Transport
@@ -235,6 +246,7 @@ def heard(room: Room, participant: Participant, transport: Transport, event: eve
     match event:
         case events.TransportReachable():
             transport.silent = False
+            transport.address = event.address
         case events.TransportSilent():
             transport.silent = True
             return quality.silent(room, participant)
@@ -249,9 +261,9 @@ def heard(room: Room, participant: Participant, transport: Transport, event: eve
                 if track.number == number:
                     speaking.measured(room, track, loudness, now)
         case events.TrackMeasured():
-            quality.track_measured(participant, event)
+            measuring.layer_measured(room, participant, event, now)
         case events.SubscriptionMeasured():
-            quality.subscription_measured(participant, event)
+            measuring.subscription_measured(room, participant, event, now)
         case _:
             pass
     return []

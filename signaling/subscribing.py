@@ -289,6 +289,7 @@ def _bind(
     ]
     effects += apply_settings(room, subscription, now)
     if begins:
+        room.place.figures.subscribed(subscription)
         effects += tell_subscribed(room, subscription)
         effects += speaking.tell_subscribed(room, participant, track.publisher)
         quality.tell_later(participant, track.publisher)

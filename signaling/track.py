@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from livekit.protocol.models import TrackInfo, TrackSource, TrackType, VideoQuality
 from livekit.protocol.rtc import UpdateTrackSettings
 
-from media.events import SubscriptionMeasured
 from signaling.negotiation import ReceivingSection, SendingSection
+from signaling.readings import LayerReading, SubscriptionReading
 
 if TYPE_CHECKING:
     from signaling.participant import Participant
@@ -32,6 +32,8 @@ class Track:
     """The server drops its packets."""
     layers: tuple[int, ...] = ()
     """Indices of the layers that arrive now."""
+    readings: dict[int, LayerReading] = field(default_factory=dict)
+    """What was last measured, by layer."""
     subscriptions: dict[str, Subscription] = field(default_factory=dict)
     """By the subscriber's sid."""
     published_at: float = 0.0
@@ -75,8 +77,8 @@ class Subscription:
     """What the receiver accepted; None until its answer."""
     chosen: tuple[bool, int, int] | None = None
     """Enabled, spatial and temporal layer as last told to the engine."""
-    measured: SubscriptionMeasured | None = None
-    """The receiver's last report; None before it and once it has been scored."""
+    reading: SubscriptionReading | None = None
+    """What was last measured."""
 
 
 def quality_at(info: TrackInfo, width: int, height: int) -> VideoQuality:

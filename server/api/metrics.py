@@ -1,4 +1,4 @@
-"""/metrics for Prometheus, on a listener of its own."""
+"""/metrics for Prometheus, on a listener of its own. Names and labels are LiveKit's where it has them."""
 
 from __future__ import annotations
 
@@ -6,32 +6,115 @@ from collections.abc import Callable, Iterator, Mapping
 
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, GCCollector, ProcessCollector, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-PRESENT = {"rooms", "participants", "tracks", "sockets"}
-"""Figures of a node that go down again; the others only grow."""
+from signaling import figures
+from signaling.figures import INCOMING, OUTGOING, Family, Figures, Histogram
+from signaling.node import Node
+
+Totals = Mapping[str, int]
+
+PRESENT = {
+    "rooms": "room_total",
+    "participants": "participant_total",
+    "sockets": "sockets",
+}
+"""Figures of a node that go down again, and what they are called here; the others only grow."""
+_ELSEWHERE = {"tracks"}
+_PACKETS = ("direction", "transmission")
+_DIRECTION = ("direction",)
 
 
 class NodeCollector(Collector):
     """Reads the node's and the engine's totals when Prometheus asks."""
 
-    def __init__(self, node: Callable[[], Mapping[str, int]], engine: Callable[[], Mapping[str, int]]) -> None:
+    def __init__(self, node: Node, engine: Callable[[], Totals]) -> None:
         self._node = node
         self._engine = engine
 
     def collect(self) -> Iterator[Metric]:
-        """One metric a figure: `veche_rooms`, `veche_joins_total`, `veche_engine_datagrams_in_total`..."""
-        for name, value in self._node().items():
-            kind = GaugeMetricFamily if name in PRESENT else CounterMetricFamily
-            yield kind(f"veche_{name}", f"{name.replace('_', ' ')} of this node", value=value)
-        for name, value in self._engine().items():
+        """What is here now, what was counted and measured, and the engine's totals each by its own name."""
+        for name, value in self._node.counters().items():
+            if name in PRESENT:
+                yield GaugeMetricFamily(f"veche_{PRESENT[name]}", f"{name} on this node now", value=value)
+            elif name not in _ELSEWHERE:
+                yield CounterMetricFamily(f"veche_{name}", f"{name.replace('_', ' ')} of this node", value=value)
+        yield from _tracks(self._node.tracks())
+        for family in figures.FAMILIES:
+            yield _measured(self._node.figures, family)
+        totals = self._engine()
+        yield from _media(totals)
+        for name, value in totals.items():
             yield CounterMetricFamily(
                 f"veche_engine_{name}", f"{name.replace('_', ' ')} of the packet engine", value=value
             )
 
 
-def application(node: Callable[[], Mapping[str, int]], engine: Callable[[], Mapping[str, int]]) -> web.Application:
+def _tracks(tracks: Mapping[str, tuple[int, int]]) -> Iterator[Metric]:
+    published = GaugeMetricFamily("veche_track_published_total", "Tracks published now.", labels=("kind",))
+    subscribed = GaugeMetricFamily("veche_track_subscribed_total", "Subscriptions of tracks now.", labels=("kind",))
+    for kind, (tracks_here, subscriptions) in tracks.items():
+        published.add_metric((kind,), tracks_here)
+        subscribed.add_metric((kind,), subscriptions)
+    yield published
+    yield subscribed
+
+
+def _media(totals: Totals) -> Iterator[Metric]:
+    """Media packets as LiveKit counts them."""
+    first = "initial"
+    again = "retransmit"
+    for name, manual, counted in (
+        ("packet", "Media packets.", ("packets_in", "packets_repaired", "packets_forwarded", "packets_retransmitted")),
+        (
+            "packet_bytes",
+            "Bytes of media packets.",
+            ("media_bytes_in", "media_bytes_repaired", "media_bytes_forwarded", "media_bytes_retransmitted"),
+        ),
+    ):
+        whole, repaired, forwarded, retransmitted = (totals[one] for one in counted)
+        metric = CounterMetricFamily(f"veche_{name}", manual, labels=_PACKETS)
+        metric.add_metric((INCOMING, first), whole - repaired)
+        metric.add_metric((INCOMING, again), repaired)
+        metric.add_metric((OUTGOING, first), forwarded)
+        metric.add_metric((OUTGOING, again), retransmitted)
+        yield metric
+    for name, manual, received, sent in (
+        ("nack", "Packets asked for by NACK: incoming from subscribers.", "nack_received", "nack_sent"),
+        ("pli", "Key frames asked for by PLI: incoming from subscribers.", "pli_received", "pli_sent"),
+        ("fir", "Key frames asked for by FIR: incoming from subscribers.", "fir_received", "fir_sent"),
+    ):
+        metric = CounterMetricFamily(f"veche_{name}", manual, labels=_DIRECTION)
+        metric.add_metric((INCOMING,), totals[received])
+        metric.add_metric((OUTGOING,), totals[sent])
+        yield metric
+
+
+def _measured(measured: Figures, family: Family) -> Metric:
+    if not family.bounds:
+        counter = CounterMetricFamily(f"veche_{family.name}", family.manual, labels=family.labels)
+        for labels, total in measured.totals(family):
+            counter.add_metric(labels, total)
+        return counter
+    histogram = HistogramMetricFamily(f"veche_{family.name}", family.manual, labels=family.labels)
+    for labels, values in measured.histograms(family):
+        histogram.add_metric(labels, _buckets(values), values.sum)
+    return histogram
+
+
+def _buckets(histogram: Histogram) -> list[tuple[str, float]]:
+    """Upper ends and how many values are at or below each."""
+    ends = [f"{bound:g}" for bound in histogram.bounds] + ["+Inf"]
+    below = 0
+    buckets = []
+    for end, count in zip(ends, histogram.counts, strict=True):
+        below += count
+        buckets.append((end, float(below)))
+    return buckets
+
+
+def application(node: Node, engine: Callable[[], Totals]) -> web.Application:
     """An application with /metrics alone."""
     registry = CollectorRegistry()
     registry.register(NodeCollector(node, engine))

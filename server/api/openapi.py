@@ -7,10 +7,12 @@ from typing import Any
 from aiohttp import web
 from pydantic.json_schema import models_json_schema
 
+from server.api.debug import PATH as DEBUG_PATH
+from server.api.debug import RoomDebug
 from server.api.meetings import PATH, Entered, JoinRequest, MeetingFound, MeetingMade, NewMeeting
 from server.problems import PROBLEM_JSON, TABLE
 
-MODELS = (NewMeeting, MeetingMade, MeetingFound, JoinRequest, Entered)
+MODELS = (NewMeeting, MeetingMade, MeetingFound, JoinRequest, Entered, RoomDebug)
 
 _CODE = {
     "name": "code",
@@ -18,6 +20,14 @@ _CODE = {
     "required": True,
     "schema": {"type": "string"},
     "description": "A meeting's code.",
+}
+
+_ROOM = {
+    "name": "room",
+    "in": "path",
+    "required": True,
+    "schema": {"type": "string"},
+    "description": "A room's name, percent-encoded.",
 }
 
 
@@ -39,7 +49,7 @@ def document(version: str) -> dict[str, Any]:
     }
     return {
         "openapi": "3.1.0",
-        "info": {"title": "Veche", "version": version, "description": "Meetings: make, find, join."},
+        "info": {"title": "Veche", "version": version, "description": "Meetings: make, find, join. Rooms: look."},
         "paths": {
             PATH: {"post": _operation("Make a meeting", NewMeeting, 201, MeetingMade, (403, 415, 422, 429))},
             f"{PATH}/{{code}}": {
@@ -50,8 +60,25 @@ def document(version: str) -> dict[str, Any]:
                 "parameters": [_CODE],
                 "post": _operation("Ask to come in", JoinRequest, 200, Entered, (403, 404, 415, 422, 429)),
             },
+            DEBUG_PATH: {
+                "parameters": [_ROOM],
+                "get": {
+                    **_operation("Look into a live room of this node", None, 200, RoomDebug, (401, 403, 404, 422)),
+                    "security": [{"token": []}],
+                },
+            },
         },
-        "components": {"schemas": definitions},
+        "components": {
+            "schemas": definitions,
+            "securitySchemes": {
+                "token": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "bearerFormat": "JWT",
+                    "description": "An access token with roomAdmin for the room.",
+                }
+            },
+        },
     }
 
 

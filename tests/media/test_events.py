@@ -25,10 +25,13 @@ from media.commands import (
     Stream,
 )
 from media.events import (
+    Choice,
     EngineFailed,
     Event,
     LayersChanged,
     LoudnessMeasured,
+    Reported,
+    Requests,
     SubscriptionMeasured,
     TrackMeasured,
     TransportExpired,
@@ -145,7 +148,8 @@ def test_every_event_comes_up(engine: Engine) -> None:
     while {type(event) for event in events} != set(get_args(Event)):
         missing = set(get_args(Event)) - {type(event) for event in events}
         assert time.monotonic() < deadline, f"never came up: {missing}"
-        if missing == {EngineFailed} and not panicked:
+        # On a busy machine others may expire before the one that is meant to.
+        if missing == {EngineFailed} and TransportExpired(5) in events and not panicked:
             engine._panic_shard(1)
             panicked = True
         if time.monotonic() > next_check:
@@ -169,6 +173,10 @@ def test_every_event_comes_up(engine: Engine) -> None:
     sent = next(event for event in events if isinstance(event, SubscriptionMeasured))
     assert (sent.transport, sent.subscription) == (3, 43)
     assert sent.packets > 10
+    assert sent.choice.available == (0,)
+    assert (sent.choice.target, sent.choice.layer) == (0, 0)
+    assert [type(part) for part in (sent.choice, sent.reported, sent.requests)] == [Choice, Reported, Requests]
+    assert received.requests == Requests(0, 0, 0)
     assert dataclasses.astuple(events[-1]) == (1, "a test asked for this panic")
     for client in (publisher, subscriber, mute):
         client.close()

@@ -10,10 +10,12 @@ from pathlib import Path
 import aiohttp
 import pytest
 from aiohttp import web
+from prometheus_client.core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from media._engine import Engine
 from server.api import metrics
+from signaling import figures
 from tests.application import ADDRESS, running_site
 from tests.service import free_port, running_service
 
@@ -22,7 +24,7 @@ async def test_every_figure_of_node_and_engine_is_there(tmp_path: Path) -> None:
     engine = Engine([ADDRESS], 0, 1, 30.0)
     try:
         async with running_site(tmp_path) as site, site.joined("room", "anna"):
-            runner = web.AppRunner(metrics.application(site.node.counters, engine.counters), access_log=None)
+            runner = web.AppRunner(metrics.application(site.node, engine.counters), access_log=None)
             await runner.setup()
             try:
                 await web.TCPSite(runner, ADDRESS, 0).start()
@@ -34,22 +36,33 @@ async def test_every_figure_of_node_and_engine_is_there(tmp_path: Path) -> None:
             finally:
                 await runner.cleanup()
             values = {name: family.samples[0].value for name, family in families.items() if family.samples}
-            assert (values["veche_rooms"], values["veche_participants"], values["veche_sockets"]) == (1, 1, 1)
-            assert values["veche_joins"] == 1
-            assert families["veche_joins"].type == "counter"
-            assert families["veche_rooms"].type == "gauge"
+            here = ("veche_room_total", "veche_participant_total", "veche_sockets")
+            assert [values[name] for name in here] == [1, 1, 1]
+            assert families["veche_room_total"].type == "gauge"
             assert {f"veche_engine_{name}" for name in engine.counters()} <= set(families)
-            assert {f"veche_{name}" for name in site.node.counters()} <= set(families)
+            assert {f"veche_{family.name}" for family in figures.FAMILIES} <= set(families)
+            assert labels(families["veche_participant_join"]) == [{"state": "signal_connected"}]
+            assert {"kind": "audio"} in labels(families["veche_track_published_total"])
+            assert labels(families["veche_packet"]) == [
+                {"direction": direction, "transmission": transmission}
+                for direction in ("incoming", "outgoing")
+                for transmission in ("initial", "retransmit")
+            ]
+            assert labels(families["veche_nack"]) == [{"direction": "incoming"}, {"direction": "outgoing"}]
             assert "veche_process_resident_memory_bytes" in families
     finally:
         engine.close()
+
+
+def labels(family: Metric) -> list[dict[str, str]]:
+    return [sample.labels for sample in family.samples if not sample.name.endswith("_created")]
 
 
 def test_the_public_ports_have_none(network: None, tmp_path: Path) -> None:
     port = free_port()
     with running_service(tmp_path, {"VECHE_METRICS__PORT": str(port)}) as service:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=20) as answer:
-            assert b"veche_rooms 0.0" in answer.read()
+            assert b"veche_room_total 0.0" in answer.read()
         for address in (f"{service.http}/metrics", f"http://127.0.0.1:{port}/healthz"):
             with pytest.raises(urllib.error.HTTPError) as refused:
                 urllib.request.urlopen(address, timeout=20)

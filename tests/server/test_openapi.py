@@ -62,9 +62,10 @@ async def test_it_lists_what_is_served_and_nothing_else(site: Site) -> None:
         ("POST", "/api/v1/meetings"),
         ("GET", "/api/v1/meetings/{code}"),
         ("POST", "/api/v1/meetings/{code}/join"),
+        ("GET", "/api/v1/rooms/{room}/debug"),
     }
     for verb, path in found:
-        address = site.url + path.replace("{code}", "bcdf-ghjk-mnpq")
+        address = site.url + path.replace("{code}", "bcdf-ghjk-mnpq").replace("{room}", "room")
         async with site.web.request(verb, address, json={} if verb == "POST" else None) as answer:
             assert str(answer.status) in listed["paths"][path][verb.lower()]["responses"]
 
@@ -80,6 +81,11 @@ async def test_answers_are_what_it_says(site: Site) -> None:
         jsonschema.validate(await answer.json(), schema("Entered"))
     async with site.web.post(f"{path}/join", json={}) as answer:
         jsonschema.validate(await answer.json(content_type=None), schema("Problem"))
+    bearer = site.token(room="room", room_admin=True)
+    async with site.joined("room", "anna"):
+        address = f"{site.url}/api/v1/rooms/room/debug"
+        async with site.web.get(address, headers={"Authorization": f"Bearer {bearer}"}) as answer:
+            jsonschema.validate(await answer.json(), schema("RoomDebug"))
     for body, name in (({"title": "x", "more": 1}, "NewMeeting"), ({"name": "Anna"}, "JoinRequest")):
         with pytest.raises(jsonschema.ValidationError):
             jsonschema.validate(body, schema(name))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from livekit.protocol.models import ConnectionQuality, TrackSource
+from livekit.protocol.models import ConnectionQuality, TrackSource, VideoQuality
 from livekit.protocol.rtc import MuteTrackRequest
 
-from media.events import SubscriptionMeasured, TrackMeasured, TransportReachable, TransportSilent
+from media.events import Choice, Reported, TransportReachable, TransportSilent
+from tests.signaling.measured import a_layer, a_subscription
 from tests.signaling.meeting import Client, Meeting
 
 EXCELLENT, GOOD, POOR, LOST = (
@@ -26,18 +27,29 @@ def two() -> tuple[Meeting, Client, Client, str]:
     return meeting, anna, boris, sid
 
 
-def measured(client: Client, sid: str, packets: int, lost: int, jitter: float = 0.0) -> None:
+def measured(client: Client, sid: str, packets: int, lost: int, jitter: float = 0.0, layer: int = 0) -> None:
     transport = client.participant.publisher
     assert transport is not None
     track = client.participant.tracks[sid].number
-    client.hears(TrackMeasured(transport.number, track, 0, packets, packets * 1000, lost, 0, jitter, 0, 0, 0))
+    client.hears(a_layer(transport.number, track, layer, packets, lost=lost, jitter=jitter))
 
 
-def reported(client: Client, sid: str, fraction_lost: float, rtt: float = 0.05, layer: int = 2) -> None:
+def reported(
+    client: Client, sid: str, fraction_lost: float, rtt: float = 0.05, layer: int = 2, target: int | None = None
+) -> None:
     transport = client.participant.subscriber
     assert transport is not None
-    number = client.participant.subscriptions[sid].number
-    client.hears(SubscriptionMeasured(transport.number, number, layer, 500, 1, 0, fraction_lost, 0.0, rtt, 0, 0, 0))
+    subscription = client.participant.subscriptions[sid]
+    before = subscription.reading.measured.packets if subscription.reading else 0
+    client.hears(
+        a_subscription(
+            transport.number,
+            subscription.number,
+            before + 500,
+            Choice(2, 3, (0, 1, 2), 3, 3, layer if target is None else target, layer),
+            Reported(0, fraction_lost, 0.0, rtt),
+        )
+    )
 
 
 def told(client: Client) -> dict[str, ConnectionQuality]:
@@ -78,6 +90,52 @@ def test_loss_on_the_way_down_lowers_the_receivers_quality() -> None:
         reported(boris, sid, 0.0)
         meeting.advance(5)
     assert told(boris)[boris.sid] == EXCELLENT
+
+
+@pytest.mark.parametrize(("target", "expected"), [(2, EXCELLENT), (1, GOOD), (0, POOR), (-1, POOR)])
+def test_layers_held_back_lower_the_receivers_quality(target: int, expected: ConnectionQuality) -> None:
+    meeting, _, boris, sid = two()
+    for _ in range(4):
+        reported(boris, sid, 0.0, layer=target)
+        meeting.advance(5)
+    assert told(boris)[boris.sid] == expected
+
+
+def test_a_layer_that_waits_for_its_key_frame_is_not_held_back() -> None:
+    meeting, _, boris, sid = two()
+    for _ in range(4):
+        reported(boris, sid, 0.0, layer=0, target=2)
+        meeting.advance(5)
+    assert told(boris)[boris.sid] == EXCELLENT
+
+
+def test_a_layer_that_stays_away_though_asked_for_lowers_the_publishers_quality() -> None:
+    meeting, anna, boris, sid = two()
+    for window in range(5):
+        measured(anna, sid, 500 * window, 0)
+        measured(anna, sid, 500 * window if window < 3 else 1000, 0, layer=2)
+        meeting.advance(5)
+    assert told(boris)[anna.sid] == POOR
+    anna.participant.tracks[sid].offered_quality = VideoQuality.LOW
+    for window in range(5, 12):
+        measured(anna, sid, 500 * window, 0)
+        measured(anna, sid, 1000, 0, layer=2)
+        meeting.advance(5)
+    assert told(boris)[anna.sid] == EXCELLENT, "nobody wants it any more"
+
+
+def test_loss_among_few_packets_costs_less() -> None:
+    """A still screen, or silence: one of ten packets gone is no tenth of the picture."""
+    qualities = []
+    for few in (False, True):
+        meeting, anna, boris, sid = two()
+        packets, lost = 0, 0
+        for window in range(8):
+            arriving = 40 if few and window > 1 else 1000
+            measured(anna, sid, packets := packets + arriving, lost := lost + (arriving // 20 if window > 1 else 0))
+            meeting.advance(5)
+        qualities.append(told(boris)[anna.sid])
+    assert qualities == [GOOD, EXCELLENT]
 
 
 def test_opinion_goes_with_the_quality() -> None:

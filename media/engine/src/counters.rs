@@ -1,5 +1,7 @@
 //! Totals of one shard since its start: traffic and drops by reason.
 
+use crate::packet::Packet;
+
 macro_rules! counters {
     ($($(#[$meta:meta])* $name:ident),* $(,)?) => {
         /// Totals since the shard's start. A drop's name says its reason.
@@ -15,6 +17,14 @@ macro_rules! counters {
             }
         }
     };
+}
+
+impl Counters {
+    /// A packet goes to one more receiver.
+    pub(crate) fn note_forwarded(&mut self, packet: &Packet) {
+        self.packets_forwarded += 1;
+        self.media_bytes_forwarded += packet.bytes.len() as u64;
+    }
 }
 
 counters! {
@@ -63,7 +73,14 @@ counters! {
     rtx_unmatched,
     track_limit,
     packets_in,
+    /// Of those, the ones that came by retransmission.
+    packets_repaired,
     packets_forwarded,
+    /// Bytes of RTP as the publisher sent them, of the packets above and below.
+    media_bytes_in,
+    media_bytes_repaired,
+    media_bytes_forwarded,
+    media_bytes_retransmitted,
     /// The receiver negotiated no such codec.
     forward_codec,
     /// Longer than a datagram may be after rewriting.
@@ -78,6 +95,10 @@ counters! {
     nack_sent,
     key_frame_wanted,
     key_frame_requested,
+    pli_received,
+    pli_sent,
+    fir_received,
+    fir_sent,
     rtcp_foreign,
     events_out,
 }

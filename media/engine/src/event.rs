@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use crate::command::{SubscriptionId, TrackId, TransportId};
+use crate::measure::{Choice, Reported, Requests};
 
 /// What a shard tells Python. `EngineFailed` is made by the runtime, not by a shard.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,13 +26,17 @@ pub struct TrackMeasured {
     pub layer: u8,
     pub packets: u64,
     pub bytes: u64,
+    /// Packets that the network lost, whether or not they were repaired.
     pub lost: u64,
+    /// Those that came by retransmission.
+    pub repaired: u64,
+    /// Those that others had overtaken.
+    pub out_of_order: u64,
     pub duplicates: u64,
     /// In seconds.
     pub jitter: f64,
-    pub nacks: u64,
-    pub plis: u64,
-    pub firs: u64,
+    /// What was asked of the publisher.
+    pub requests: Requests,
 }
 
 /// Totals of one subscription since its start.
@@ -39,18 +44,13 @@ pub struct TrackMeasured {
 pub struct SubscriptionMeasured {
     pub transport: TransportId,
     pub subscription: SubscriptionId,
-    /// `None` while nothing is sent.
-    pub layer: Option<u8>,
+    pub choice: Choice,
+    /// How often the layer changed while the picture went on: the old layer was sent until the new one's key frame.
+    pub switches: u64,
     pub packets: u64,
     pub bytes: u64,
     pub retransmitted: u64,
-    /// 0..=1, by the receiver's last report.
-    pub fraction_lost: f64,
-    /// In seconds, by the receiver's last report.
-    pub jitter: f64,
-    /// In seconds; `None` until a report told.
-    pub rtt: Option<f64>,
-    pub nacks: u64,
-    pub plis: u64,
-    pub firs: u64,
+    pub reported: Reported,
+    /// What the receiver asked for.
+    pub requests: Requests,
 }

@@ -12,6 +12,7 @@ use crate::extensions::{ExtensionMap, Extensions, Kind as ExtensionKind};
 use crate::feedback::Feedback;
 use crate::handoff::ClockMapping;
 use crate::layer::Arrival;
+use crate::measure::Requests;
 use crate::packet::Packet;
 use crate::rtcp::{ReportBlock, SenderReport};
 use crate::rtcp_writer::{write_full_intra_request, write_nack, write_picture_loss};
@@ -39,13 +40,6 @@ pub(crate) struct Received {
     pub(crate) track: usize,
     /// The layers that arrive have changed.
     pub(crate) layers_changed: bool,
-}
-
-/// How much was asked of a publisher.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Requests {
-    pub(crate) nacks: u64,
-    pub(crate) key_frames: u64,
 }
 
 /// What one transport receives.
@@ -189,6 +183,11 @@ impl Intake {
             loudness.observe(now, level.level, header.timestamp, packet.clock_rate);
         }
         counters.packets_in += 1;
+        counters.media_bytes_in += plain.len() as u64;
+        if binding.is_repair {
+            counters.packets_repaired += 1;
+            counters.media_bytes_repaired += plain.len() as u64;
+        }
         Some(Received { packet: Arc::new(packet), track: binding.track, layers_changed })
     }
 
@@ -224,7 +223,7 @@ impl Intake {
                 layer.missing.collect(now, &mut self.sequences);
                 if layer.takes_nack && !self.sequences.is_empty() {
                     let written = write_nack(out, sender, ssrc, &self.sequences) as u64;
-                    layer.totals.nacks += written;
+                    layer.totals.requests.nacks += written;
                     requests.nacks += written;
                 }
                 if !layer.key_frame.take(now, track.asked) {
@@ -233,15 +232,14 @@ impl Intake {
                 track.asked = Some(now);
                 if takes_pli {
                     write_picture_loss(out, sender, ssrc);
-                    layer.totals.plis += 1;
+                    layer.totals.requests.plis += 1;
+                    requests.plis += 1;
                 } else if takes_fir {
                     layer.fir_sequence = layer.fir_sequence.wrapping_add(1);
                     write_full_intra_request(out, sender, &[(ssrc, layer.fir_sequence)]);
-                    layer.totals.firs += 1;
-                } else {
-                    continue;
+                    layer.totals.requests.firs += 1;
+                    requests.firs += 1;
                 }
-                requests.key_frames += 1;
             }
         }
         requests

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::handoff::ClockMapping;
 use crate::keyframe::KeyFrameWish;
+use crate::measure::Requests;
 use crate::nack::MissingPackets;
 use crate::replay::ReplayWindow;
 use crate::rtcp::{ReportBlock, SenderInfo};
@@ -20,9 +21,9 @@ pub(crate) struct LayerTotals {
     pub(crate) packets: u64,
     pub(crate) bytes: u64,
     pub(crate) duplicates: u64,
-    pub(crate) nacks: u64,
-    pub(crate) plis: u64,
-    pub(crate) firs: u64,
+    pub(crate) repaired: u64,
+    pub(crate) out_of_order: u64,
+    pub(crate) requests: Requests,
     /// Expected and never received, of the streams before the present one.
     lost_before: u64,
 }
@@ -145,6 +146,7 @@ impl Layer {
         if extended > highest + 1 {
             self.missing.note_skipped(now, highest + 1, extended);
         } else if extended < highest {
+            self.totals.out_of_order += u64::from(!repaired);
             self.missing.note_arrived(now, extended);
         }
         self.note(now, length, repaired);
@@ -154,7 +156,9 @@ impl Layer {
     fn note(&mut self, now: Instant, length: usize, repaired: bool) {
         self.totals.packets += 1;
         self.totals.bytes += length as u64;
-        if !repaired {
+        if repaired {
+            self.totals.repaired += 1;
+        } else {
             self.reception.received += 1;
         }
         self.last_packet = Some(now);

@@ -11,6 +11,7 @@ pub mod command;
 mod counters;
 pub mod event;
 mod handoff;
+pub mod measure;
 mod packet;
 mod shard;
 

@@ -171,17 +171,17 @@ impl Shard {
             let transport = subscription.transport;
             match subscription.offer(send_time, packet, &source.clocks, forwarding.counters) {
                 Offered::Sent(sent) => {
-                    forwarding.counters.packets_forwarded += 1;
+                    forwarding.counters.note_forwarded(packet);
                     forwarding.enqueue(transport, Outgoing::Media { subscription: number, sent, rtx: None });
                 }
                 Offered::Began(sent) => {
-                    forwarding.counters.packets_forwarded += 1;
+                    forwarding.counters.note_forwarded(packet);
                     forwarding.enqueue(transport, Outgoing::Media { subscription: number, sent, rtx: None });
                     for late in forwarding.sources[place].overtaken(packet) {
                         let clocks = &forwarding.sources[place].clocks;
                         let subscription = &mut forwarding.subscriptions[number];
                         if let Offered::Sent(sent) = subscription.offer(send_time, &late, clocks, forwarding.counters) {
-                            forwarding.counters.packets_forwarded += 1;
+                            forwarding.counters.note_forwarded(&late);
                             forwarding.enqueue(transport, Outgoing::Media { subscription: number, sent, rtx: None });
                         }
                     }
@@ -219,15 +219,17 @@ impl Shard {
                 Rtcp::ReceiverReport(report) => report.blocks.for_each(|block| self.receive_report(now, place, &block)),
                 Rtcp::Nack(nack) => self.receive_nack(now, place, nack.media, nack.sequences()),
                 Rtcp::PictureLoss(loss) => {
+                    self.counters.pli_received += 1;
                     if let Some(number) = self.find_subscription(place, loss.media) {
-                        self.subscriptions[number].totals.plis += 1;
+                        self.subscriptions[number].totals.requests.plis += 1;
                         self.refresh(now, number);
                     }
                 }
                 Rtcp::FullIntraRequest(request) => {
+                    self.counters.fir_received += 1;
                     for (media, sequence) in request.entries() {
                         let Some(number) = self.find_subscription(place, media) else { continue };
-                        self.subscriptions[number].totals.firs += 1;
+                        self.subscriptions[number].totals.requests.firs += 1;
                         if self.subscriptions[number].note_fir(sequence) {
                             self.refresh(now, number);
                         }
@@ -266,10 +268,11 @@ impl Shard {
         for sequence in sequences {
             forwarding.counters.nack_received += 1;
             let subscription = &mut forwarding.subscriptions[number];
-            subscription.totals.nacks += 1;
+            subscription.totals.requests.nacks += 1;
             match subscription.answer(now, sequence) {
                 Ok((sent, rtx)) => {
                     forwarding.counters.packets_retransmitted += 1;
+                    forwarding.counters.media_bytes_retransmitted += sent.packet.bytes.len() as u64;
                     forwarding.enqueue(place, Outgoing::Media { subscription: number, sent, rtx });
                 }
                 Err(NackRefusal::Unknown) => forwarding.counters.nack_unknown += 1,

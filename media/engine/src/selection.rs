@@ -2,9 +2,9 @@
 
 /// A limit of layers, both counted from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Layers {
-    pub(crate) spatial: u8,
-    pub(crate) temporal: u8,
+pub struct Layers {
+    pub spatial: u8,
+    pub temporal: u8,
 }
 
 impl Layers {

@@ -17,6 +17,8 @@ const REMEMBERED: usize = 4;
 pub(crate) struct Reception {
     /// 0..=1.
     pub(crate) fraction_lost: f64,
+    /// Since the start; what was sent twice and came twice may make the receiver's number negative: none then.
+    pub(crate) lost: u64,
     /// In timestamp units.
     pub(crate) jitter: u32,
     pub(crate) rtt: Option<Duration>,
@@ -72,11 +74,38 @@ impl SenderReports {
     /// Takes the receiver's report block about this subscription.
     pub(crate) fn note(&mut self, now: Instant, block: &ReportBlock) {
         self.reception.fraction_lost = f64::from(block.fraction_lost) / 256.0;
+        self.reception.lost = block.lost.max(0).unsigned_abs().into();
         self.reception.jitter = block.jitter;
         let referred = self.sent.iter().flatten().find(|(ntp, _)| *ntp == block.last_sender_report);
         if let Some((_, sent)) = referred.filter(|_| block.last_sender_report != 0) {
             let held = Duration::from_secs_f64(f64::from(block.delay) / 65_536.0);
             self.reception.rtt = Some(now.saturating_duration_since(*sent).saturating_sub(held));
         }
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "a start for virtual time")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn loss_that_a_receiver_counts_below_zero_is_none() {
+        let mut reports = SenderReports::default();
+        let now = Instant::now();
+        let block = ReportBlock {
+            ssrc: 1,
+            fraction_lost: 64,
+            lost: 12,
+            highest_sequence: 0,
+            jitter: 90,
+            last_sender_report: 0,
+            delay: 0,
+        };
+        reports.note(now, &block);
+        let told = Reception { fraction_lost: 0.25, lost: 12, jitter: 90, rtt: None };
+        assert_eq!(reports.reception, told);
+        reports.note(now, &ReportBlock { lost: -3, ..block });
+        assert_eq!(reports.reception.lost, 0);
     }
 }

@@ -11,6 +11,7 @@ use crate::forward::{Decision, Forward};
 use crate::handoff::ClockMapping;
 use crate::history::{History, Refusal, Sent};
 use crate::intake::extension_map;
+use crate::measure::{Choice, HIGHEST_NAMED, Requests};
 use crate::packet::Packet;
 use crate::rtp::{Fields, write_header, write_padding};
 use crate::selection::{Layers, Selection, choose};
@@ -48,9 +49,9 @@ pub(crate) struct SubscriptionTotals {
     pub(crate) packets: u64,
     pub(crate) bytes: u64,
     pub(crate) retransmitted: u64,
-    pub(crate) nacks: u64,
-    pub(crate) plis: u64,
-    pub(crate) firs: u64,
+    /// Changes of layer while the old one was still sent.
+    pub(crate) switches: u64,
+    pub(crate) requests: Requests,
 }
 
 /// The clock of a received layer.
@@ -214,6 +215,18 @@ impl Subscription {
         self.forward.layer().filter(|_| self.is_enabled)
     }
 
+    /// Why it gets the layer that it gets, where `live` are the layers that arrive.
+    pub(crate) fn choice(&self, live: u8) -> Choice {
+        let named = |limit: Layers| limit.min(HIGHEST_NAMED);
+        Choice {
+            wanted: self.is_enabled.then(|| named(self.wanted)),
+            available: live,
+            allotted: named(self.allotted),
+            target: self.selection.target,
+            layer: self.layer(),
+        }
+    }
+
     /// Looks at a packet of the track and decides what the receiver gets of it.
     pub(crate) fn offer(
         &mut self,
@@ -231,6 +244,7 @@ impl Subscription {
             let present = self.forward.stream();
             let clock_of = |stream: Option<u32>| clocks.iter().flatten().find(|clock| Some(clock.stream) == stream);
             let mappings = [clock_of(present), clock_of(Some(packet.stream))].map(|clock| clock.map(|it| it.mapping));
+            self.totals.switches += u64::from(self.forward.layer().is_some_and(|layer| layer != packet.layer));
             self.forward.begin(packet, mappings, self.selection.temporal);
             self.clock_rate = packet.clock_rate;
             self.wished = None;

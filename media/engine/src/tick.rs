@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::event::{Event, SubscriptionMeasured, TrackMeasured};
+use crate::event::Event;
 use crate::ice::Lapse;
 use crate::loudness;
 use crate::rtcp_writer::write_receiver_report;
@@ -82,7 +82,9 @@ impl Shard {
         let mut compound = Vec::new();
         let asked = self.transports[place].intake.write_requests(now, self.ssrc, &mut compound);
         self.counters.nack_sent += asked.nacks;
-        self.counters.key_frame_requested += asked.key_frames;
+        self.counters.key_frame_requested += asked.plis + asked.firs;
+        self.counters.pli_sent += asked.plis;
+        self.counters.fir_sent += asked.firs;
         self.send_control(place, compound);
         if let Some(due) = self.transports[place].intake.request_due(now) {
             self.alarms.arm(place, due);
@@ -132,47 +134,5 @@ impl Shard {
         for (track, loudness) in measured {
             self.tell(Event::LoudnessMeasured { transport, track, loudness });
         }
-    }
-
-    fn measure(&mut self, place: usize) {
-        let transport = self.transports[place].id;
-        let mut events = Vec::new();
-        for (_, track) in &self.transports[place].intake.tracks {
-            let layers = (0..).zip(&track.layers).filter(|(_, layer)| layer.totals.packets > 0);
-            events.extend(layers.map(|(index, layer)| {
-                Event::TrackMeasured(TrackMeasured {
-                    transport,
-                    track: track.id,
-                    layer: index,
-                    packets: layer.totals.packets,
-                    bytes: layer.totals.bytes,
-                    lost: layer.lost(),
-                    duplicates: layer.totals.duplicates,
-                    jitter: layer.jitter(),
-                    nacks: layer.totals.nacks,
-                    plis: layer.totals.plis,
-                    firs: layer.totals.firs,
-                })
-            }));
-        }
-        for &number in &self.transports[place].subscriptions {
-            let subscription = &self.subscriptions[number];
-            let (totals, reception) = (subscription.totals, subscription.reports.reception);
-            events.push(Event::SubscriptionMeasured(SubscriptionMeasured {
-                transport,
-                subscription: subscription.id,
-                layer: subscription.layer(),
-                packets: totals.packets,
-                bytes: totals.bytes,
-                retransmitted: totals.retransmitted,
-                fraction_lost: reception.fraction_lost,
-                jitter: subscription.jitter(),
-                rtt: reception.rtt.map(|rtt| rtt.as_secs_f64()),
-                nacks: totals.nacks,
-                plis: totals.plis,
-                firs: totals.firs,
-            }));
-        }
-        events.into_iter().for_each(|event| self.tell(event));
     }
 }

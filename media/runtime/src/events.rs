@@ -1,6 +1,8 @@
 //! Builds the dataclasses of `media/events.py`.
 
 use engine::Event;
+use engine::command::MAX_LAYERS;
+use engine::measure::{Choice, Reported, Requests};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyTuple};
 
@@ -17,6 +19,9 @@ pub(crate) struct EventClasses {
     track_measured: Py<PyAny>,
     subscription_measured: Py<PyAny>,
     engine_failed: Py<PyAny>,
+    choice: Py<PyAny>,
+    reported: Py<PyAny>,
+    requests: Py<PyAny>,
 }
 
 impl EventClasses {
@@ -33,6 +38,9 @@ impl EventClasses {
             track_measured: class("TrackMeasured")?,
             subscription_measured: class("SubscriptionMeasured")?,
             engine_failed: class("EngineFailed")?,
+            choice: class("Choice")?,
+            reported: class("Reported")?,
+            requests: class("Requests")?,
         })
     }
 
@@ -64,26 +72,46 @@ impl EventClasses {
                 totals.packets,
                 totals.bytes,
                 totals.lost,
+                totals.repaired,
+                totals.out_of_order,
                 totals.duplicates,
                 totals.jitter,
-                totals.nacks,
-                totals.plis,
-                totals.firs,
+                self.requests(py, totals.requests)?,
             )),
             Event::SubscriptionMeasured(totals) => self.subscription_measured.bind(py).call1((
                 totals.transport.0,
                 totals.subscription.0,
-                totals.layer.map_or(-1, i16::from),
+                self.choice(py, totals.choice)?,
+                totals.switches,
                 totals.packets,
                 totals.bytes,
                 totals.retransmitted,
-                totals.fraction_lost,
-                totals.jitter,
-                totals.rtt.unwrap_or(-1.0),
-                totals.nacks,
-                totals.plis,
-                totals.firs,
+                self.reported(py, totals.reported)?,
+                self.requests(py, totals.requests)?,
             )),
         }
+    }
+
+    fn choice<'py>(&self, py: Python<'py>, choice: Choice) -> PyResult<Bound<'py, PyAny>> {
+        let index = |layer: Option<u8>| layer.map_or(-1, i16::from);
+        let available = (0..MAX_LAYERS as u8).filter(|layer| choice.available & 1 << layer != 0);
+        self.choice.bind(py).call1((
+            index(choice.wanted.map(|wanted| wanted.spatial)),
+            index(choice.wanted.map(|wanted| wanted.temporal)),
+            PyTuple::new(py, available.collect::<Vec<_>>())?,
+            choice.allotted.spatial,
+            choice.allotted.temporal,
+            index(choice.target),
+            index(choice.layer),
+        ))
+    }
+
+    fn reported<'py>(&self, py: Python<'py>, reported: Reported) -> PyResult<Bound<'py, PyAny>> {
+        let Reported { lost, fraction_lost, jitter, rtt } = reported;
+        self.reported.bind(py).call1((lost, fraction_lost, jitter, rtt.unwrap_or(-1.0)))
+    }
+
+    fn requests<'py>(&self, py: Python<'py>, requests: Requests) -> PyResult<Bound<'py, PyAny>> {
+        self.requests.bind(py).call1((requests.nacks, requests.plis, requests.firs))
     }
 }

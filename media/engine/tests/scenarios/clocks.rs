@@ -73,7 +73,7 @@ fn wrong_clocks_move_no_timestamps() {
     }
     assert!(viewer.unfilled.is_empty() && viewer.frames.len() > 900, "{}", viewer.frames.len());
     let measured = world.events.iter().filter_map(|(_, event)| match event {
-        engine::Event::SubscriptionMeasured(measured) => measured.rtt,
+        engine::Event::SubscriptionMeasured(measured) => measured.reported.rtt,
         _ => None,
     });
     assert!(measured.clone().all(|rtt| (0.0..0.1).contains(&rtt)), "no round trip is negative or long");

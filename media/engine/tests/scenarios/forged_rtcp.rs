@@ -51,7 +51,7 @@ fn naming_the_ssrcs_of_others_leads_nowhere() {
     let clocks: Vec<u64> = viewer.reports.iter().map(|(_, info)| info.ntp).collect();
     assert!(clocks.is_sorted() && clocks.iter().all(|ntp| ntp >> 32 > 1000), "alice's clock goes on");
     let measured = world.events.iter().filter_map(|(_, event)| match event {
-        engine::Event::SubscriptionMeasured(measured) => Some(measured.fraction_lost),
+        engine::Event::SubscriptionMeasured(measured) => Some(measured.reported.fraction_lost),
         _ => None,
     });
     assert!(measured.clone().count() > 0 && measured.clone().all(|fraction| fraction == 0.0));

@@ -1,6 +1,7 @@
 //! What is told of tracks and subscriptions: to Python, and to publishers and viewers in RTCP.
 
 use engine::Event;
+use engine::measure::Layers;
 
 use crate::support::{Weather, World, seconds};
 
@@ -19,7 +20,7 @@ fn totals_are_those_of_the_network() {
     });
     let track = tracks.next_back().expect("told each 5 s");
     assert!((track.lost as f64 / sent - 0.1).abs() < 0.02, "{track:?}");
-    assert!(track.packets as f64 > sent * 0.93 && track.nacks > 0 && track.jitter < 0.02, "{track:?}");
+    assert!(track.packets as f64 > sent * 0.93 && track.requests.nacks > 0 && track.jitter < 0.02, "{track:?}");
     let subscriptions: Vec<_> = world
         .events
         .iter()
@@ -30,10 +31,12 @@ fn totals_are_those_of_the_network() {
         .collect();
     assert_eq!(subscriptions.len(), 4);
     let subscription = subscriptions[3];
-    let rtt = subscription.rtt.expect("reports were exchanged");
+    let rtt = subscription.reported.rtt.expect("reports were exchanged");
     assert!((rtt - 0.08).abs() < 0.005, "{rtt}: 40 ms each way");
-    assert_eq!(subscription.layer, Some(0));
-    assert!(subscription.nacks > 50 && subscription.retransmitted > 50, "{subscription:?}");
+    let choice = subscription.choice;
+    assert_eq!((choice.available, choice.target, choice.layer), (1, Some(0), Some(0)));
+    assert!(track.repaired * 10 > track.lost * 9, "{track:?}: asked for again, and came");
+    assert!(subscription.requests.nacks > 50 && subscription.retransmitted > 50, "{subscription:?}");
     assert!(world.viewer(view).repaired > 50);
 }
 
@@ -72,4 +75,36 @@ fn viewers_get_sender_reports_each_three_seconds() {
     assert!(reports.windows(2).all(|pair| pair[0].1.packets < pair[1].1.packets));
     let (_, last) = reports[reports.len() - 1];
     assert!(last.octets / last.packets > 900, "{last:?}");
+}
+
+#[test]
+fn a_choice_of_layers_is_told_with_its_reasons() {
+    let mut world = World::new(194, 2);
+    let alice = world.join(Weather::clear());
+    let bob = world.join(Weather::clear());
+    let camera = world.publish_camera(alice, 3);
+    let view = world.view(bob, camera);
+    let told = |world: &World| {
+        let measured = world.events.iter().rev().find_map(|(_, event)| match event {
+            Event::SubscriptionMeasured(measured) => Some(*measured),
+            _ => None,
+        });
+        measured.expect("told each 5 s")
+    };
+    let upto = |spatial, temporal| Some(Layers { spatial, temporal });
+    world.want(view, true, 2, 3);
+    world.run(seconds(6));
+    let high = told(&world);
+    assert_eq!((high.choice.wanted, high.choice.available, high.choice.layer), (upto(2, 3), 0b111, Some(2)));
+    world.want(view, true, 1, 0);
+    world.run(seconds(6));
+    let middle = told(&world);
+    let choice = middle.choice;
+    assert_eq!((choice.wanted, choice.target, choice.layer), (upto(1, 0), Some(1), Some(1)));
+    assert_eq!(middle.switches, high.switches + 1, "the old layer went on until the new one's key frame");
+    world.want(view, false, 0, 0);
+    world.run(seconds(6));
+    let nothing = told(&world);
+    assert_eq!((nothing.choice.wanted, nothing.choice.target, nothing.choice.layer), (None, None, None));
+    assert_eq!(nothing.switches, middle.switches);
 }
