@@ -13,6 +13,8 @@ use crate::vp8::Rewrite;
 use crate::{av1, demux, h264, h265, red, vp8, vp9};
 use std::net::SocketAddr;
 
+pub use crate::fuzzing_shard::shard;
+
 /// The password of the keyed seeds.
 pub const PASSWORD: &[u8] = b"VOkJxbRl1RmTxUk/WvJxBt";
 
@@ -186,9 +188,62 @@ pub fn payload(data: &[u8]) {
     }
 }
 
+/// RED: blocks lie one behind the other inside the payload, the primary one last.
+pub fn red(data: &[u8]) {
+    let Ok(red) = red::Red::parse(data, 63) else { return };
+    assert!(!red.primary.data.is_empty() && red.primary.payload_type != 63);
+    let mut end = 0;
+    for block in red.redundant().chain([red.primary]) {
+        let start = block.data.as_ptr() as usize - data.as_ptr() as usize;
+        assert!(start > end || start == end && end > 0, "a block begins inside the one before, or inside the headers");
+        assert!(!block.data.is_empty() && block.payload_type <= 127 && block.timestamp_offset < 1 << 14);
+        end = start + block.data.len();
+    }
+    assert_eq!(end, data.len());
+}
+
+/// Header extensions: any block, in the one-byte and the two-byte form, is read inside its packet and written back.
+pub fn extensions(data: &[u8]) {
+    let Some((&[form, marker], block)) = data.split_first_chunk::<2>() else { return };
+    // RFC 8285: 0xBEDE, or 0x100 and four bits for the application.
+    let profile = if form & 1 == 0 { 0xbede } else { 0x1000 | u16::from(marker & 0x0f) };
+    let words = (block.len() / 4).min(255);
+    let mut packet = vec![0x90, 96, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3];
+    packet.extend_from_slice(&profile.to_be_bytes());
+    packet.extend_from_slice(&(words as u16).to_be_bytes());
+    packet.extend_from_slice(&block[..4 * words]);
+    packet.extend_from_slice(b"payload");
+    rtp(&packet);
+    let header = Header::parse(&packet).expect("a packet of ours is sound");
+    let mut map = ExtensionMap::default();
+    for (id, kind) in (1..).zip(Kind::ALL) {
+        map.insert(id, kind);
+    }
+    let found = Extensions::locate(&packet, &header, &map);
+    for kind in Kind::ALL {
+        let Some(value) = found.get(&packet, kind) else { continue };
+        let place = value.as_ptr() as usize - packet.as_ptr() as usize;
+        assert!(place >= 16 && place + value.len() <= 16 + 4 * words, "{kind:?} lies outside its block");
+    }
+}
+
+/// Transport-wide feedback: any body is refused or read to its end, and what arrived survives being written again.
+pub fn transport_feedback(data: &[u8]) {
+    let words = data.len() / 4;
+    let mut compound = vec![0x8f, 205];
+    compound.extend_from_slice(&(words as u16).to_be_bytes());
+    compound.extend_from_slice(&data[..4 * words]);
+    rtcp(&compound);
+    let Some(Packet::TransportFeedback(feedback)) = packets(&compound).next() else { return };
+    let mut numbers = feedback.statuses().map(|(sequence, _)| sequence);
+    let first = numbers.next();
+    assert!(first.is_none_or(|first| numbers.zip(1..).all(|(number, step)| number == first.wrapping_add(step))));
+}
+
 #[cfg(test)]
 mod tests {
     use std::path::Path;
+    use std::time::Instant;
 
     /// Mutations of each seed; a run takes about a second.
     const MUTATIONS: usize = 2000;
@@ -222,7 +277,7 @@ mod tests {
         data
     }
 
-    fn replay(target: &str, body: fn(&[u8])) {
+    fn replay(target: &str, body: impl Fn(&[u8])) {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/seeds").join(target);
         let mut files: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
         files.sort();
@@ -260,5 +315,25 @@ mod tests {
     #[test]
     fn payload_seeds_and_their_mutations_hold() {
         replay("payload", super::payload);
+    }
+    #[test]
+    fn red_seeds_and_their_mutations_hold() {
+        replay("red", super::red);
+    }
+
+    #[test]
+    fn extensions_seeds_and_their_mutations_hold() {
+        replay("extensions", super::extensions);
+    }
+
+    #[test]
+    fn transport_feedback_seeds_and_their_mutations_hold() {
+        replay("transport_feedback", super::transport_feedback);
+    }
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "a start for virtual time")]
+    fn shard_seeds_and_their_mutations_hold() {
+        replay("shard", |script| super::shard(Instant::now(), script));
     }
 }
