@@ -45,6 +45,11 @@ impl Batch {
         self.entries.len() >= BATCH_DATAGRAMS
     }
 
+    /// How many more datagrams it takes.
+    pub(crate) fn room(&self) -> usize {
+        BATCH_DATAGRAMS.saturating_sub(self.len())
+    }
+
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }

@@ -81,6 +81,53 @@ impl Kind {
     const fn place(self) -> usize {
         self as usize
     }
+
+    const fn bit(self) -> u16 {
+        1 << self.place()
+    }
+}
+
+/// A set of kinds, one bit each.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Kinds(u16);
+
+impl Kinds {
+    pub const fn of(kinds: &[Kind]) -> Self {
+        let mut bits = 0;
+        let mut place = 0;
+        while place < kinds.len() {
+            bits |= kinds[place].bit();
+            place += 1;
+        }
+        Self(bits)
+    }
+
+    const fn and(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+}
+
+impl IntoIterator for Kinds {
+    type Item = Kind;
+    type IntoIter = KindsIter;
+
+    fn into_iter(self) -> KindsIter {
+        KindsIter(self.0)
+    }
+}
+
+/// The kinds of a set in their order.
+#[derive(Debug, Clone)]
+pub struct KindsIter(u16);
+
+impl Iterator for KindsIter {
+    type Item = Kind;
+
+    fn next(&mut self) -> Option<Kind> {
+        let kind = *Kind::ALL.get(self.0.trailing_zeros() as usize)?;
+        self.0 &= self.0 - 1;
+        Some(kind)
+    }
 }
 
 /// Which id stands for which extension on one transport (received) or one subscription (sent).
@@ -89,11 +136,13 @@ pub struct ExtensionMap {
     kinds: [Option<Kind>; 256],
     /// 0 where a kind has no id.
     ids: [u8; Kind::COUNT],
+    /// Those that have one.
+    known: Kinds,
 }
 
 impl Default for ExtensionMap {
     fn default() -> Self {
-        Self { kinds: [None; 256], ids: [0; Kind::COUNT] }
+        Self { kinds: [None; 256], ids: [0; Kind::COUNT], known: Kinds::default() }
     }
 }
 
@@ -107,8 +156,10 @@ impl ExtensionMap {
             && self.ids[former.place()] == id
         {
             self.ids[former.place()] = 0;
+            self.known.0 &= !former.bit();
         }
         self.ids[kind.place()] = id;
+        self.known.0 |= kind.bit();
     }
 
     pub fn kind(&self, id: u8) -> Option<Kind> {
@@ -133,6 +184,7 @@ pub struct AudioLevel {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Extensions {
     spans: [Span; Kind::COUNT],
+    present: Kinds,
 }
 
 /// Offset 0 stands for absent: no extension lies in the fixed header.
@@ -181,6 +233,7 @@ impl Extensions {
                 && self.spans[kind.place()].offset == 0
             {
                 self.spans[kind.place()] = Span { offset, length };
+                self.present.0 |= kind.bit();
             }
         }
         Ok(())
@@ -221,37 +274,57 @@ impl Extensions {
 /// Extension values to be written for a receiver; those that its map has no id for are left out.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Outgoing<'a> {
-    values: [Option<&'a [u8]>; Kind::COUNT],
+    values: [&'a [u8]; Kind::COUNT],
+    present: Kinds,
 }
 
 impl<'a> Outgoing<'a> {
     /// Sets a value of 1 to 255 bytes; another length is left out. For `AbsSendTime` and `TransportCc` give zeros (3 and
     /// 2 bytes) and fill them in at the offsets in `Written`.
     pub fn set(&mut self, kind: Kind, value: &'a [u8]) -> &mut Self {
-        self.values[kind.place()] = Some(value).filter(|value| (1..=255).contains(&value.len()));
+        self.values[kind.place()] = value;
+        if (1..=255).contains(&value.len()) {
+            self.present.0 |= kind.bit();
+        } else {
+            self.present.0 &= !kind.bit();
+        }
         self
+    }
+
+    /// Sets those of `kinds` that `packet`, whose extensions these are, has and the receiver's map has an id for.
+    pub fn pass(&mut self, packet: &'a [u8], extensions: &Extensions, kinds: Kinds, map: &ExtensionMap) -> &mut Self {
+        for kind in kinds.and(extensions.present).and(map.known) {
+            if let Some(value) = extensions.get(packet, kind) {
+                self.set(kind, value);
+            }
+        }
+        self
+    }
+
+    /// Bytes of the block that `write` appends.
+    pub fn length(&self, map: &ExtensionMap) -> usize {
+        let form = self.form(map);
+        if form.content == 0 { 0 } else { 4 + form.content.next_multiple_of(4) }
     }
 
     /// Appends the block to the packet that starts at `start` of `out` and so far has only its header; sets the X bit.
     /// One-byte form where everything fits it, else two-byte. Appends nothing when there is nothing to write.
     pub fn write(&self, out: &mut Vec<u8>, start: usize, map: &ExtensionMap) -> Written {
         let mut written = Written::default();
-        let mut is_two_byte = false;
-        let mut is_empty = true;
-        for (_, id, value) in self.present(map) {
-            is_empty = false;
-            is_two_byte |= id > 14 || value.len() > 16;
-        }
-        if is_empty || start >= out.len() {
+        let form = self.form(map);
+        if form.content == 0 || start >= out.len() {
             return written;
         }
         out[start] |= 0x10;
-        let block = out.len();
-        out.extend_from_slice(if is_two_byte { &[0x10, 0, 0, 0] } else { &[0xbe, 0xde, 0, 0] });
-        for (kind, id, value) in self.present(map) {
+        // 14 values of at most 257 bytes: far below 65,535 words.
+        let words = (form.content.div_ceil(4) as u16).to_be_bytes();
+        out.extend_from_slice(if form.is_two_byte { &[0x10, 0] } else { &[0xbe, 0xde] });
+        out.extend_from_slice(&words);
+        for kind in self.present.and(map.known) {
+            let (id, value) = (map.ids[kind.place()], self.values[kind.place()]);
             // `set` has bounded the length.
             let length = value.len() as u8;
-            if is_two_byte {
+            if form.is_two_byte {
                 out.extend_from_slice(&[id, length]);
             } else {
                 out.push(id << 4 | (length - 1));
@@ -264,17 +337,29 @@ impl<'a> Outgoing<'a> {
             }
             out.extend_from_slice(value);
         }
-        let length = (out.len() - block - 4).next_multiple_of(4);
-        out.resize(block + 4 + length, 0);
-        // 14 values of at most 257 bytes: far below 65,535 words.
-        let words = (length / 4) as u16;
-        out[block + 2..block + 4].copy_from_slice(&words.to_be_bytes());
+        let padding = form.content.next_multiple_of(4) - form.content;
+        out.extend_from_slice(&[0; 3][..padding]);
         written
     }
 
-    fn present(&self, map: &ExtensionMap) -> impl Iterator<Item = (Kind, u8, &'a [u8])> {
-        Kind::ALL.into_iter().zip(self.values).filter_map(|(kind, value)| Some((kind, map.id(kind)?, value?)))
+    fn form(&self, map: &ExtensionMap) -> Form {
+        let mut form = Form { is_two_byte: false, content: 0 };
+        let mut count = 0;
+        for kind in self.present.and(map.known) {
+            let length = self.values[kind.place()].len();
+            form.is_two_byte |= map.ids[kind.place()] > 14 || length > 16;
+            form.content += length;
+            count += 1;
+        }
+        form.content += if form.is_two_byte { 2 * count } else { count };
+        form
     }
+}
+
+/// How a block is written, and the bytes of its elements.
+struct Form {
+    is_two_byte: bool,
+    content: usize,
 }
 
 /// Where the values to be filled in at sending lie, as offsets from the start of the packet.

@@ -1,7 +1,7 @@
 //! The packet engine: ICE, SRTP, RTP, RTCP and forwarding as plain data, fed with bytes and a time.
 //!
 //! A [`Shard`] owns its transports, tracks and subscriptions. Whoever drives it (the runtime with sockets and threads,
-//! the tests with a virtual network) keeps one rule: after each `handle_*` call it takes what `poll_transmit`,
+//! the tests with a virtual network) keeps one rule: after the `handle_*` calls of one turn it takes what `poll_transmit`,
 //! `poll_handoff` and `poll_event` have until they have nothing, and calls `handle_timeout` when `poll_timeout` says.
 #![forbid(unsafe_code)]
 
@@ -31,6 +31,7 @@ mod tick;
 
 // What a shard holds.
 mod alarms;
+mod equalise;
 mod feedback;
 mod format;
 mod forward;

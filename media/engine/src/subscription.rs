@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::command::{Kind, SubscriptionDescription, SubscriptionId};
 use crate::counters::Counters;
-use crate::extensions::{ExtensionMap, Kind as ExtensionKind, Outgoing};
+use crate::extensions::{ExtensionMap, Kind as ExtensionKind, Kinds, Outgoing};
 use crate::format::{Format, OPUS, is_repair};
 use crate::forward::{Decision, Forward};
 use crate::handoff::ClockMapping;
@@ -13,7 +13,7 @@ use crate::history::{History, Refusal, Sent};
 use crate::intake::extension_map;
 use crate::measure::{Choice, HIGHEST_NAMED, Requests};
 use crate::packet::Packet;
-use crate::rtp::{Fields, write_header, write_padding};
+use crate::rtp::{FIXED_HEADER, Fields, write_header, write_padding};
 use crate::selection::{Layers, Selection, choose};
 use crate::sender_report::SenderReports;
 use crate::sequence::low_16;
@@ -22,7 +22,7 @@ use crate::sequence::low_16;
 const WISH_SPACING: Duration = Duration::from_millis(200);
 /// What passes through to receivers that negotiated it. Mid and times are our own; rids and transport-wide numbers
 /// belong to the publisher's path.
-const PASSED_ON: [ExtensionKind; 8] = [
+const PASSED_ON: Kinds = Kinds::of(&[
     ExtensionKind::AudioLevel,
     ExtensionKind::DependencyDescriptor,
     ExtensionKind::AbsCaptureTime,
@@ -31,7 +31,7 @@ const PASSED_ON: [ExtensionKind; 8] = [
     ExtensionKind::VideoContentType,
     ExtensionKind::VideoTiming,
     ExtensionKind::ColorSpace,
-];
+]);
 /// What Blank packets carry: enough to be a packet, all of it padding.
 const PADDING: u8 = 1;
 
@@ -322,19 +322,7 @@ impl Subscription {
             ssrc: if rtx.is_some() { self.rtx_ssrc? } else { self.ssrc },
         };
         write_header(out, &fields);
-        let mut extensions = Outgoing::default();
-        if !self.mid.is_empty() {
-            extensions.set(ExtensionKind::Mid, self.mid.as_bytes());
-        }
-        extensions.set(ExtensionKind::AbsSendTime, &send_time);
-        if !sent.is_blank {
-            for kind in PASSED_ON {
-                if let Some(value) = packet.extensions.get(&packet.bytes, kind) {
-                    extensions.set(kind, value);
-                }
-            }
-        }
-        extensions.write(out, start, &self.extensions);
+        self.extensions_of(sent, &send_time).write(out, start, &self.extensions);
         let header_length = out.len() - start;
         if rtx.is_some() {
             out.extend_from_slice(&low_16(numbers.sequence).to_be_bytes());
@@ -360,6 +348,29 @@ impl Subscription {
             descriptor.rewrite(&mut out[payload..], rewrite);
         }
         Some(header_length)
+    }
+
+    /// The extensions of a packet.
+    fn extensions_of<'a>(&'a self, sent: &'a Sent, send_time: &'a [u8; 3]) -> Outgoing<'a> {
+        let mut extensions = Outgoing::default();
+        extensions.set(ExtensionKind::Mid, self.mid.as_bytes());
+        extensions.set(ExtensionKind::AbsSendTime, send_time);
+        if !sent.is_blank {
+            extensions.pass(&sent.packet.bytes, &sent.packet.extensions, PASSED_ON, &self.extensions);
+        }
+        extensions
+    }
+
+    /// Bytes of the plain packet that `write` appends, where padding may make it longer: `None` for sound, for what was
+    /// sent before, and where the receiver takes no retransmissions of their own. What is then sent again under its own
+    /// number must be the same bytes, and padding is not kept.
+    pub(crate) fn paddable_length(&self, sent: &Sent, rtx: Option<u64>) -> Option<usize> {
+        let repairs = self.rtx_ssrc.is_some() && self.rtx_payload_type(sent.payload_type).is_some();
+        if self.kind == Kind::Audio || sent.is_blank || rtx.is_some() || !repairs {
+            return None;
+        }
+        let extensions = self.extensions_of(sent, &sent.send_time).length(&self.extensions);
+        Some(FIXED_HEADER + extensions + sent.packet.payload().len())
     }
 
     fn number_of(&self, format: Format) -> Option<u8> {

@@ -8,9 +8,11 @@ use rustc_hash::FxHashMap;
 use crate::batch::{Batch, LARGEST_SENT};
 use crate::command::{Keys, TransportId};
 use crate::counters::Counters;
+use crate::equalise::Run;
 use crate::history::Sent;
 use crate::ice::Ice;
 use crate::intake::Intake;
+use crate::rtp::write_padding;
 use crate::srtp;
 use crate::subscription::Subscription;
 
@@ -118,14 +120,24 @@ impl Transport {
             self.waiting.clear();
             return false;
         };
+        let length = |outgoing: &Outgoing| match outgoing {
+            Outgoing::Media { subscription, sent, rtx } => subscription_at(*subscription)?.paddable_length(sent, *rtx),
+            Outgoing::Control(_) | Outgoing::Datagram(_) => None,
+        };
+        let mut run = Run::default();
         while !batch.is_full() {
+            if run.is_over() && self.waiting.len() > 1 {
+                run = Run::ahead(self.waiting.iter().take(batch.room()).map(length));
+            }
             let Some(outgoing) = self.waiting.pop_front() else { return false };
             let sender = &mut self.sender;
+            run.advance();
             let written = batch.append(path, |out| match &outgoing {
                 Outgoing::Media { subscription, sent, rtx } => {
                     let sender = sender.as_ref()?;
                     let start = out.len();
                     let header_length = subscription_at(*subscription)?.write(sent, *rtx, send_time, out)?;
+                    write_padding(out, start, run.padding(out.len() - start));
                     sender.seal_rtp(out, start, header_length, rtx.unwrap_or(sent.numbers.sequence)).ok()
                 }
                 Outgoing::Control(compound) => {

@@ -103,7 +103,7 @@ fn settings(addresses: &[String], udp_port: i64, shards: i64, idle_timeout: f64)
         .ok()
         .filter(|timeout| !timeout.is_zero())
         .ok_or_else(|| wrong("idle_timeout", idle_timeout.to_string(), "more than 0 seconds"))?;
-    Ok(Settings { addresses, udp_port, shards, idle_timeout })
+    Ok(Settings { addresses, udp_port, shards, idle_timeout, segments: true })
 }
 
 /// With a number Python makes the fitting subclass of OSError; the address stands where a file's name would.

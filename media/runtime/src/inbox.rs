@@ -50,7 +50,8 @@ impl Inbox {
         self.rouse();
     }
 
-    /// Leaves a handoff. Only packets and datagrams are ever dropped, where too much waits.
+    /// Leaves a handoff, without waking the shard: `rouse_for_handoffs` does, once for all. Only packets and datagrams are
+    /// ever dropped, where too much waits.
     pub(crate) fn hand(&self, handoff: Handoff) {
         let lossy = matches!(handoff, Handoff::Packet(_) | Handoff::Datagram { .. });
         if lossy && self.handoffs.len() >= MAX_PACKETS {
@@ -58,7 +59,13 @@ impl Inbox {
             return;
         }
         self.handoffs.push(handoff);
-        self.rouse();
+    }
+
+    /// Wakes the shard where handoffs wait for it.
+    pub(crate) fn rouse_for_handoffs(&self) {
+        if !self.handoffs.is_empty() {
+            self.rouse();
+        }
     }
 
     pub(crate) fn next_command(&self) -> Option<Command> {

@@ -7,16 +7,19 @@ mod binding;
 mod commands;
 #[cfg(feature = "python")]
 mod events;
+mod failures;
 mod inbox;
 mod outbox;
 mod port;
 mod runtime;
+mod segments;
 #[allow(unsafe_code)]
 mod socket;
 mod thread;
 mod totals;
 mod wake;
 
+pub use failures::{ReceiveFailures, SendFailures};
 pub use outbox::Notice;
 pub use runtime::{Runtime, Settings, StartError};
-pub use socket::{Datagrams, ReceiveFailures, SendFailures, Sender, Socket};
+pub use socket::{Datagrams, Sender, Socket};

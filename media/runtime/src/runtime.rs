@@ -28,6 +28,8 @@ pub struct Settings {
     pub shards: u16,
     /// A transport that was not heard for this long ends.
     pub idle_timeout: Duration,
+    /// Whether datagrams to one receiver leave in one message where the kernel takes that (UDP_SEGMENT).
+    pub segments: bool,
 }
 
 /// Why the engine did not start.
@@ -87,6 +89,7 @@ impl Runtime {
             let thread = MediaThread {
                 index,
                 idle_timeout: settings.idle_timeout,
+                segments: settings.segments,
                 sockets,
                 inboxes: Arc::clone(&runtime.inboxes),
                 outbox: Arc::clone(&runtime.outbox),

@@ -6,11 +6,15 @@
 use std::io;
 use std::mem;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::ops::Range;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::time::Duration;
 
 use engine::{BATCH_DATAGRAMS, Entry, Path};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use crate::failures::{ReceiveFailures, SendFailures};
+use crate::segments::{self, Groups, Refusals};
 
 /// More in one recvmmsg gains nothing (measured).
 const RECEIVE_DATAGRAMS: usize = 64;
@@ -24,6 +28,8 @@ const SEND_PATIENCE: Duration = Duration::from_millis(1);
 pub struct Socket {
     inner: socket2::Socket,
     local: SocketAddr,
+    /// The kernel takes several datagrams in one message (UDP_SEGMENT, Linux 4.18).
+    segments: bool,
 }
 
 impl Socket {
@@ -37,9 +43,11 @@ impl Socket {
                 SocketAddr::V4(_) => (libc::IPPROTO_IP, libc::IP_PKTINFO),
                 SocketAddr::V6(_) => (libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO),
             };
-            enable(&inner, level, name)?;
+            set_option(&inner, level, name, 1)?;
         }
-        Ok(Self { inner, local })
+        // A size of 0 changes nothing: it only tells whether the kernel knows the option.
+        let segments = set_option(&inner, libc::SOL_UDP, libc::UDP_SEGMENT, 0).is_ok();
+        Ok(Self { inner, local, segments })
     }
 
     pub fn local(&self) -> SocketAddr {
@@ -61,80 +69,18 @@ impl AsFd for Socket {
     }
 }
 
-fn enable(socket: &socket2::Socket, level: libc::c_int, name: libc::c_int) -> io::Result<()> {
-    let on: libc::c_int = 1;
+fn set_option(socket: &socket2::Socket, level: libc::c_int, name: libc::c_int, value: libc::c_int) -> io::Result<()> {
     // SAFETY: the kernel reads one int from a live variable of that size.
     let result = unsafe {
         libc::setsockopt(
             socket.as_raw_fd(),
             level,
             name,
-            (&raw const on).cast(),
+            (&raw const value).cast(),
             size_of::<libc::c_int>() as libc::socklen_t,
         )
     };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
-}
-
-macro_rules! totals {
-    ($(#[$about:meta])* $type:ident { $($(#[$meta:meta])* $name:ident,)* }) => {
-        $(#[$about])*
-        #[derive(Clone, Debug, Default, PartialEq, Eq)]
-        pub struct $type {
-            $($(#[$meta])* pub $name: u64,)*
-        }
-
-        impl $type {
-            /// Each total with its name.
-            pub fn each(&self) -> impl Iterator<Item = (&'static str, u64)> + use<> {
-                [$((stringify!($name), self.$name),)*].into_iter()
-            }
-        }
-    };
-}
-
-totals! {
-    /// What sockets could not receive, by reason. None of it is fatal.
-    ReceiveFailures {
-        /// Longer than any media datagram, or from no IP address.
-        receive_truncated,
-        receive_failed,
-    }
-}
-
-totals! {
-    /// What sockets could not send, by reason. None of it is fatal.
-    SendFailures {
-        /// EAGAIN: the send buffer stayed full.
-        send_blocked,
-        /// ENOBUFS, ENOMEM: the interface's queue was full.
-        send_no_buffers,
-        /// ENETUNREACH, EHOSTUNREACH, ENETDOWN, EADDRNOTAVAIL: no route, or our address has gone.
-        send_unreachable,
-        /// EPERM, EACCES: a firewall, or a broadcast address.
-        send_forbidden,
-        /// ECONNREFUSED: nobody listens there any more.
-        send_refused,
-        /// EMSGSIZE: longer than the path takes.
-        send_too_long,
-        send_failed,
-    }
-}
-
-impl SendFailures {
-    fn count(&mut self, error: &io::Error) {
-        let total = match error.raw_os_error() {
-            Some(libc::ENOBUFS | libc::ENOMEM) => &mut self.send_no_buffers,
-            Some(libc::ENETUNREACH | libc::EHOSTUNREACH | libc::ENETDOWN | libc::EADDRNOTAVAIL) => {
-                &mut self.send_unreachable
-            }
-            Some(libc::EPERM | libc::EACCES) => &mut self.send_forbidden,
-            Some(libc::ECONNREFUSED) => &mut self.send_refused,
-            Some(libc::EMSGSIZE) => &mut self.send_too_long,
-            _ => &mut self.send_failed,
-        };
-        *total += 1;
-    }
 }
 
 /// Room for the address of either family.
@@ -146,7 +92,8 @@ union Name {
     v6: libc::sockaddr_in6,
 }
 
-/// Room for the control message of one datagram, aligned as cmsghdr must be: packet info.
+/// Room for the control messages of one message, aligned as cmsghdr must be: packet info (40 bytes at most) and the size
+/// of segments (24).
 #[repr(C, align(8))]
 #[derive(Clone, Copy)]
 struct Control([u8; 64]);
@@ -321,6 +268,9 @@ fn received_by(header: &libc::msghdr, bound: SocketAddr) -> SocketAddr {
 /// Sends batches.
 pub struct Sender {
     messages: Messages,
+    /// By message: the entries that it carries.
+    groups: Vec<Range<usize>>,
+    refusals: Refusals,
     failures: SendFailures,
 }
 
@@ -332,7 +282,17 @@ impl Default for Sender {
 
 impl Sender {
     pub fn new() -> Self {
-        Self { messages: Messages::new(BATCH_DATAGRAMS), failures: SendFailures::default() }
+        Self {
+            messages: Messages::new(BATCH_DATAGRAMS),
+            groups: Vec::with_capacity(BATCH_DATAGRAMS),
+            refusals: Refusals::default(),
+            failures: SendFailures::default(),
+        }
+    }
+
+    /// One that sends each datagram in a message of its own.
+    pub fn without_segmentation() -> Self {
+        Self { refusals: Refusals::of_everybody(), ..Self::new() }
     }
 
     pub fn failures(&self) -> &SendFailures {
@@ -355,21 +315,15 @@ impl Sender {
     }
 
     fn send_by(&mut self, socket: &Socket, bytes: &[u8], entries: &[Entry]) {
-        let name_the_source = socket.local.ip().is_unspecified();
-        for (index, entry) in entries.iter().enumerate() {
-            let datagram = &bytes[entry.range.clone()];
-            // sendmmsg only reads what the vector points to, so a shared slice is enough.
-            self.messages.vectors[index].iov_base = datagram.as_ptr().cast_mut().cast();
-            self.messages.vectors[index].iov_len = datagram.len();
-            let header = &mut self.messages.headers[index].msg_hdr;
-            header.msg_namelen = write_name(&mut self.messages.names[index], entry.path.remote);
-            header.msg_controllen = size_of::<Control>() as _;
-            header.msg_controllen = if name_the_source { write_source(header, entry.path) } else { 0 } as _;
+        self.groups.clear();
+        self.groups.extend(Groups::new(entries, socket.segments.then_some(&self.refusals)));
+        for message in 0..self.groups.len() {
+            self.prepare(message, socket, bytes, &entries[self.groups[message].clone()]);
         }
         let mut sent = 0;
         let mut waited = false;
-        while sent < entries.len() {
-            let waiting = &mut self.messages.headers[sent..entries.len()];
+        while sent < self.groups.len() {
+            let waiting = &mut self.messages.headers[sent..self.groups.len()];
             // SAFETY: the headers point into boxed slices of `self` and into `bytes`, all alive for the call.
             let result = unsafe {
                 libc::sendmmsg(
@@ -384,6 +338,7 @@ impl Sender {
                 continue;
             }
             let error = io::Error::last_os_error();
+            let group = self.groups[sent].clone();
             match error.kind() {
                 io::ErrorKind::Interrupted => {}
                 io::ErrorKind::WouldBlock if !waited => {
@@ -391,16 +346,43 @@ impl Sender {
                     waited = true;
                 }
                 io::ErrorKind::WouldBlock => {
-                    self.failures.send_blocked += (entries.len() - sent) as u64;
+                    self.failures.send_blocked += (entries.len() - group.start) as u64;
                     return;
                 }
-                // The error is the first datagram's own: the others may still go.
+                _ if group.len() > 1 && segments::are_refused(&error) => {
+                    self.failures.send_unsegmented += 1;
+                    self.refusals.note(entries[group.start].path.remote.ip());
+                    return self.send_by(socket, bytes, &entries[group.start..]);
+                }
+                // The error is the first message's own: the others may still go.
                 _ => {
-                    self.failures.count(&error);
+                    self.failures.count(&error, group.len() as u64);
                     sent += 1;
                 }
             }
         }
+    }
+
+    /// Fills a message with entries that lie one behind the other, all of one path.
+    fn prepare(&mut self, message: usize, socket: &Socket, bytes: &[u8], entries: &[Entry]) {
+        let (Some(first), Some(last)) = (entries.first(), entries.last()) else { return };
+        let datagrams = &bytes[first.range.start..last.range.end];
+        // sendmmsg only reads what the vector points to, so a shared slice is enough.
+        self.messages.vectors[message].iov_base = datagrams.as_ptr().cast_mut().cast();
+        self.messages.vectors[message].iov_len = datagrams.len();
+        let header = &mut self.messages.headers[message].msg_hdr;
+        header.msg_namelen = write_name(&mut self.messages.names[message], first.path.remote);
+        let control = &mut self.messages.controls[message];
+        let mut length = 0;
+        if socket.local.ip().is_unspecified() {
+            length = write_source(control, first.path);
+        }
+        if entries.len() > 1 {
+            // Groups are of datagrams that fit an Ethernet frame.
+            let size = first.range.len() as u16;
+            length = write_control(control, length, libc::SOL_UDP, libc::UDP_SEGMENT, size);
+        }
+        header.msg_controllen = length as _;
     }
 }
 
@@ -436,7 +418,7 @@ fn write_name(name: &mut Name, remote: SocketAddr) -> libc::socklen_t {
 }
 
 /// Writes packet info that makes `path.local` the source; returns the length of the control messages.
-fn write_source(header: &mut libc::msghdr, path: Path) -> usize {
+fn write_source(control: &mut Control, path: Path) -> usize {
     match path.local.ip() {
         IpAddr::V4(address) => {
             let info = libc::in_pktinfo {
@@ -444,7 +426,7 @@ fn write_source(header: &mut libc::msghdr, path: Path) -> usize {
                 ipi_spec_dst: libc::in_addr { s_addr: u32::from(address).to_be() },
                 ipi_addr: libc::in_addr { s_addr: 0 },
             };
-            write_control(header, libc::IPPROTO_IP, libc::IP_PKTINFO, info)
+            write_control(control, 0, libc::IPPROTO_IP, libc::IP_PKTINFO, info)
         }
         IpAddr::V6(address) => {
             // A link-local source needs its interface, which is the one that the receiver's address names.
@@ -453,22 +435,35 @@ fn write_source(header: &mut libc::msghdr, path: Path) -> usize {
                 ipi6_addr: libc::in6_addr { s6_addr: address.octets() },
                 ipi6_ifindex: interface as _,
             };
-            write_control(header, libc::IPPROTO_IPV6, libc::IPV6_PKTINFO, info)
+            write_control(control, 0, libc::IPPROTO_IPV6, libc::IPV6_PKTINFO, info)
         }
     }
 }
 
-/// Writes one control message of the header's buffer; returns the space that it takes.
-fn write_control<T: Copy>(header: &mut libc::msghdr, level: libc::c_int, kind: libc::c_int, value: T) -> usize {
-    // SAFETY: the control buffer is 64 bytes, aligned for cmsghdr, and no T of this file needs more than 40 of them.
+/// Writes a control message at `start` of the buffer, the end of those before; returns where it ends.
+fn write_control<T: Copy>(
+    control: &mut Control,
+    start: usize,
+    level: libc::c_int,
+    kind: libc::c_int,
+    value: T,
+) -> usize {
+    // SAFETY: CMSG_LEN and CMSG_SPACE only count.
+    let (length, space) = unsafe {
+        let size = size_of::<T>() as libc::c_uint;
+        (libc::CMSG_LEN(size) as usize, libc::CMSG_SPACE(size) as usize)
+    };
+    let place = &mut control.0[start..start + space];
+    // SAFETY: `place` has room for a header and, behind it, a T; it is written unaligned, so its address does not matter.
     unsafe {
-        let control = libc::CMSG_FIRSTHDR(header);
-        (*control).cmsg_level = level;
-        (*control).cmsg_type = kind;
-        (*control).cmsg_len = libc::CMSG_LEN(size_of::<T>() as libc::c_uint) as _;
-        libc::CMSG_DATA(control).cast::<T>().write_unaligned(value);
-        libc::CMSG_SPACE(size_of::<T>() as libc::c_uint) as usize
+        let mut header: libc::cmsghdr = mem::zeroed();
+        header.cmsg_len = length as _;
+        header.cmsg_level = level;
+        header.cmsg_type = kind;
+        place.as_mut_ptr().cast::<libc::cmsghdr>().write_unaligned(header);
+        place[length - size_of::<T>()..].as_mut_ptr().cast::<T>().write_unaligned(value);
     }
+    start + space
 }
 
 #[cfg(test)]
@@ -536,6 +531,43 @@ mod tests {
         assert_eq!(sender.failures(), &SendFailures { send_forbidden: 1, send_unreachable: 2, ..Default::default() });
         sender.send(std::slice::from_ref(&server), &[0; 70_000], &entries(&[good], 70_000));
         assert_eq!(sender.failures().send_too_long, 1);
+    }
+
+    /// Sends 20 datagrams and a shorter one, in one message where the kernel lets us.
+    fn send_many(sender: &mut Sender, server: &Socket, client: &Socket) {
+        let path = Path { local: server.local(), remote: client.local() };
+        let bytes: Vec<u8> = (0..21 * 100).map(|place| (place / 100) as u8).collect();
+        let mut many = entries(&[path; 21], 100);
+        many[20].range.end -= 60;
+        sender.send(std::slice::from_ref(server), &bytes, &many);
+        let mut received = Vec::new();
+        while received.len() < many.len() {
+            received.extend(receive(client).into_iter().map(|(_, bytes)| bytes));
+        }
+        assert_eq!(received, many.iter().map(|entry| bytes[entry.range.clone()].to_vec()).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_message_of_many_datagrams_arrives_as_datagrams() {
+        let mut sender = Sender::new();
+        for (server, client) in [("127.0.0.1:0", "127.0.0.1:0"), ("[::1]:0", "[::1]:0")] {
+            let server = bound(server);
+            assert!(server.segments);
+            send_many(&mut sender, &server, &bound(client));
+        }
+        assert_eq!(sender.failures(), &SendFailures::default());
+    }
+
+    #[test]
+    fn where_the_kernel_refuses_segments_all_datagrams_arrive_and_it_is_not_asked_again() {
+        let server = bound("127.0.0.1:0");
+        // A socket without checksums can't have its messages cut: the refusal is the kernel's own.
+        set_option(&server.inner, libc::SOL_SOCKET, libc::SO_NO_CHECK, 1).expect("SO_NO_CHECK");
+        let client = bound("127.0.0.1:0");
+        let mut sender = Sender::new();
+        send_many(&mut sender, &server, &client);
+        send_many(&mut sender, &server, &client);
+        assert_eq!(sender.failures(), &SendFailures { send_unsegmented: 1, ..Default::default() });
     }
 
     #[test]

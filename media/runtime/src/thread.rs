@@ -25,6 +25,7 @@ const PAUSE_AFTER_PANIC: Duration = Duration::from_millis(10);
 pub(crate) struct MediaThread {
     pub(crate) index: u16,
     pub(crate) idle_timeout: Duration,
+    pub(crate) segments: bool,
     pub(crate) sockets: Vec<Socket>,
     pub(crate) inboxes: Arc<[Inbox]>,
     pub(crate) outbox: Arc<Outbox>,
@@ -35,13 +36,15 @@ impl MediaThread {
     /// Drives a shard until the inbox is closed: a new, empty one after each panic, on the same sockets.
     pub(crate) fn run(self) {
         let mut inflow = Inflow { datagrams: Datagrams::new(), readable: vec![true; self.sockets.len()] };
-        let mut outflow = Outflow { thread: &self, batch: Batch::new(), sender: Sender::new(), notices: Vec::new() };
+        let sender = if self.segments { Sender::new() } else { Sender::without_segmentation() };
+        let mut outflow = Outflow { thread: &self, batch: Batch::new(), sender, notices: Vec::new() };
         while let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.drive(&mut inflow, &mut outflow))) {
             outflow.batch.clear();
             outflow.notices.push(Notice::ShardFailed { shard: self.index, reason: reason(&*panic) });
             self.totals().restart();
             for (_, inbox) in (0..).zip(self.inboxes.iter()).filter(|(other, _)| *other != self.index) {
                 inbox.hand(Handoff::Restarted { shard: self.index });
+                inbox.rouse_for_handoffs();
             }
             std::thread::sleep(PAUSE_AFTER_PANIC);
         }
@@ -56,27 +59,23 @@ impl MediaThread {
             let now = Instant::now();
             for command in std::iter::from_fn(|| inbox.next_command()).take(TURN) {
                 shard.handle_command(now, command);
-                outflow.settle(&mut shard, now);
             }
             for handoff in std::iter::from_fn(|| inbox.next_handoff()).take(TURN) {
                 shard.handle_handoff(now, handoff);
-                outflow.settle(&mut shard, now);
             }
             for (socket, readable) in self.sockets.iter().zip(&mut inflow.readable).filter(|(_, readable)| **readable) {
                 inflow.datagrams.receive(socket);
                 *readable = inflow.datagrams.is_full();
                 let now = Instant::now();
-                inflow.datagrams.each(|path, bytes| {
-                    shard.handle_datagram(now, path, bytes);
-                    outflow.settle(&mut shard, now);
-                });
+                inflow.datagrams.each(|path, bytes| shard.handle_datagram(now, path, bytes));
+                outflow.hand_over(&mut shard);
             }
             let now = Instant::now();
             if shard.poll_timeout().is_some_and(|due| due <= now) {
                 shard.handle_timeout(now);
-                outflow.settle(&mut shard, now);
             }
-            outflow.send();
+            outflow.send(&mut shard, now);
+            outflow.hand_over(&mut shard);
             let published =
                 self.totals().publish(shard.counters(), inflow.datagrams.failures(), outflow.sender.failures());
             let again = if outflow.deliver() && published { None } else { Some(now + SOON) };
@@ -139,19 +138,31 @@ struct Outflow<'a> {
 }
 
 impl Outflow<'_> {
-    /// Takes all that the shard has to give. Datagrams stay in the batch until it is full or the turn ends, so that
-    /// the answers to several inputs leave in one system call.
-    fn settle(&mut self, shard: &mut Shard, now: Instant) {
-        while shard.poll_transmit(now, &mut self.batch) {
-            self.send();
-        }
+    /// Takes the handoffs and events that the shard has to give. The others are woken when all is left for them, so that
+    /// they find it together.
+    fn hand_over(&mut self, shard: &mut Shard) {
+        let inboxes = &self.thread.inboxes;
+        let mut handed = false;
         while let Some((owner, handoff)) = shard.poll_handoff() {
-            self.thread.inboxes[usize::from(owner)].hand(handoff);
+            inboxes[usize::from(owner)].hand(handoff);
+            handed = true;
+        }
+        if handed {
+            inboxes.iter().for_each(Inbox::rouse_for_handoffs);
         }
         self.notices.extend(std::iter::from_fn(|| shard.poll_event()).map(Notice::Event));
     }
 
-    fn send(&mut self) {
+    /// Sends all that waits in the shard, at the end of a turn: so what several inputs led to for one receiver leaves in one
+    /// message, and what they led to for all in few system calls.
+    fn send(&mut self, shard: &mut Shard, now: Instant) {
+        while shard.poll_transmit(now, &mut self.batch) {
+            self.put_out();
+        }
+        self.put_out();
+    }
+
+    fn put_out(&mut self) {
         self.sender.send(&self.thread.sockets, self.batch.bytes(), self.batch.entries());
         self.batch.clear();
     }

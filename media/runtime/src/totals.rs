@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use engine::Counters;
 
-use crate::socket::{ReceiveFailures, SendFailures};
+use crate::failures::{ReceiveFailures, SendFailures};
 
 /// Totals since the start of the process's engine: they outlive a shard's panic.
 #[derive(Debug, Default)]

@@ -7,6 +7,7 @@ mod blocked;
 mod chaos;
 mod clocks;
 mod consent;
+mod equal_lengths;
 mod flood;
 mod forged_rtcp;
 mod ice_restart;

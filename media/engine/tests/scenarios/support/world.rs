@@ -19,6 +19,8 @@ use super::random::Random;
 use super::viewer::{VIEWER_RTX, VIEWER_VP8, Viewer};
 
 pub(crate) const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+/// Datagrams that the runtime takes from a socket before it sends what they lead to.
+const TURN: u32 = 64;
 
 /// A camera or microphone: the client that sends it and its track.
 #[derive(Clone, Copy, Debug)]
@@ -249,8 +251,13 @@ impl World {
         self.network.change(self.now, &self.weather);
         while let Some(due) = self.next().filter(|due| *due <= end) {
             self.now = self.now.max(due);
+            let mut delivered = 0;
             while let Some(datagram) = self.network.take(self.now) {
                 self.deliver(datagram);
+                delivered += 1;
+                if delivered % TURN == 0 {
+                    self.settle();
+                }
             }
             for client in 0..self.clients.len() {
                 if self.clients[client].poll_timeout().is_some_and(|due| due <= self.now) {
@@ -277,7 +284,7 @@ impl World {
     fn deliver(&mut self, mut datagram: Datagram) {
         if datagram.to == self.server {
             self.recording.iter_mut().for_each(|recording| recording.push(datagram.clone()));
-            self.receive(datagram.from, &mut datagram.bytes);
+            self.hand_in(datagram.from, &mut datagram.bytes);
         } else if let Some(&client) = self.addresses.get(&datagram.to) {
             self.clients[client].handle_datagram(self.now, &mut datagram.bytes);
             self.collect(client);
@@ -286,10 +293,15 @@ impl World {
 
     /// Gives the server a datagram, by the shard that the kernel's hash of the address would choose.
     pub(crate) fn receive(&mut self, from: SocketAddr, bytes: &mut [u8]) {
+        self.hand_in(from, bytes);
+        self.settle();
+    }
+
+    /// The same, without taking yet what it leads to: what arrives together is answered together.
+    fn hand_in(&mut self, from: SocketAddr, bytes: &mut [u8]) {
         let shard = Random::new(u64::from(from.port())).below(self.shards.len() as u64) as usize;
         let path = Path { local: self.server, remote: from };
         self.shards[shard].handle_datagram(self.now, path, bytes);
-        self.settle();
     }
 
     /// Sends what a client has to send.
