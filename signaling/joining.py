@@ -15,7 +15,6 @@ from signaling.effects import (
     Disconnect,
     Effect,
     Notify,
-    ParticipantChanged,
     ParticipantConnectionAborted,
     ParticipantForgotten,
     ParticipantJoined,
@@ -31,7 +30,7 @@ from signaling.errors import LimitExceeded
 from signaling.numbering import Numbers
 from signaling.participant import Joining, Participant, State
 from signaling.permission import is_dependent, starting_attributes
-from signaling.room import DEPARTED_KEPT, Place, Room, Timer, counts_changed, notify, tell_changed
+from signaling.room import DEPARTED_KEPT, Place, Room, Timer, counts_changed, notify, tell_soon
 from signaling.settings import COMPATIBLE_VERSION, PROTOCOL
 
 # Seconds (LIVEKIT.md 1.7).
@@ -81,9 +80,9 @@ def join(room: Room, joining: Joining, now: float) -> list[Effect]:
     permission = grants.video.permission()
     effects: list[Effect] = []
     older = room.participants.get(grants.identity)
-    if older is None and not is_dependent(grants.kind, permission):
+    if older is None and room.max_participants and not is_dependent(grants.kind, permission):
         counted = sum(1 for p in room.participants.values() if not p.dependent)
-        if room.max_participants and counted >= room.max_participants:
+        if counted >= room.max_participants:
             raise LimitExceeded(f"room has its {room.max_participants} participants")
     if older is not None:
         effects.append(Disconnect(older.sid, DisconnectReason.DUPLICATE_IDENTITY, LeaveRequest.Action.DISCONNECT))
@@ -112,7 +111,7 @@ def join(room: Room, joining: Joining, now: float) -> list[Effect]:
         room.timers.set((Timer.QUALITY, ""), now + quality.INTERVAL)
     participant.state = State.JOINED
     effects.append(Notify((participant.sid,), SignalResponse(join=_join_response(room, participant))))
-    effects += _announce(room, participant)
+    effects += tell_soon(room, participant, now)
     if permission.can_subscribe:
         effects += subscribing.first_offer(room, participant, now)
     effects.append(RefreshToken(participant.sid))
@@ -151,15 +150,6 @@ def server_info(place: Place) -> ServerInfo:
     )
 
 
-def _announce(room: Room, participant: Participant) -> list[Effect]:
-    """Tells the others of a newcomer, who knows of itself from the join response."""
-    info = participant.info()
-    effects: list[Effect] = [Remember(ParticipantChanged(room.name, info))]
-    if not participant.hidden:
-        effects += notify(room.attached(without=participant), wire.update(info))
-    return effects
-
-
 def resume(room: Room, participant: Participant, now: float) -> list[Effect]:
     """Continues a session on a new socket: what happened meanwhile, the whole list, and a fresh path down."""
     participant.state = State.ACTIVE if participant.has_been_active else State.JOINED
@@ -192,7 +182,8 @@ def became_active(room: Room, participant: Participant, now: float) -> list[Effe
         participant.state = State.ACTIVE
     room.timers.clear((Timer.JOIN, participant.sid))
     quality.tell_later(participant, participant)
-    effects = tell_changed(room, participant, to_self=False)
+    participant.changed()
+    effects = tell_soon(room, participant, now)
     effects.append(Announce(_event(ParticipantJoined, room, participant)))
     return effects
 
@@ -230,6 +221,7 @@ def depart(
     if room.participants.get(participant.identity) is participant:
         del room.participants[participant.identity]
     room.speakers.pop(participant.sid, None)
+    room.untold.pop(participant.sid, None)
     participant.state = State.DISCONNECTED
     participant.disconnect_reason = reason
     _clear_timers(room, participant)

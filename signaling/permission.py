@@ -38,9 +38,12 @@ def starting_attributes(claimed: Mapping[str, str], role: str) -> dict[str, str]
     return attributes
 
 
+_DEPENDENT_KINDS = frozenset((ParticipantInfo.Kind.AGENT, ParticipantInfo.Kind.EGRESS))
+
+
 def is_dependent(kind: ParticipantInfo.Kind, permission: ParticipantPermission) -> bool:
     """Recorders and agents: they neither count for the size of a room nor keep it open (LIVEKIT.md 2.3)."""
-    return kind in (ParticipantInfo.Kind.AGENT, ParticipantInfo.Kind.EGRESS) or permission.agent or permission.recorder
+    return kind in _DEPENDENT_KINDS or permission.agent or permission.recorder
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,7 +49,7 @@ from signaling import (
 from signaling.effects import Disconnect, Effect, Notify, RefreshToken
 from signaling.errors import LimitExceeded, NotAllowed
 from signaling.participant import Participant, Transport
-from signaling.room import Room, Timer, tell_room
+from signaling.room import Room, Timer, tell_room, tell_together
 
 _KEPT_REASONS = (
     DisconnectReason.USER_UNAVAILABLE,
@@ -285,6 +285,8 @@ def handle_timeout(room: Room, now: float) -> list[Effect]:
         effects = quality.score_all(room, now)
     elif timer is Timer.COUNTS:
         effects = tell_room(room, now)
+    elif timer is Timer.UPDATES:
+        effects = tell_together(room, now)
     elif timer is Timer.DYNACAST:
         effects = dynacast.wishes_settled(room.tracks[sid]) if sid in room.tracks else []
     elif participant is not None:

@@ -10,6 +10,7 @@ from media.commands import CloseTransport, OpenTransport
 from signaling import joining
 from signaling.effects import ParticipantConnectionAborted, ParticipantJoined, ParticipantLeft, RoomFinished
 from signaling.errors import LimitExceeded
+from signaling.room import TOLD_AT_ONCE
 from signaling.settings import RoomSettings
 from signaling.token import VideoGrant
 from tests.signaling.meeting import Client, Meeting
@@ -56,6 +57,43 @@ def test_newcomer_is_announced_and_sees_who_is_there() -> None:
     assert [info.identity for info in boris.inbox[0].join.other_participants] == ["anna"]
     told = anna.messages("update")[0].update.participants[0]
     assert (told.identity, told.state, told.client_protocol) == ("boris", State.JOINED, 1)
+
+
+def test_newcomers_of_a_large_room_are_told_together() -> None:
+    meeting = Meeting()
+    anna = meeting.join("anna")
+    others = [meeting.join(f"early{number}") for number in range(TOLD_AT_ONCE)]
+    meeting.advance(1)
+    for client in (anna, *others):
+        client.forget()
+    late = [meeting.join(f"late{number}") for number in range(3)]
+    assert not anna.messages("update")
+    meeting.advance(1)
+    (told,) = anna.messages("update")
+    assert [(info.identity, info.state) for info in told.update.participants] == [
+        (f"late{number}", State.ACTIVE) for number in range(3)
+    ]
+    assert [message.update for message in late[0].messages("update")] == [told.update]
+    meeting.join("alone")
+    meeting.advance(1)
+    assert anna.last("update").update.participants[0].identity == "alone"
+
+
+def test_who_publishes_or_leaves_a_large_room_is_told_of_at_once_and_not_again() -> None:
+    meeting = Meeting()
+    anna = meeting.join("anna")
+    for number in range(TOLD_AT_ONCE):
+        meeting.join(f"early{number}")
+    meeting.advance(1)
+    anna.forget()
+    speaker, visitor = meeting.join("speaker"), meeting.join("visitor")
+    speaker.publish("audio")
+    assert [info.identity for info in anna.last("update").update.participants] == ["speaker"]
+    visitor.send(leave=LeaveRequest())
+    assert [info.state for info in anna.last("update").update.participants] == [State.DISCONNECTED]
+    told = len(anna.messages("update"))
+    meeting.advance(1)
+    assert len(anna.messages("update")) == told
 
 
 def test_participant_joined_is_announced_when_media_is_connected() -> None:
