@@ -35,6 +35,8 @@ TOLD_TOGETHER_INTERVAL = 0.25
 class Timer(Enum):
     """What a room waits for; each has the sid of a participant or track beside it, or ""."""
 
+    __hash__ = object.__hash__  # Enum's own is Python code, called each time that a room's alarm is set
+
     JOIN = auto()
     """A participant must be ACTIVE by then."""
     OFFER = auto()

@@ -34,6 +34,7 @@ from tests.service import Service, running_service
 
 # One video of 2 Mbit/s in one encoding: what most comparisons of servers send.
 BROADCAST = (("", 2_000_000, 30),)
+SMALL = (("", 160_000, 20),)
 SMALL_TILE = (320, 180)
 WATCHER = Script()  # receives all and sends nothing
 PING_INTERVAL = 5.0
@@ -74,7 +75,7 @@ SCENES = {
         rooms=20,
         seconds=30.0,
     ),
-    "memory": Scene("memory: sound to {subscribers}", Script(audio=OPUS_BITRATE), 1, 1000),
+    "memory": Scene("a small video and sound to {subscribers}", Script(SMALL, OPUS_BITRATE), 1, 1000),
 }
 
 

@@ -20,6 +20,8 @@ const TRIES: u32 = 10;
 const MAX_GAP: u64 = 1000;
 /// Between two requests for a key frame by one client.
 const KEY_FRAME_SPACING: Duration = Duration::from_millis(400);
+/// libwebrtc asks for no key frame of a stream of which nothing has come for so long: it may be muted.
+const ACTIVE: Duration = Duration::from_secs(5);
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -45,6 +47,7 @@ pub(crate) struct Receiver {
     missing: BTreeMap<u64, Missing>,
     needs_key_frame: bool,
     next_key_frame_request: Instant,
+    heard: Option<Instant>,
     /// The timestamp of a key frame that is coming in, until the first one was whole.
     key_frame: Option<u32>,
     is_shown: bool,
@@ -70,6 +73,7 @@ impl Receiver {
             missing: BTreeMap::new(),
             needs_key_frame: kind == Kind::Video,
             next_key_frame_request: now + KEY_FRAME_SPACING,
+            heard: None,
             key_frame: None,
             is_shown: false,
             last_report: None,
@@ -113,6 +117,7 @@ impl Receiver {
             number = u16::from_be_bytes(*original);
             payload = rest;
         }
+        self.heard = Some(now);
         figures.packets += 1;
         figures.bytes += plain.len() as u64;
         let highest = self.extender.highest();
@@ -138,6 +143,8 @@ impl Receiver {
                     self.missing.extend((highest + 1..sequence).map(|gone| (gone, Missing { due, tries: 0 })));
                 }
             }
+            // The first packet: whether its picture can be shown shows soon.
+            None => is_due = self.needs_key_frame,
             _ => {}
         }
         self.received += u64::from(sequence >= base);
@@ -206,7 +213,12 @@ impl Receiver {
     /// When something is to be asked for again.
     pub(crate) fn repair_due(&self) -> Option<Instant> {
         let missing = self.missing.values().map(|missing| missing.due).min();
-        missing.into_iter().chain(self.needs_key_frame.then_some(self.next_key_frame_request)).min()
+        missing.into_iter().chain(self.key_frame_due()).min()
+    }
+
+    fn key_frame_due(&self) -> Option<Instant> {
+        let at = self.next_key_frame_request;
+        (self.needs_key_frame && self.heard.is_some_and(|heard| at < heard + ACTIVE)).then_some(at)
     }
 
     /// Appends what is to be asked for now.
@@ -231,7 +243,7 @@ impl Receiver {
             figures.nacked += numbers.len() as u64;
             write_nack(compound, 1, self.ssrc, &numbers);
         }
-        if self.needs_key_frame && self.next_key_frame_request <= now {
+        if self.key_frame_due().is_some_and(|at| at <= now) {
             self.next_key_frame_request = now + KEY_FRAME_SPACING;
             figures.plis += 1;
             write_picture_loss(compound, 1, self.ssrc);
