@@ -92,6 +92,8 @@ counters! {
     nack_unknown,
     nack_repeated,
     nack_budget,
+    /// A key frame that the receiver asked for comes instead.
+    nack_refreshed,
     nack_sent,
     key_frame_wanted,
     key_frame_requested,

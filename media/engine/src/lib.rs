@@ -31,6 +31,7 @@ mod tick;
 
 // What a shard holds.
 mod alarms;
+mod budget;
 mod equalise;
 mod feedback;
 mod format;

@@ -18,7 +18,7 @@ use crate::rtp::Header;
 use crate::shard::Shard;
 use crate::srtp::Refusal as SrtpRefusal;
 use crate::stun::Message;
-use crate::subscription::{LayerClock, Offered};
+use crate::subscription::{Answer, LayerClock, Offered};
 use crate::transport::Outgoing;
 
 impl Shard {
@@ -257,7 +257,7 @@ impl Shard {
         if let Some(number) = self.find_subscription(place, block.ssrc) {
             let subscription = &mut self.subscriptions[number];
             if subscription.ssrc == block.ssrc {
-                subscription.reports.note(now, block);
+                subscription.note_report(now, block);
             }
         }
     }
@@ -270,23 +270,31 @@ impl Shard {
             let subscription = &mut forwarding.subscriptions[number];
             subscription.totals.requests.nacks += 1;
             match subscription.answer(now, sequence) {
-                Ok((sent, rtx)) => {
-                    forwarding.counters.packets_retransmitted += 1;
-                    forwarding.counters.media_bytes_retransmitted += sent.packet.bytes.len() as u64;
+                Ok(Answer { sent, rtx, again }) => {
+                    let copies = 1 + u64::from(again.is_some());
+                    forwarding.counters.packets_retransmitted += copies;
+                    forwarding.counters.media_bytes_retransmitted += copies * sent.packet.bytes.len() as u64;
+                    if again.is_some() {
+                        let sent = sent.clone();
+                        forwarding.enqueue(place, Outgoing::Media { subscription: number, sent, rtx: again });
+                    }
                     forwarding.enqueue(place, Outgoing::Media { subscription: number, sent, rtx });
                 }
                 Err(NackRefusal::Unknown) => forwarding.counters.nack_unknown += 1,
                 Err(NackRefusal::Repeated) => forwarding.counters.nack_repeated += 1,
                 Err(NackRefusal::Budget) => forwarding.counters.nack_budget += 1,
+                Err(NackRefusal::Refreshed) => forwarding.counters.nack_refreshed += 1,
             }
         }
     }
 
     /// A receiver asks for a key frame of what it gets.
     fn refresh(&mut self, now: Instant, number: usize) {
-        let subscription = &self.subscriptions[number];
+        let subscription = &mut self.subscriptions[number];
         if let Some(layer) = subscription.refreshed_layer() {
-            self.wish_key_frame(now, subscription.source, layer, keyframe::ONCE);
+            subscription.note_refresh(now);
+            let source = subscription.source;
+            self.wish_key_frame(now, source, layer, keyframe::ONCE);
         }
     }
 

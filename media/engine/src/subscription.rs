@@ -13,6 +13,7 @@ use crate::history::{History, Refusal, Sent};
 use crate::intake::extension_map;
 use crate::measure::{Choice, HIGHEST_NAMED, Requests};
 use crate::packet::Packet;
+use crate::rtcp::ReportBlock;
 use crate::rtp::{FIXED_HEADER, Fields, write_header, write_padding};
 use crate::selection::{Layers, Selection, choose};
 use crate::sender_report::SenderReports;
@@ -68,6 +69,15 @@ pub(crate) enum Offered {
     /// It begins a stream: packets that overtook it may follow.
     Began(Sent),
     Nothing,
+}
+
+/// What to send for a request.
+pub(crate) struct Answer {
+    pub(crate) sent: Sent,
+    /// The retransmission's own number where it has one.
+    pub(crate) rtx: Option<u64>,
+    /// That of a second one: the request is not the first.
+    pub(crate) again: Option<u64>,
 }
 
 /// A track sent to a transport.
@@ -205,6 +215,17 @@ impl Subscription {
         self.forward.layer().or(self.selection.target).filter(|_| self.kind == Kind::Video && self.is_enabled)
     }
 
+    /// The receiver asks for a key frame.
+    pub(crate) fn note_refresh(&mut self, now: Instant) {
+        self.history.note_refresh(now);
+    }
+
+    /// Takes the receiver's report block about what is sent to it.
+    pub(crate) fn note_report(&mut self, now: Instant, block: &ReportBlock) {
+        self.reports.note(now, block);
+        self.history.note_report(self.reports.reception.fraction_lost, self.reports.reception.rtt);
+    }
+
     /// Whether a full intra request is a new one and not the last repeated (RFC 5104 section 4.3.1).
     pub(crate) fn note_fir(&mut self, sequence: u8) -> bool {
         self.last_fir.replace(sequence) != Some(sequence)
@@ -278,16 +299,20 @@ impl Subscription {
             && self.repeat_wish(now)
     }
 
-    /// What to send for a request of `sequence`, and the retransmission's own number where it has one.
-    pub(crate) fn answer(&mut self, now: Instant, sequence: u16) -> Result<(Sent, Option<u64>), Refusal> {
-        let sent = self.history.answer(now, sequence, self.reports.reception.rtt)?;
-        self.totals.retransmitted += 1;
-        if self.rtx_ssrc.is_none() || self.rtx_payload_type(sent.payload_type).is_none() {
-            return Ok((sent, None));
-        }
-        let rtx_sequence = self.next_rtx;
+    /// What to send for a request of `sequence`.
+    pub(crate) fn answer(&mut self, now: Instant, sequence: u16) -> Result<Answer, Refusal> {
+        let sent = self.history.answer(now, sequence)?;
+        let has_rtx = self.rtx_ssrc.is_some() && self.rtx_payload_type(sent.payload_type).is_some();
+        let is_doubled = has_rtx && self.history.affords_another(&sent);
+        self.totals.retransmitted += 1 + u64::from(is_doubled);
+        let rtx = has_rtx.then(|| self.number_rtx());
+        let again = is_doubled.then(|| self.number_rtx());
+        Ok(Answer { sent, rtx, again })
+    }
+
+    fn number_rtx(&mut self) -> u64 {
         self.next_rtx += 1;
-        Ok((sent, Some(rtx_sequence)))
+        self.next_rtx - 1
     }
 
     /// Appends the sender report that is due, where the publisher's clock is known.

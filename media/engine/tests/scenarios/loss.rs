@@ -30,3 +30,76 @@ fn with_five_percent_loss_each_way_video_goes_on_and_no_gap_reaches_the_decoder(
     assert!(viewer.unfilled.is_empty(), "{:?}", viewer.unfilled);
     assert!(viewer.frames.iter().filter(|frame| frame.shown > start).all(|frame| frame.layer == 2));
 }
+
+/// What a viewer saw for a minute over a link that loses a part of what is sent to it, with a round trip of 50 ms.
+struct Seen {
+    /// Of the frames that were sent.
+    shown: f64,
+    /// Packets sent again, to packets lost.
+    overhead: f64,
+    longest_freeze: std::time::Duration,
+}
+
+fn watch(seed: u64, loss: f64) -> Seen {
+    let mut world = World::new(seed, 1);
+    let alice = world.join(Weather::clear());
+    let bob = world.join(Weather::lossy(0.0, 25));
+    let camera = world.publish_camera(alice, 1);
+    let view = world.view(bob, camera);
+    world.run(seconds(3));
+    world.weather[bob] = [Weather::lossy(loss, 25); 2];
+    let (start, before) = (world.now, counts(&mut world, view));
+    world.run(seconds(60));
+    let (end, after) = (world.now, counts(&mut world, view));
+    let lost = (after.0 - before.0) - (after.1 - before.1);
+    let viewer = world.viewer(view);
+    let seen = Seen {
+        shown: viewer.shown(start, end) as f64 / 1800.0,
+        overhead: (after.2 - before.2) as f64 / lost as f64,
+        longest_freeze: viewer.longest_freeze(start, end),
+    };
+    eprintln!(
+        "{:.0} % loss, 50 ms, seed {seed}: {:.1} % of the frames, {:.2} packets sent again for each lost, longest freeze \
+         {:?}, {} key frames asked for",
+        loss * 100.0,
+        seen.shown * 100.0,
+        seen.overhead,
+        seen.longest_freeze,
+        viewer.plis
+    );
+    seen
+}
+
+/// Packets sent first, those of them that arrived, and packets sent again.
+fn counts(world: &mut World, view: crate::support::world::Subscribed) -> (u64, u64, u64) {
+    let (forwarded, again) = (world.total(|it| it.packets_forwarded), world.total(|it| it.packets_retransmitted));
+    let viewer = world.viewer(view);
+    (forwarded, viewer.packets - viewer.repaired, again)
+}
+
+#[test]
+fn the_picture_survives_loss_on_the_way_out() {
+    for (loss, least) in [(0.02, 0.98), (0.05, 0.98), (0.1, 0.97), (0.2, 0.85), (0.3, 0.5)] {
+        for seed in [301, 302] {
+            let seen = watch(seed, loss);
+            assert!(seen.shown >= least, "loss {loss}: {}", seen.shown);
+            assert!(seen.overhead <= if loss > 0.1 { 2.0 } else { 1.5 }, "loss {loss}: {}", seen.overhead);
+        }
+    }
+}
+
+#[test]
+fn five_percent_lost_on_the_way_in_are_not_seen_on_the_way_out() {
+    let mut world = World::new(311, 1);
+    let alice = world.join(Weather::lossy(0.05, 25));
+    let bob = world.join(Weather::lossy(0.0, 25));
+    let camera = world.publish_camera(alice, 3);
+    let view = world.view(bob, camera);
+    world.viewer(view).asks = true;
+    world.run(seconds(60));
+    let forwarded = world.total(|counters| counters.packets_forwarded);
+    let viewer = world.viewer(view);
+    let unfilled = viewer.unfilled.len();
+    eprintln!("5 % lost on the way in, 50 ms: {unfilled} of {forwarded} packets never came");
+    assert!(unfilled as f64 <= forwarded as f64 * 0.002, "{unfilled} of {forwarded}");
+}

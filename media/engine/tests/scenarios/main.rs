@@ -4,6 +4,7 @@ mod support;
 
 mod bad_input;
 mod blocked;
+mod burst;
 mod chaos;
 mod clocks;
 mod consent;

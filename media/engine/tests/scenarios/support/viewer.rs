@@ -73,6 +73,9 @@ pub(crate) struct Viewer {
     /// By number, what came under it.
     contents: HashMap<u64, u64>,
     next: Option<u64>,
+    /// Packets that were not retransmissions, and those of them and the highest number when it last reported.
+    received: u64,
+    told: (u64, u64),
     needs_key_frame: bool,
     next_key_frame_request: Instant,
     next_report: Instant,
@@ -98,6 +101,8 @@ impl Viewer {
             missing: BTreeMap::new(),
             contents: HashMap::new(),
             next: None,
+            received: 0,
+            told: (0, 0),
             needs_key_frame: true,
             next_key_frame_request: now + KEY_FRAME_SPACING,
             next_report: now + REPORTS,
@@ -116,6 +121,7 @@ impl Viewer {
             original
         } else {
             assert_eq!(header.payload_type, VIEWER_VP8);
+            self.received += 1;
             header.sequence
         };
         self.packets += 1;
@@ -164,9 +170,18 @@ impl Viewer {
                 end += 1;
             }
             let Some(last) = self.waiting.get(&end) else {
-                let Some(missing) = self.missing.get(&end) else { return };
-                if now < missing.since + PATIENCE {
+                if !self.missing.contains_key(&end) {
                     return;
+                }
+                if self.missing.values().all(|missing| now < missing.since + PATIENCE) {
+                    match self.find_key_frame(end) {
+                        Some(start) => {
+                            self.missing.retain(|sequence, _| *sequence >= start);
+                            self.skip(next, start);
+                            continue;
+                        }
+                        None => return,
+                    }
                 }
                 self.missing.remove(&end);
                 self.unfilled.push(end);
@@ -184,6 +199,19 @@ impl Viewer {
             self.next = Some(end + 1);
             self.judge(now, &packets, end);
         }
+    }
+
+    /// Where a complete key frame begins behind `from`: it makes what is missing before it needless.
+    fn find_key_frame(&self, from: u64) -> Option<u64> {
+        let is_key = |packet: &Arrived| {
+            Descriptor::parse(&packet.payload).is_ok_and(|descriptor| descriptor.starts_key_frame(&packet.payload))
+        };
+        let (start, _) = self.waiting.range(from..).find(|(_, packet)| is_key(packet))?;
+        let mut end = *start;
+        while !self.waiting.get(&end)?.marker {
+            end += 1;
+        }
+        Some(*start)
     }
 
     /// As browsers do after an absence: a key frame is asked for, and nothing else.
@@ -319,15 +347,19 @@ impl Viewer {
         compound
     }
 
-    fn report(&self, now: Instant) -> ReportBlock {
+    fn report(&mut self, now: Instant) -> ReportBlock {
         let (last_sender_report, delay) = self.reports.last().map_or((0, 0), |(received, info)| {
             ((info.ntp >> 16) as u32, ((now - *received).as_secs_f64() * 65_536.0) as u32)
         });
+        let highest = self.extender.highest().unwrap_or(0);
+        let expected = highest - std::mem::replace(&mut self.told.1, highest);
+        let received = self.received - std::mem::replace(&mut self.told.0, self.received);
         ReportBlock {
             ssrc: self.ssrc,
-            fraction_lost: 0,
+            // The first report has no number before to compare with.
+            fraction_lost: fraction(if expected < 65_536 { expected } else { 0 }, received),
             lost: 0,
-            highest_sequence: self.extender.highest().unwrap_or(0) as u32,
+            highest_sequence: highest as u32,
             jitter: 0,
             last_sender_report,
             delay,
@@ -345,4 +377,9 @@ impl Viewer {
         let times: Vec<Instant> = [from].into_iter().chain(shown).chain([to]).collect();
         times.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap_or_default()
     }
+}
+
+/// What was lost of `expected`, as a report says it (RFC 3550 appendix A.3).
+pub(crate) fn fraction(expected: u64, received: u64) -> u8 {
+    (expected.saturating_sub(received) * 256).checked_div(expected).unwrap_or(0).min(255) as u8
 }
