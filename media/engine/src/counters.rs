@@ -73,6 +73,8 @@ counters! {
     rtx_unmatched,
     track_limit,
     packets_in,
+    /// Frames of sound that were lost on the way in and found in the redundancy of later ones.
+    packets_recovered,
     /// Of those, the ones that came by retransmission.
     packets_repaired,
     packets_forwarded,

@@ -5,6 +5,9 @@ use std::time::{Duration, Instant};
 use crate::sequence::SequenceExtender;
 use crate::transport_feedback::write_transport_feedback;
 
+/// How long the first arrival that was not told waits: libwebrtc's receivers tell each 50 to 250 ms. The sooner a sender
+/// hears of its probes the sooner it sends its highest layer.
+const PATIENCE: Duration = Duration::from_millis(50);
 /// How long an arrival is kept to be told again when a number from before it comes late.
 const MEMORY: Duration = Duration::from_millis(500);
 /// A sender of 100 Mbit/s sends half of this in the memory's time.
@@ -22,13 +25,22 @@ pub(crate) struct Feedback {
     arrivals: Vec<(u64, i64)>,
     /// The lowest number that was not told.
     untold: u64,
+    due: Option<Instant>,
     count: u8,
     media_ssrc: u32,
 }
 
 impl Feedback {
     pub(crate) fn new(epoch: Instant) -> Self {
-        Self { epoch, extender: SequenceExtender::default(), arrivals: Vec::new(), untold: 0, count: 0, media_ssrc: 0 }
+        Self {
+            epoch,
+            extender: SequenceExtender::default(),
+            arrivals: Vec::new(),
+            untold: 0,
+            due: None,
+            count: 0,
+            media_ssrc: 0,
+        }
     }
 
     /// A packet with transport-wide number `sequence` has come.
@@ -36,6 +48,7 @@ impl Feedback {
         let sequence = self.extender.extend(sequence);
         let arrived = now.saturating_duration_since(self.epoch).as_micros() as i64;
         self.media_ssrc = ssrc;
+        self.due.get_or_insert(now + PATIENCE);
         match self.arrivals.last() {
             Some(&(last, _)) if last >= sequence => {
                 if let Err(place) = self.arrivals.binary_search_by_key(&sequence, |arrival| arrival.0) {
@@ -48,8 +61,14 @@ impl Feedback {
         }
     }
 
+    /// When `write` has something to tell that has waited long enough.
+    pub(crate) fn due(&self) -> Option<Instant> {
+        self.due
+    }
+
     /// Appends what was not told yet, as one or more feedback packets; false where there is nothing.
     pub(crate) fn write(&mut self, now: Instant, sender: u32, out: &mut Vec<u8>) -> bool {
+        self.due = None;
         let first = self.arrivals.partition_point(|arrival| arrival.0 < self.untold);
         if first == self.arrivals.len() {
             return false;

@@ -10,10 +10,12 @@ use crate::command::{Extension, TrackDescription, TrackId};
 use crate::counters::Counters;
 use crate::extensions::{ExtensionMap, Extensions, Kind as ExtensionKind};
 use crate::feedback::Feedback;
+use crate::format::Family;
 use crate::handoff::ClockMapping;
 use crate::layer::Arrival;
 use crate::measure::Requests;
 use crate::packet::Packet;
+use crate::round_trip::RoundTrip;
 use crate::rtcp::{ReportBlock, SenderReport};
 use crate::rtcp_writer::{write_full_intra_request, write_nack, write_picture_loss};
 use crate::rtp::Header;
@@ -35,6 +37,8 @@ struct Binding {
 /// What a received packet led to.
 #[derive(Debug)]
 pub(crate) struct Received {
+    /// What this packet carries again of those before it that have not come, oldest first.
+    pub(crate) recovered: Vec<Packet>,
     pub(crate) packet: Arc<Packet>,
     /// The place of its track.
     pub(crate) track: usize,
@@ -47,6 +51,7 @@ pub(crate) struct Received {
 pub(crate) struct Intake {
     pub(crate) tracks: Slab<Track>,
     pub(crate) feedback: Feedback,
+    pub(crate) round_trip: RoundTrip,
     extensions: ExtensionMap,
     bindings: FxHashMap<u32, Binding>,
     epoch: Instant,
@@ -59,6 +64,7 @@ impl Intake {
         Self {
             tracks: Slab::new(),
             feedback: Feedback::new(epoch),
+            round_trip: RoundTrip::default(),
             extensions: ExtensionMap::default(),
             bindings: FxHashMap::default(),
             epoch,
@@ -182,13 +188,16 @@ impl Intake {
         if let (Some(loudness), Some(level)) = (&mut track.loudness, extensions.audio_level(&packet.bytes)) {
             loudness.observe(now, level.level, header.timestamp, packet.clock_rate);
         }
+        let is_red = packet.format.family == Family::Red;
+        let recovered = if is_red { track.recover(&packet, header.payload_type) } else { Vec::new() };
         counters.packets_in += 1;
         counters.media_bytes_in += plain.len() as u64;
         if binding.is_repair {
             counters.packets_repaired += 1;
             counters.media_bytes_repaired += plain.len() as u64;
         }
-        Some(Received { packet: Arc::new(packet), track: binding.track, layers_changed })
+        counters.packets_recovered += recovered.len() as u64;
+        Some(Received { recovered, packet: Arc::new(packet), track: binding.track, layers_changed })
     }
 
     /// Takes a sender report; gives the place of the track, the layer and its clock.
@@ -202,13 +211,13 @@ impl Intake {
         Some((binding.track, binding.layer, layer.note_sender_report(now, &report.info)))
     }
 
-    /// When `write_requests` has something to write.
+    /// When there is something to ask for or to tell.
     pub(crate) fn request_due(&self, now: Instant) -> Option<Instant> {
         let due = |track: &Track| {
             let layers = track.layers.iter().filter(|layer| layer.ssrc.is_some());
             layers.flat_map(|layer| [layer.missing.due(), layer.key_frame.due(now, track.asked)]).flatten().min()
         };
-        self.tracks.iter().filter_map(|(_, track)| due(track)).min()
+        self.tracks.iter().filter_map(|(_, track)| due(track)).chain(self.feedback.due()).min()
     }
 
     /// Appends requests for what is missing, and for key frames, as far as they are due and were negotiated.
@@ -220,7 +229,7 @@ impl Intake {
             for layer in &mut track.layers {
                 let Some(ssrc) = layer.ssrc else { continue };
                 self.sequences.clear();
-                layer.missing.collect(now, &mut self.sequences);
+                layer.missing.collect(now, self.round_trip.rtt(), &mut self.sequences);
                 if layer.takes_nack && !self.sequences.is_empty() {
                     let written = write_nack(out, sender, ssrc, &self.sequences) as u64;
                     layer.totals.requests.nacks += written;

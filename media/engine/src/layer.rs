@@ -6,6 +6,7 @@ use crate::handoff::ClockMapping;
 use crate::keyframe::KeyFrameWish;
 use crate::measure::Requests;
 use crate::nack::MissingPackets;
+use crate::recovery::Redundancy;
 use crate::replay::ReplayWindow;
 use crate::rtcp::{ReportBlock, SenderInfo};
 use crate::sequence::{SequenceExtender, distance, low_16, low_32};
@@ -61,10 +62,11 @@ pub(crate) struct Layer {
     /// The number of the present stream within its track.
     pub(crate) stream: u32,
     pub(crate) missing: MissingPackets,
+    pub(crate) redundancy: Redundancy,
     pub(crate) key_frame: KeyFrameWish,
     pub(crate) clock: Option<ClockMapping>,
     pub(crate) clock_rate: u32,
-    /// The payload type that arrives is asked for again: Opus may be, RED repairs itself.
+    /// What arrives is asked for again: of RED, what it has not repaired itself.
     pub(crate) takes_nack: bool,
     pub(crate) totals: LayerTotals,
     pub(crate) fir_sequence: u8,
@@ -84,6 +86,7 @@ impl Layer {
             rtx_ssrc: None,
             stream: 0,
             missing: MissingPackets::default(),
+            redundancy: Redundancy::default(),
             key_frame: KeyFrameWish::new(index),
             clock: None,
             clock_rate: 90_000,
@@ -105,6 +108,7 @@ impl Layer {
         self.extender = SequenceExtender::default();
         self.seen = None;
         self.missing.clear();
+        self.redundancy = Redundancy::default();
         self.clock = None;
         self.reception = Reception::default();
     }
@@ -151,6 +155,16 @@ impl Layer {
         }
         self.note(now, length, repaired);
         Arrival::New { sequence: extended, restarted: false }
+    }
+
+    /// Notes that the content of a packet came inside a later one; false where the packet itself has come.
+    pub(crate) fn fill(&mut self, sequence: u64) -> bool {
+        let fresh = self.seen.as_mut().filter(|seen| seen.is_fresh(sequence));
+        let is_filled = fresh.filter(|_| sequence > self.reception.first).map(|seen| seen.accept(sequence)).is_some();
+        if is_filled {
+            self.missing.note_recovered(sequence);
+        }
+        is_filled
     }
 
     fn note(&mut self, now: Instant, length: usize, repaired: bool) {

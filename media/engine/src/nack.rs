@@ -5,8 +5,11 @@ use std::time::{Duration, Instant};
 
 use crate::sequence::low_16;
 
-/// A packet asked for five times in vain will not come before its picture is stale.
-const MAX_TRIES: u8 = 5;
+/// A packet asked for eight times in vain, over 0.8 s at a round trip of 50 ms, will not come before its picture is stale.
+const MAX_TRIES: u8 = 8;
+/// So often it asks again as soon as the answer should have come: where much is lost, so are requests and answers. After
+/// that each wait is half as long again, for a path that is gone for a while or a queue that must drain.
+const PROMPT_TRIES: u8 = 4;
 /// Above this the link is broken rather than lossy, and a key frame helps more.
 const MAX_OUTSTANDING: usize = 100;
 /// Packets that only overtook each other arrive within this time.
@@ -62,12 +65,21 @@ impl MissingPackets {
         }
     }
 
-    /// Appends the numbers to ask for now.
-    pub(crate) fn collect(&mut self, now: Instant, sequences: &mut Vec<u16>) {
+    /// A packet's content came by another way.
+    pub(crate) fn note_recovered(&mut self, sequence: u64) {
+        if let Ok(place) = self.gaps.binary_search_by_key(&sequence, |gap| gap.sequence) {
+            self.gaps.remove(place);
+        }
+    }
+
+    /// Appends the numbers to ask for now. `rtt` is the round trip to the publisher where it is known; else it is what
+    /// answers have taken.
+    pub(crate) fn collect(&mut self, now: Instant, rtt: Option<Duration>, sequences: &mut Vec<u16>) {
+        let rtt = rtt.unwrap_or(self.rtt);
         for gap in self.gaps.iter_mut().filter(|gap| gap.due <= now) {
             gap.tries += 1;
             gap.asked = now;
-            gap.due = now + spacing(self.rtt, gap.tries);
+            gap.due = now + spacing(rtt, gap.tries);
             if gap.tries <= MAX_TRIES {
                 sequences.push(low_16(gap.sequence));
             }
@@ -85,10 +97,10 @@ impl MissingPackets {
     }
 }
 
-/// A quarter longer after each try: a queue on the way gets time to drain.
+/// How long to wait after a try: a tenth more than a round trip at first.
 fn spacing(rtt: Duration, tries: u8) -> Duration {
-    let spacing = rtt.mul_f64(1.25f64.powi(i32::from(tries)));
-    spacing.clamp(SHORTEST_SPACING, LONGEST_SPACING)
+    let growth = 1.5f64.powi(i32::from(tries.saturating_sub(PROMPT_TRIES)));
+    (rtt.mul_f64(1.1).max(SHORTEST_SPACING)).mul_f64(growth).min(LONGEST_SPACING)
 }
 
 #[cfg(test)]
@@ -98,7 +110,7 @@ mod tests {
 
     fn collect(missing: &mut MissingPackets, now: Instant) -> Vec<u16> {
         let mut sequences = Vec::new();
-        missing.collect(now, &mut sequences);
+        missing.collect(now, None, &mut sequences);
         sequences
     }
 
@@ -113,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn asks_five_times_ever_more_slowly_and_gives_up() {
+    fn asks_eight_times_ever_more_slowly_and_gives_up() {
         let start = Instant::now();
         let mut missing = MissingPackets::default();
         missing.note_skipped(start, 65_535, 65_536);
@@ -123,9 +135,21 @@ mod tests {
                 asked.push(due);
             }
         }
-        assert_eq!(asked.len(), 5);
+        assert_eq!(asked.len(), 8);
         let spaces: Vec<_> = asked.windows(2).map(|pair| pair[1] - pair[0]).collect();
-        assert!(spaces.is_sorted() && spaces[0] >= SHORTEST_SPACING && spaces[3] <= LONGEST_SPACING, "{spaces:?}");
+        assert!(spaces.is_sorted() && spaces[0] >= SHORTEST_SPACING && spaces[6] <= LONGEST_SPACING, "{spaces:?}");
+        assert!(spaces[3] < spaces[0] * 2 && spaces[6] > spaces[0] * 3, "{spaces:?}");
+    }
+
+    #[test]
+    fn the_round_trip_decides_when_it_asks_again() {
+        let start = Instant::now();
+        for (rtt, again) in [(1, SHORTEST_SPACING), (100, Duration::from_millis(110)), (2000, LONGEST_SPACING)] {
+            let mut missing = MissingPackets::default();
+            missing.note_skipped(start, 7, 8);
+            missing.collect(start + REORDERING, Some(Duration::from_millis(rtt)), &mut Vec::new());
+            assert_eq!(missing.due(), Some(start + REORDERING + again));
+        }
     }
 
     #[test]

@@ -37,7 +37,7 @@ pub struct Packet {
     /// Where the primary block of RED lies.
     pub(crate) primary: Option<Primary>,
     pub(crate) extensions: Extensions,
-    /// From the first byte of the header to the last of the payload.
+    /// From the first byte of the header to the last of the payload; without a header where redundancy made it.
     pub(crate) bytes: Box<[u8]>,
     /// Where the payload starts; empty in a packet that was only padding.
     pub(crate) payload: usize,

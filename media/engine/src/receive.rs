@@ -143,6 +143,7 @@ impl Shard {
             if received.layers_changed {
                 self.tell_layers(now, place, received.track);
             }
+            received.recovered.into_iter().for_each(|packet| self.publish(now, Arc::new(packet)));
             self.publish(now, received.packet);
         }
     }
@@ -235,11 +236,13 @@ impl Shard {
                         }
                     }
                 }
+                Rtcp::ExtendedReport(report) => {
+                    self.transports[place].intake.round_trip.note(now, self.ssrc, &report);
+                }
                 Rtcp::SourceDescription(_)
                 | Rtcp::Goodbye(_)
                 | Rtcp::Remb(_)
                 | Rtcp::TransportFeedback(_)
-                | Rtcp::ExtendedReport(_)
                 | Rtcp::Other { .. } => {}
             }
         }

@@ -63,7 +63,6 @@ impl Shard {
         for track in quiet {
             self.tell_layers(now, place, track);
         }
-        self.send_feedback(now, place);
         for at in 0..self.transports[place].subscriptions.len() {
             self.wish_for(now, self.transports[place].subscriptions[at]);
         }
@@ -77,8 +76,9 @@ impl Shard {
         }
     }
 
-    /// Asks the publisher for what is missing, and for key frames.
+    /// Asks the publisher for what is missing, and for key frames; tells it what has arrived.
     pub(crate) fn send_requests(&mut self, now: Instant, place: usize) {
+        self.send_feedback(now, place);
         let mut compound = Vec::new();
         let asked = self.transports[place].intake.write_requests(now, self.ssrc, &mut compound);
         self.counters.nack_sent += asked.nacks;
@@ -91,9 +91,14 @@ impl Shard {
         }
     }
 
+    /// Tells the publisher what has arrived, where that has waited long enough.
     fn send_feedback(&mut self, now: Instant, place: usize) {
+        let feedback = &mut self.transports[place].intake.feedback;
+        if feedback.due().is_none_or(|due| now < due) {
+            return;
+        }
         let mut compound = Vec::new();
-        self.transports[place].intake.feedback.write(now, self.ssrc, &mut compound);
+        feedback.write(now, self.ssrc, &mut compound);
         self.send_control(place, compound);
     }
 
@@ -105,6 +110,10 @@ impl Shard {
             let blocks = transport.intake.report(now);
             for part in blocks.chunks(MAX_BLOCKS) {
                 write_receiver_report(&mut compound, self.ssrc, part);
+            }
+            if !blocks.is_empty() {
+                let since_epoch = now.saturating_duration_since(self.epoch);
+                transport.intake.round_trip.write(now, since_epoch, self.ssrc, &mut compound);
             }
         }
         for at in 0..self.transports[place].subscriptions.len() {

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::command::{Codec, Kind, MAX_LAYERS, TrackDescription, TrackId};
 use crate::extensions::Extensions;
-use crate::format::{Format, is_repair};
+use crate::format::{Family, Format, OPUS, is_repair};
 use crate::layer::Layer;
 use crate::loudness::Loudness;
 use crate::packet::{self, Packet};
@@ -157,7 +157,11 @@ impl Track {
         let spatial = if self.layers.len() > 1 { layer } else { reading.spatial };
         let state = &mut self.layers[usize::from(layer)];
         state.clock_rate = clock_rate;
-        state.takes_nack = self.payload_types[media].nack;
+        // RED (RFC 2198) is as repairable as what it carries; SDP gives feedback only to that.
+        state.takes_nack = match format.family {
+            Family::Red => self.payload_types.iter().any(|known| known.format == OPUS && known.nack),
+            _ => self.payload_types[media].nack,
+        };
         if reading.starts_key_frame {
             state.key_frame.note_key_frame();
         }
@@ -181,6 +185,36 @@ impl Track {
             bytes,
             payload,
         }
+    }
+
+    /// The frames that a packet of RED's payload type `red` carries again and that have not come, as packets of Opus in
+    /// their own places.
+    pub(crate) fn recover(&mut self, packet: &Packet, red: u8) -> Vec<Packet> {
+        let layer = &mut self.layers[usize::from(packet.layer)];
+        let mut frames = layer.redundancy.missed(packet, red);
+        let opus = self.payload_types.iter().find(|known| known.format == OPUS).map(|known| known.number);
+        frames.retain(|frame| Some(frame.payload_type) == opus && layer.fill(frame.sequence));
+        let packets = frames.into_iter().map(|frame| Packet {
+            track: packet.track,
+            layer: packet.layer,
+            spatial: 0,
+            temporal: 0,
+            stream: packet.stream,
+            kind: packet.kind,
+            format: OPUS,
+            clock_rate: packet.clock_rate,
+            received: packet.received,
+            sequence: frame.sequence,
+            timestamp: frame.timestamp,
+            marker: false,
+            starts_key_frame: true,
+            vp8: None,
+            primary: None,
+            extensions: Extensions::default(),
+            bytes: frame.data,
+            payload: 0,
+        });
+        packets.collect()
     }
 
     /// Which layers arrive, as bits from low to high.

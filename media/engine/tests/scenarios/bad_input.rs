@@ -125,7 +125,8 @@ fn wrong_tags_change_nothing() {
     call.world.run(seconds(1));
     let refused = call.world.total(|counters| counters.srtp_forged + counters.srtp_replayed + counters.rtp_malformed);
     assert_eq!(refused, 500);
-    let refused = call.world.total(|counters| counters.srtcp_forged + counters.rtcp_malformed);
+    let refused =
+        call.world.total(|counters| counters.srtcp_forged + counters.srtcp_replayed + counters.rtcp_malformed);
     assert_eq!(refused, 500);
     assert_eq!(call.world.total(|counters| counters.nack_sent), asked);
     assert_eq!(call.world.clients[call.alice].told_lost, told, "transport-wide numbers of forgeries do not count");

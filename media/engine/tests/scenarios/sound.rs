@@ -54,14 +54,13 @@ fn lost_sound_is_asked_for_and_sent_again() {
     let listener = world.listener(listener);
     let first = *listener.heard.keys().next().expect("heard");
     let expected = listener.heard.keys().next_back().expect("heard") - first + 1;
-    // Asked for once, so that a tenth of what is lost on the way out stays lost.
     let missing = expected - listener.heard.len() as u64;
-    assert!(expected > 980 && missing < 12, "{missing} of {expected}");
+    assert!(expected > 980 && missing < 3, "{missing} of {expected}");
     assert!(world.microphone(microphone).asked > 20);
 }
 
 #[test]
-fn redundancy_is_not_asked_for_again() {
+fn what_redundancy_repairs_is_not_asked_for_again() {
     let mut world = World::new(126, 1);
     let alice = world.join(Weather::lossy(0.05, 20));
     let bob = world.join(Weather::clear());
@@ -69,7 +68,9 @@ fn redundancy_is_not_asked_for_again() {
     world.microphone(microphone).is_redundant = true;
     let listener = world.listen(bob, microphone, true);
     world.run(seconds(20));
-    assert_eq!(world.microphone(microphone).asked, 0, "the next packet carries what was lost");
+    let asked = world.microphone(microphone).asked;
+    assert!(asked < 10, "the next packet carries most of 50 that were lost, and {asked} were asked for");
+    assert!(world.total(|counters| counters.packets_recovered) > 30);
     let listener = world.listener(listener);
     let mut numbers: Vec<u32> = listener.heard.values().map(|heard| heard.number).collect();
     numbers.extend(&listener.redundant);

@@ -42,7 +42,7 @@ fn totals_are_those_of_the_network() {
 
 #[test]
 fn publishers_hear_what_arrived() {
-    let mut world = World::new(192, 1);
+    let mut world = World::new(194, 1);
     let alice = world.join(Weather::lossy(0.1, 30));
     let camera = world.publish_camera(alice, 3);
     world.run(seconds(20));

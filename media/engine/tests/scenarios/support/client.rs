@@ -2,7 +2,8 @@
 
 use std::time::Instant;
 
-use engine::rtcp::{self, Packet as Rtcp, ReportBlock};
+use engine::rtcp::{self, ExtendedBlock, Packet as Rtcp, ReportBlock};
+use engine::rtcp_writer::write_delay_since_reference;
 
 use super::camera::Camera;
 use super::microphone::{Listener, Microphone};
@@ -21,6 +22,10 @@ pub(crate) struct Client {
     /// Transport-wide numbers that were told to have arrived, and to be lost.
     pub(crate) told_arrived: u64,
     pub(crate) told_lost: u64,
+    /// When transport-wide feedback came.
+    pub(crate) feedback_at: Vec<Instant>,
+    /// How often the server asked for the round trip.
+    pub(crate) questions: u64,
     /// Packets of SSRCs that nobody here expects.
     pub(crate) strangers: u64,
 }
@@ -36,6 +41,8 @@ impl Client {
             reception: Vec::new(),
             told_arrived: 0,
             told_lost: 0,
+            feedback_at: Vec::new(),
+            questions: 0,
             strangers: 0,
         }
     }
@@ -52,8 +59,7 @@ impl Client {
                 if let Some(viewer) = viewer {
                     viewer.handle_rtp(now, &header, &plain);
                 } else if let Some(listener) = self.listeners.iter_mut().find(|listener| listener.ssrc == ssrc) {
-                    let compound = listener.handle_rtp(now, &header, &plain);
-                    self.peer.send_rtcp(compound);
+                    listener.handle_rtp(now, &header, &plain);
                 } else {
                     self.strangers += 1;
                 }
@@ -74,7 +80,19 @@ impl Client {
         self.viewers.iter_mut().for_each(|viewer| viewer.handle_rtcp(now, packet));
         match packet {
             Rtcp::ReceiverReport(report) => self.reception.extend(report.blocks),
+            // Browsers answer in their next report; only the time between tells.
+            Rtcp::ExtendedReport(report) => {
+                let mut answer = Vec::new();
+                for block in report.blocks() {
+                    if let ExtendedBlock::ReferenceTime(time) = block {
+                        write_delay_since_reference(&mut answer, 1, report.sender, (time >> 16) as u32, 0);
+                        self.questions += 1;
+                    }
+                }
+                self.peer.send_rtcp(answer);
+            }
             Rtcp::TransportFeedback(feedback) => {
+                self.feedback_at.push(now);
                 for (_, arrival) in feedback.statuses() {
                     let told = if arrival.is_some() { &mut self.told_arrived } else { &mut self.told_lost };
                     *told += 1;
@@ -91,7 +109,8 @@ impl Client {
         let cameras = self.cameras.iter().map(Camera::poll_timeout);
         let microphones = self.microphones.iter().map(Microphone::poll_timeout);
         let viewers = self.viewers.iter().map(Viewer::poll_timeout);
-        cameras.chain(microphones).chain(viewers).chain(self.peer.poll_timeout()).min()
+        let listeners = self.listeners.iter().map(Listener::poll_timeout);
+        cameras.chain(microphones).chain(viewers).chain(listeners).chain(self.peer.poll_timeout()).min()
     }
 
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
@@ -101,6 +120,12 @@ impl Client {
         for viewer in &mut self.viewers {
             if viewer.poll_timeout() <= now {
                 let compound = viewer.handle_timeout(now);
+                self.peer.send_rtcp(compound);
+            }
+        }
+        for listener in &mut self.listeners {
+            if listener.poll_timeout() <= now {
+                let compound = listener.handle_timeout(now);
                 self.peer.send_rtcp(compound);
             }
         }

@@ -6,13 +6,14 @@ use std::time::{Duration, Instant};
 use engine::command::TrackId;
 use engine::extensions::{Extensions, Kind as ExtensionKind, Outgoing};
 use engine::red::Red;
-use engine::rtcp::{Packet as Rtcp, SenderInfo};
-use engine::rtcp_writer::{write_nack, write_sender_report};
+use engine::rtcp::{Packet as Rtcp, ReportBlock, SenderInfo};
+use engine::rtcp_writer::{write_nack, write_receiver_report, write_sender_report};
 use engine::rtp::{Fields, Header};
 use engine::sequence::SequenceExtender;
 
 use super::camera::ntp;
 use super::peer::{Peer, extension_map};
+use super::viewer::fraction;
 
 pub(crate) const OPUS: u8 = 111;
 pub(crate) const RED: u8 = 63;
@@ -22,6 +23,11 @@ const FRAME: Duration = Duration::from_millis(20);
 /// Samples of a frame at 48 kHz.
 const SAMPLES: u32 = 960;
 const REPORTS: Duration = Duration::from_secs(1);
+/// As libwebrtc's receivers of sound report.
+const RECEIVER_REPORTS: Duration = Duration::from_secs(5);
+/// How often it asks for the same packet, and for how long.
+const NACK_SPACING: Duration = Duration::from_millis(60);
+const PATIENCE: Duration = Duration::from_millis(250);
 
 /// A microphone of one track.
 pub(crate) struct Microphone {
@@ -92,6 +98,11 @@ impl Microphone {
         }
     }
 
+    /// When a frame was made.
+    pub(crate) fn made(&self, number: u32) -> Instant {
+        self.start + FRAME * number
+    }
+
     fn send_frame(&mut self, peer: &mut Peer) {
         let primary = opus_frame(self.frame);
         let mut payload = Vec::new();
@@ -160,19 +171,78 @@ pub(crate) struct Listener {
     pub(crate) heard: BTreeMap<u64, Heard>,
     /// Frames that came as redundancy, by the microphone's count.
     pub(crate) redundant: Vec<u32>,
-    /// It asks once for each packet that is missing.
+    /// When each frame could be heard first, by the microphone's count.
+    pub(crate) available: BTreeMap<u32, Instant>,
+    /// It asks for packets that are missing.
     pub(crate) asks: bool,
+    /// By number: since when it is missing, and when to ask next.
+    missing: BTreeMap<u64, (Instant, Instant)>,
     extender: SequenceExtender,
+    received: u64,
+    told: (u64, u64),
+    next_report: Instant,
 }
 
 impl Listener {
-    pub(crate) fn new(ssrc: u32) -> Self {
-        Self { ssrc, heard: BTreeMap::new(), redundant: Vec::new(), asks: false, extender: SequenceExtender::default() }
+    pub(crate) fn new(now: Instant, ssrc: u32) -> Self {
+        Self {
+            ssrc,
+            heard: BTreeMap::new(),
+            redundant: Vec::new(),
+            available: BTreeMap::new(),
+            asks: false,
+            missing: BTreeMap::new(),
+            extender: SequenceExtender::default(),
+            received: 0,
+            told: (0, 0),
+            next_report: now + RECEIVER_REPORTS,
+        }
     }
 
-    /// Takes an opened packet; gives the compound to send.
-    pub(crate) fn handle_rtp(&mut self, now: Instant, header: &Header, plain: &[u8]) -> Vec<u8> {
+    pub(crate) fn poll_timeout(&self) -> Instant {
+        self.missing.values().map(|(_, due)| *due).min().unwrap_or(self.next_report).min(self.next_report)
+    }
+
+    /// Gives the compound to send: requests and reports that are due.
+    pub(crate) fn handle_timeout(&mut self, now: Instant) -> Vec<u8> {
         let mut compound = Vec::new();
+        self.missing.retain(|_, (since, _)| now < *since + PATIENCE);
+        let mut due = Vec::new();
+        for (sequence, (_, at)) in self.missing.iter_mut().filter(|(_, (_, at))| *at <= now) {
+            *at = now + NACK_SPACING;
+            due.push(*sequence as u16);
+        }
+        write_nack(&mut compound, 1, self.ssrc, &due);
+        if now >= self.next_report {
+            self.next_report = now + RECEIVER_REPORTS;
+            let highest = self.extender.highest().unwrap_or(0);
+            let expected = highest - std::mem::replace(&mut self.told.1, highest);
+            let received = self.received - std::mem::replace(&mut self.told.0, self.received);
+            let block = ReportBlock {
+                ssrc: self.ssrc,
+                fraction_lost: fraction(if expected < 65_536 { expected } else { 0 }, received),
+                lost: 0,
+                highest_sequence: highest as u32,
+                jitter: 0,
+                last_sender_report: 0,
+                delay: 0,
+            };
+            write_receiver_report(&mut compound, 1, &[block]);
+        }
+        compound
+    }
+
+    /// The part (0..=1) of the frames `from..to` that could not be heard `patience` after they were made.
+    pub(crate) fn concealed(&self, of: &Microphone, from: u32, to: u32, patience: Duration) -> f64 {
+        let is_late = |number: &u32| {
+            let due = of.made(*number) + patience;
+            self.available.get(number).is_none_or(|available| *available > due)
+        };
+        (from..to).filter(is_late).count() as f64 / f64::from(to - from)
+    }
+
+    /// Takes an opened packet.
+    pub(crate) fn handle_rtp(&mut self, now: Instant, header: &Header, plain: &[u8]) {
         let payload = &plain[header.payload(plain).expect("sound")];
         let opus = match header.payload_type {
             LISTENER_OPUS => payload,
@@ -182,6 +252,7 @@ impl Listener {
                 for block in red.redundant() {
                     assert_eq!(block.payload_type, LISTENER_OPUS);
                     self.redundant.push(number_of(block.data));
+                    self.available.entry(number_of(block.data)).or_insert(now);
                 }
                 red.primary.data
             }
@@ -189,9 +260,10 @@ impl Listener {
         };
         let highest = self.extender.highest();
         let sequence = self.extender.extend(header.sequence);
+        self.received += 1;
+        self.missing.remove(&sequence);
         if let Some(highest) = highest.filter(|_| self.asks) {
-            let missing: Vec<u16> = (highest + 1..sequence).map(|number| number as u16).collect();
-            write_nack(&mut compound, 1, self.ssrc, &missing);
+            self.missing.extend((highest + 1..sequence).map(|number| (number, (now, now))));
         }
         let extensions = Extensions::locate(plain, header, &extension_map());
         let heard = Heard {
@@ -203,9 +275,9 @@ impl Listener {
             level: extensions.audio_level(plain).map(|level| level.level),
         };
         assert_eq!(opus, opus_frame(heard.number));
+        self.available.entry(heard.number).or_insert(now);
         let known = self.heard.insert(sequence, heard);
         assert!(known.is_none_or(|known| known.number == heard.number), "{known:?} and {heard:?} under one number");
-        compound
     }
 }
 

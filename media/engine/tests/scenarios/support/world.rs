@@ -189,7 +189,7 @@ impl World {
             codecs.push(codec(LISTENER_RED, "audio/red", 48_000, None));
         }
         let (_, ssrc) = self.subscribe(client, of, Kind::Audio, codecs);
-        self.clients[client].listeners.push(Listener::new(ssrc));
+        self.clients[client].listeners.push(Listener::new(self.now, ssrc));
         Subscribed { client, place: self.clients[client].listeners.len() - 1 }
     }
 
