@@ -78,6 +78,8 @@ counters! {
     /// Of those, the ones that came by retransmission.
     packets_repaired,
     packets_forwarded,
+    /// Made as long as others for the same receiver, to leave with them in one message.
+    packets_padded,
     /// Bytes of RTP as the publisher sent them, of the packets above and below.
     media_bytes_in,
     media_bytes_repaired,

@@ -137,7 +137,9 @@ impl Transport {
                     let sender = sender.as_ref()?;
                     let start = out.len();
                     let header_length = subscription_at(*subscription)?.write(sent, *rtx, send_time, out)?;
-                    write_padding(out, start, run.padding(out.len() - start));
+                    let padding = run.padding(out.len() - start);
+                    write_padding(out, start, padding);
+                    counters.packets_padded += u64::from(padding > 0);
                     sender.seal_rtp(out, start, header_length, rtx.unwrap_or(sent.numbers.sequence)).ok()
                 }
                 Outgoing::Control(compound) => {

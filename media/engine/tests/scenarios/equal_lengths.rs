@@ -42,6 +42,7 @@ fn a_frame_leaves_in_packets_of_one_length() {
     let view = world.view(bob, camera);
     world.run(millis(1020));
     let before = world.viewer(view).frames.len();
+    let padded_before = world.total(|counters| counters.packets_padded);
     for frame in 1..=20 {
         let (lengths, padded) = send_frame(&mut world, camera, bob);
         assert_eq!(lengths.len(), 5);
@@ -49,6 +50,7 @@ fn a_frame_leaves_in_packets_of_one_length() {
         assert_eq!(padded, 3, "payloads of 1000, 1001, 1002, 1000 bytes");
         assert_eq!(world.viewer(view).frames.len(), before + frame);
     }
+    assert_eq!(world.total(|counters| counters.packets_padded) - padded_before, 60);
     assert!(world.viewer(view).unfilled.is_empty());
 }
 

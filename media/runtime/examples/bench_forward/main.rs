@@ -2,8 +2,8 @@
 //! never read (so the sender is not charged for waking them). Prints the CPU time of the engine's threads for a
 //! forwarded packet beside the bare floor of the same run, and what the engine adds to the delay of a packet.
 //!
-//! Run by `make bench`; an argument gives another number of runs. Prints figures, asserts only that every packet was
-//! forwarded.
+//! Run by `make bench`; arguments give another number of runs, and words that the rows to measure have. Prints figures,
+//! asserts only that every packet was forwarded.
 #![allow(clippy::print_stdout)]
 
 use std::error::Error;
@@ -38,20 +38,32 @@ const LOAD: f64 = 0.6;
 
 fn main() -> Outcome<()> {
     let runs = std::env::args().nth(1).map_or(Ok(RUNS), |runs| runs.parse())?;
-    println!(
-        "{SUBSCRIBERS} subscribers, AES-128-GCM, loopback, medians of {runs} alternated runs. CPU us per forwarded packet:\n"
-    );
-    println!("{:<44}{:>8}{:>14}{:>16}{:>14}", "", "CPU us", "spread", "packets/s", "to the floor");
-    compare("datagrams of 1,200 bytes, one a message", Scene::Equal, false, Pace::Full, runs)?;
-    compare("datagrams of 1,200 bytes", Scene::Equal, true, Pace::Full, runs)?;
-    let cost = compare("video frames", Scene::Frames, true, Pace::Full, runs)?;
-    compare("video frames at a camera's pace", Scene::Frames, true, Pace::Camera, runs.div_ceil(2))?;
-    compare("sound of 10 speakers", Scene::Sound, true, Pace::Full, runs)?;
-    println!("\nOne room and one publisher on several shards, packets for each CPU second of all their threads:\n");
-    spread(Scene::Equal, false, runs)?;
-    spread(Scene::Frames, true, runs)?;
-    println!();
-    delay(cost)
+    let words = std::env::args().nth(2).unwrap_or_default();
+    println!("{SUBSCRIBERS} subscribers, AES-128-GCM, loopback, medians of {runs} alternated runs.");
+    println!("CPU time for a forwarded packet, and how many of them the kernel got in one message:\n");
+    println!("{:<44}{:>8}{:>14}{:>16}{:>10}{:>14}", "", "CPU us", "spread", "packets/s", "together", "to the floor");
+    for (name, scene, segments, pace) in [
+        ("datagrams of 1,200 bytes, one a message", Scene::Equal, false, Pace::Full),
+        ("datagrams of 1,200 bytes", Scene::Equal, true, Pace::Full),
+        ("video frames", Scene::Frames, true, Pace::Full),
+        ("video frames at a camera's pace", Scene::Frames, true, Pace::Camera),
+        ("sound of 10 speakers", Scene::Sound, true, Pace::Full),
+    ] {
+        if name.contains(&words) {
+            compare(name, scene, segments, pace, runs)?;
+        }
+    }
+    for (name, scene, segments) in
+        [("one a message, shards", Scene::Equal, false), ("video frames, shards", Scene::Frames, true)]
+    {
+        if name.contains(&words) {
+            spread(name, scene, segments, runs)?;
+        }
+    }
+    if "delay".contains(&words) {
+        delay()?;
+    }
+    Ok(())
 }
 
 /// How fast a scene is published.
@@ -81,17 +93,19 @@ struct Bench<F> {
     costs: Vec<f64>,
     /// Forwarded packets a second, by run.
     rates: Vec<f64>,
+    /// Forwarded packets in one message, by run.
+    together: Vec<f64>,
 }
 
 impl<F: Forwarder> Bench<F> {
     fn new((forwarder, publishers): (F, Vec<Publisher>)) -> Self {
-        Self { forwarder, publishers, next: 0, costs: Vec::new(), rates: Vec::new() }
+        Self { forwarder, publishers, next: 0, costs: Vec::new(), rates: Vec::new(), together: Vec::new() }
     }
 
     fn run(&mut self, pace: Pace) -> Outcome<()> {
         self.publish(BURST, Pace::Full)?; // caches and, in the first run, the key frame
         let packets = if pace == Pace::Full { PACKETS } else { SLOW_PACKETS };
-        let (cpu, start) = (self.forwarder.cpu()?, Instant::now());
+        let (cpu, messages, start) = (self.forwarder.cpu()?, messages()?, Instant::now());
         self.publish(packets, pace)?;
         let elapsed = start.elapsed();
         // The kernel books a thread's time at its next tick or sleep.
@@ -99,6 +113,7 @@ impl<F: Forwarder> Bench<F> {
         let forwarded = (packets * SUBSCRIBERS) as f64;
         self.costs.push((self.forwarder.cpu()? - cpu) as f64 / 1e3 / forwarded);
         self.rates.push(forwarded / elapsed.as_secs_f64());
+        self.together.push(forwarded / (crate::messages()? - messages - packets) as f64);
         Ok(())
     }
 
@@ -146,7 +161,8 @@ impl<F: Forwarder> Bench<F> {
         let high = self.costs.iter().copied().fold(0.0, f64::max);
         let ratio = floor.map(|floor| format!("{:.2} x", self.cost() / floor)).unwrap_or_default();
         let spread = format!("{low:.2}-{high:.2}");
-        println!("{name:<44}{:>8.2}{spread:>14}{:>16.0}{ratio:>14}", self.cost(), median(&self.rates));
+        let (rate, together) = (median(&self.rates), median(&self.together));
+        println!("{name:<44}{:>8.2}{spread:>14}{rate:>16.0}{together:>10.1}{ratio:>14}", self.cost());
     }
 }
 
@@ -160,8 +176,8 @@ fn percentile(values: &[f64], percent: usize) -> f64 {
     sorted.get(sorted.len() * percent / 100).copied().unwrap_or(f64::NAN)
 }
 
-/// One shard beside the floor; gives the engine's cost.
-fn compare(name: &str, scene: Scene, segments: bool, pace: Pace, runs: usize) -> Outcome<f64> {
+/// One shard beside the floor.
+fn compare(name: &str, scene: Scene, segments: bool, pace: Pace, runs: usize) -> Outcome<()> {
     let mut bare = Bench::new(Floor::start(scene, segments)?);
     let mut engine = Bench::new(Server::start(scene, segments, 1)?);
     for _ in 0..runs {
@@ -170,33 +186,44 @@ fn compare(name: &str, scene: Scene, segments: bool, pace: Pace, runs: usize) ->
     }
     bare.print(&format!("{name}: floor"), None);
     engine.print(&format!("{:>1$}engine", "", name.len() + 2), Some(bare.cost()));
-    Ok(engine.cost())
+    Ok(())
 }
 
 /// One shard beside two: where a packet costs the same on both, two give twice as much.
-fn spread(scene: Scene, segments: bool, runs: usize) -> Outcome<()> {
+fn spread(name: &str, scene: Scene, segments: bool, runs: usize) -> Outcome<()> {
     let mut one = Bench::new(Server::start(scene, segments, 1)?);
     let mut two = Bench::new(Server::start(scene, segments, 2)?);
     for _ in 0..runs {
         one.run(Pace::Full)?;
         two.run(Pace::Full)?;
     }
-    one.print(&format!("{scene:?}, 1 shard"), None);
-    two.print(&format!("{scene:?}, 2 shards: {:.2} times 1 shard", 2.0 * one.cost() / two.cost()), None);
+    one.print(&format!("{name}: 1"), None);
+    two.print(&format!("{:>1$}2", "", name.len() + 2), None);
+    println!(
+        "Packets for each CPU second of a thread: two shards give {:.2} times as much.",
+        2.0 * one.cost() / two.cost()
+    );
     Ok(())
 }
 
-/// What one receiver in the middle of the others sees, with the engine at `LOAD` of a core where a packet costs `cost`.
-/// The way through the kernel and the waking of the receiver are part of it.
-fn delay(cost: f64) -> Outcome<()> {
+/// What one receiver in the middle of the others sees, with the engine at about `LOAD` of a core. The way through the kernel
+/// and the waking of the receiver are part of it.
+fn delay() -> Outcome<()> {
     let mut bench = Bench::new(Server::start(Scene::Frames, true, 1)?);
-    bench.publish(BURST, Pace::Full)?;
+    bench.run(Pace::Camera)?;
+    let cost = bench.cost();
     let receiver = bench.forwarder.receivers[SUBSCRIBERS as usize / 2].try_clone()?;
-    for _ in 0..BURST {
-        receiver.recv(&mut [0; 1500])?;
-    }
+    // What came until now has overflowed its buffer: the next packet tells where the numbers are.
+    receiver.set_read_timeout(Some(Duration::from_millis(100)))?;
+    while receive(&receiver).is_ok() {}
+    bench.publish(1, Pace::Full)?;
+    let last = receive(&receiver)?;
     let packets = 6_000;
-    let reader = thread::spawn(move || read(&receiver, packets));
+    receiver.set_read_timeout(Some(Duration::from_secs(2)))?;
+    let reader = thread::spawn(move || {
+        // Ends when nothing comes any more.
+        std::iter::from_fn(|| receive(&receiver).ok().map(|sequence| (sequence, Instant::now()))).collect::<Vec<_>>()
+    });
     let spacing = Duration::from_secs_f64(cost * 1e-6 * SUBSCRIBERS as f64 * PACED_PACKETS as f64 / LOAD);
     let mut sent = Vec::with_capacity(packets);
     let (cpu, start) = (bench.forwarder.cpu()?, Instant::now());
@@ -211,12 +238,16 @@ fn delay(cost: f64) -> Outcome<()> {
         }
     }
     let load = (bench.forwarder.cpu()? - cpu) as f64 / start.elapsed().as_nanos() as f64;
-    let received = reader.join().map_err(|_| "the reader panicked")??;
-    let delays: Vec<f64> =
-        sent.iter().zip(&received).map(|(sent, received)| (*received - *sent).as_secs_f64() * 1e3).collect();
+    let received = reader.join().map_err(|_| "the reader panicked")?;
+    let place = |sequence: u16| usize::from(sequence.wrapping_sub(last).wrapping_sub(1));
+    let delays: Vec<f64> = received
+        .iter()
+        .filter_map(|(sequence, received)| Some((*received - *sent.get(place(*sequence))?).as_secs_f64() * 1e3))
+        .collect();
     println!(
-        "Delay of video frames at {:.0} % of a core, in ms: p50 {:.2}, p95 {:.2}, p99 {:.2}",
+        "Delay of video frames at {:.0} % of a core, {} of {packets} received, in ms: p50 {:.2}, p95 {:.2}, p99 {:.2}",
         load * 100.0,
+        delays.len(),
         percentile(&delays, 50),
         percentile(&delays, 95),
         percentile(&delays, 99)
@@ -224,9 +255,20 @@ fn delay(cost: f64) -> Outcome<()> {
     Ok(())
 }
 
-/// When each datagram came. None is lost: the receiver reads faster than they come.
-fn read(receiver: &UdpSocket, datagrams: usize) -> std::io::Result<Vec<Instant>> {
-    (0..datagrams).map(|_| receiver.recv(&mut [0; 1500]).map(|_| Instant::now())).collect()
+/// The number of the next packet.
+fn receive(receiver: &UdpSocket) -> std::io::Result<u16> {
+    let mut datagram = [0; 1500];
+    receiver.recv(&mut datagram)?;
+    Ok(u16::from_be_bytes([datagram[2], datagram[3]]))
+}
+
+/// UDP messages that this network namespace has sent.
+fn messages() -> Outcome<u64> {
+    let text = std::fs::read_to_string("/proc/net/snmp")?;
+    let mut lines = text.lines().filter_map(|line| line.strip_prefix("Udp: ")).map(str::split_whitespace);
+    let (names, mut values) = lines.next().zip(lines.next()).ok_or("/proc/net/snmp has no Udp lines")?;
+    let place = names.into_iter().position(|name| name == "OutDatagrams").ok_or("no OutDatagrams")?;
+    Ok(values.nth(place).ok_or("no OutDatagrams")?.parse()?)
 }
 
 fn key(transport: u64) -> [u8; 16] {
