@@ -32,6 +32,8 @@ counters! {
     bytes_in,
     datagrams_out,
     bytes_out,
+    /// The core did not keep up, and one more temporal layer of video was left out.
+    overload_raised,
     /// Too short for any protocol.
     udp_short,
     /// Longer than a media datagram may be.

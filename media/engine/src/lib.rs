@@ -43,6 +43,7 @@ mod keyframe;
 mod layer;
 mod loudness;
 mod nack;
+mod overload;
 mod paths;
 mod pictures;
 mod recovery;

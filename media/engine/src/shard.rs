@@ -16,6 +16,7 @@ use crate::command::{Command, SubscriptionId, TrackId, TransportId};
 use crate::counters::Counters;
 use crate::event::Event;
 use crate::handoff::Handoff;
+use crate::overload::Overload;
 use crate::paths::Paths;
 use crate::source::Source;
 use crate::subscription::Subscription;
@@ -71,6 +72,7 @@ pub struct Shard {
     /// Which other shards subscribe to the tracks that arrive here.
     pub(crate) audiences: FxHashMap<TrackId, Vec<u16>>,
     pub(crate) alarms: Alarms,
+    pub(crate) overload: Overload,
     /// STUN answers, each to the path that asked.
     pub(crate) answers: VecDeque<(Path, Vec<u8>)>,
     /// The transports with something to send.
@@ -105,6 +107,7 @@ impl Shard {
             subscription_places: FxHashMap::default(),
             audiences: FxHashMap::default(),
             alarms: Alarms::default(),
+            overload: Overload::default(),
             answers: VecDeque::new(),
             ready: VecDeque::new(),
             handoffs: VecDeque::new(),
@@ -131,6 +134,11 @@ impl Shard {
     pub fn handle_handoff(&mut self, now: Instant, handoff: Handoff) {
         self.counters.handoff_in += 1;
         self.take_over(now, handoff);
+    }
+
+    /// Takes whether, after a turn, more datagrams wait in the sockets than were taken: whether the core keeps up.
+    pub fn note_turn(&mut self, now: Instant, is_behind: bool) {
+        self.counters.overload_raised += u64::from(self.overload.note_turn(now, is_behind));
     }
 
     /// Does what has become due.

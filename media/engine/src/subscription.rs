@@ -248,17 +248,19 @@ impl Subscription {
         }
     }
 
-    /// Looks at a packet of the track and decides what the receiver gets of it.
+    /// Looks at a packet of the track and decides what the receiver gets of it; no temporal layer above `most`.
     pub(crate) fn offer(
         &mut self,
         send_time: [u8; 3],
         packet: &Arc<Packet>,
         clocks: &[Option<LayerClock>],
+        most: u8,
         counters: &mut Counters,
     ) -> Offered {
         if !self.is_enabled || !self.is_open {
             return Offered::Nothing;
         }
+        let temporal = self.selection.temporal.min(most);
         let payload_type = self.payload_type_for(packet);
         let begins = payload_type.is_some() && self.forward.begins_with(packet, self.selection);
         if begins {
@@ -266,14 +268,14 @@ impl Subscription {
             let clock_of = |stream: Option<u32>| clocks.iter().flatten().find(|clock| Some(clock.stream) == stream);
             let mappings = [clock_of(present), clock_of(Some(packet.stream))].map(|clock| clock.map(|it| it.mapping));
             self.totals.switches += u64::from(self.forward.layer().is_some_and(|layer| layer != packet.layer));
-            self.forward.begin(packet, mappings, self.selection.temporal);
+            self.forward.begin(packet, mappings, temporal);
             self.clock_rate = packet.clock_rate;
             self.wished = None;
             self.reports.hasten();
         } else if payload_type.is_none() && !packet.is_padding_only() {
             counters.forward_codec += 1;
         }
-        let decision = self.forward.decide(packet, payload_type.is_some(), self.selection.temporal);
+        let decision = self.forward.decide(packet, payload_type.is_some(), temporal);
         let (numbers, is_blank) = match decision {
             Decision::Send(numbers) => (numbers, false),
             Decision::Blank(numbers) => (numbers, true),

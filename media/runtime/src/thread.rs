@@ -71,6 +71,7 @@ impl MediaThread {
                 outflow.hand_over(&mut shard);
             }
             let now = Instant::now();
+            shard.note_turn(now, inflow.readable.contains(&true));
             if shard.poll_timeout().is_some_and(|due| due <= now) {
                 shard.handle_timeout(now);
             }

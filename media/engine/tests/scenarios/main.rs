@@ -20,6 +20,7 @@ mod lossy_sound;
 mod mute;
 mod nack_storm;
 mod odd_streams;
+mod overload;
 mod path_move;
 mod profiles;
 mod publisher_feedback;
