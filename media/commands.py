@@ -157,13 +157,26 @@ class AddSubscription:
 
 @dataclass(frozen=True, slots=True)
 class SetSubscription:
-    """What the receiver wants: nothing (`enabled` false), or layers up to these indices (0 is the lowest)."""
+    """What the receiver wants: nothing (`enabled` false), or layers up to these indices (0 is the lowest).
+
+    Where its path has no room for all it wants, tracks of a higher `priority` (1..255) come first; those of 255 get all
+    they want before others get more than their least.
+    """
 
     transport: int
     subscription: int
     enabled: bool
     spatial_layer: int
     temporal_layer: int
+    priority: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class AllowPauses:
+    """Whether video that a transport has no room for may be paused; else its lowest layers are sent all the same."""
+
+    transport: int
+    allowed: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +205,7 @@ Command = (
     | RemoveTrack
     | AddSubscription
     | SetSubscription
+    | AllowPauses
     | RemoveSubscription
     | CloseTransport
 )

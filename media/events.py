@@ -57,6 +57,15 @@ class LoudnessMeasured:
 
 
 @dataclass(frozen=True, slots=True)
+class SubscriptionPaused:
+    """Video is no longer sent because the receiver's path has no room for it, or is sent again (LIVEKIT.md 7.7)."""
+
+    transport: int
+    subscription: int
+    paused: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Requests:
     """How often something was asked for: packets by NACK, key frames by PLI and FIR."""
 
@@ -154,6 +163,7 @@ Event = (
     | DatagramReceived
     | LayersChanged
     | LoudnessMeasured
+    | SubscriptionPaused
     | TrackMeasured
     | SubscriptionMeasured
     | EngineFailed

@@ -116,6 +116,8 @@ class Rtc(Section):
     """Media threads; 0 is one for each core."""
     idle_timeout: Annotated[float, Field(ge=5, le=600, allow_inf_nan=False)] = 30.0
     """Seconds without a sign of life from a client after which its session ends."""
+    allow_pause: bool = True
+    """Video without room on its receiver's path may be paused where the client does not say; else its least is sent."""
     datachannel_slow_threshold: Count = 0
     """Bits a second below which a receiver of reliable data is skipped; 0 waits for it."""
 

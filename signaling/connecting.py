@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from media.commands import CloseTransport, OpenTransport, RestartIce
+from media.commands import AllowPauses, CloseTransport, OpenTransport, RestartIce
 from signaling.effects import Effect, Engine, StartDtls, StopDtls
 from signaling.negotiation import LocalParameters, Negotiation, Quirks, RemoteParameters
 from signaling.participant import Participant, Transport
@@ -32,7 +32,10 @@ def open_transport(room: Room, participant: Participant, *, sending: bool) -> tu
     else:
         participant.publisher = transport
     room.transports[number] = (participant, transport)
-    return transport, [Engine(OpenTransport(number, ufrag, pwd))]
+    opened: list[Effect] = [Engine(OpenTransport(number, ufrag, pwd))]
+    if sending and participant.joining.allow_pause:
+        opened.append(Engine(AllowPauses(number, allowed=True)))
+    return transport, opened
 
 
 def local_parameters(room: Room, ufrag: str, pwd: str) -> LocalParameters:

@@ -66,6 +66,7 @@ class Joining:
     client: ClientInfo
     auto_subscribe: bool = True
     adaptive_stream: bool = False
+    allow_pause: bool = True
 
 
 @dataclass(slots=True, eq=False)

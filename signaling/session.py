@@ -260,6 +260,8 @@ def heard(room: Room, participant: Participant, transport: Transport, event: eve
             for track in participant.tracks.values():
                 if track.number == number:
                     speaking.measured(room, track, loudness, now)
+        case events.SubscriptionPaused(_, number, is_paused):
+            return subscribing.paused(participant, number, is_paused)
         case events.TrackMeasured():
             measuring.layer_measured(room, participant, event, now)
         case events.SubscriptionMeasured():

@@ -73,6 +73,8 @@ class NodeSettings:
     """`[rtc] idle_timeout`: seconds of silence on ICE after which a session ends."""
     datachannel_slow_threshold: int = 0
     """`[rtc] datachannel_slow_threshold`: bits a second; a slower receiver of reliable data is skipped; 0: none."""
+    allow_pause: bool = True
+    """`[rtc] allow_pause`: video without room may be paused where the client says nothing."""
     trusted_proxies: tuple[str, ...] = ()
     """Networks (CIDR) whose X-Forwarded-For is believed."""
     room: RoomSettings = field(default_factory=RoomSettings)

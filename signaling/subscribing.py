@@ -7,6 +7,9 @@ from livekit.protocol.rtc import (
     LeaveRequest,
     SessionDescription,
     SignalResponse,
+    StreamState,
+    StreamStateInfo,
+    StreamStateUpdate,
     SubscriptionPermission,
     SubscriptionPermissionUpdate,
     SubscriptionResponse,
@@ -25,7 +28,7 @@ from signaling.participant import Participant, Transport
 from signaling.permission import audience_of
 from signaling.room import Room, Timer
 from signaling.sdp import SdpError
-from signaling.track import Subscription, Track, layer_of, temporal_layer_of, wished_quality
+from signaling.track import Subscription, Track, layer_of, priority_of, temporal_layer_of, wished_quality
 
 # Seconds for which changes are gathered into one offer: short after a pause, longer while offers follow each other
 # (LIVEKIT.md 4.3).
@@ -333,12 +336,25 @@ def apply_settings(room: Room, subscription: Subscription, now: float) -> list[E
         best = wished_quality(track.info, wished, participant.joining.adaptive_stream)
         spatial = layer_of(track.info, best, layers) if enabled else 0
         temporal = temporal_layer_of(wished.fps if wished else 0)
-    chosen = (enabled, spatial, temporal)
+    chosen = (enabled, spatial, temporal, priority_of(track.info, wished))
     if chosen == subscription.chosen:
         return []
     subscription.chosen = chosen
     command = SetSubscription(participant.subscriber.number, subscription.number, *chosen)
     return [Engine(command), *dynacast.wishes_changed(room, track, now)]
+
+
+def paused(participant: Participant, number: int, is_paused: bool) -> list[Effect]:
+    """The engine has paused or resumed a subscription; its receiver is told (LIVEKIT.md 7.7)."""
+    for sid, subscription in participant.subscriptions.items():
+        if subscription.number == number and subscription.paused != is_paused:
+            subscription.paused = is_paused
+            state = StreamState.PAUSED if is_paused else StreamState.ACTIVE
+            publisher = subscription.track.publisher.sid
+            info = StreamStateInfo(participant_sid=publisher, track_sid=sid, state=state)
+            update = StreamStateUpdate(stream_states=[info])
+            return [Notify((participant.sid,), SignalResponse(stream_state_update=update))]
+    return []
 
 
 def permission(room: Room, participant: Participant, asked: SubscriptionPermission, now: float) -> list[Effect]:

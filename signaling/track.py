@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from signaling.participant import Participant
 
 # Above any temporal layer that a codec has: "all of them".
+SCREEN_PRIORITY = 255
 ALL_TEMPORAL_LAYERS = 3
 
 
@@ -75,8 +76,10 @@ class Subscription:
     rtx_ssrc: int
     section: SendingSection | None = None
     """What the receiver accepted; None until its answer."""
-    chosen: tuple[bool, int, int] | None = None
-    """Enabled, spatial and temporal layer as last told to the engine."""
+    chosen: tuple[bool, int, int, int] | None = None
+    """Enabled, spatial and temporal layer and priority as last told to the engine."""
+    paused: bool = False
+    """Nothing is sent, for lack of room on the receiver's path."""
     reading: SubscriptionReading | None = None
     """What was last measured."""
 
@@ -113,6 +116,13 @@ def layer_of(info: TrackInfo, quality: VideoQuality, layers: int) -> int:
         return max(0, min(int(quality), layers - 1))
     index = sum(1 for have in present if have <= quality) - 1
     return max(0, min(index, layers - 1))
+
+
+def priority_of(info: TrackInfo, settings: UpdateTrackSettings | None) -> int:
+    """Which tracks come first where not all fit: as wished, or screens before everything (LIVEKIT.md 7.2)."""
+    if settings is not None and settings.priority:
+        return min(settings.priority, SCREEN_PRIORITY)
+    return SCREEN_PRIORITY if info.source == TrackSource.SCREEN_SHARE else 1
 
 
 def temporal_layer_of(fps: int) -> int:

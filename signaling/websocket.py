@@ -144,6 +144,7 @@ class _Door:
                     client,
                     auto_subscribe=flag(query, "auto_subscribe", absent=True),
                     adaptive_stream=flag(query, "adaptive_stream", absent=False),
+                    allow_pause=flag(query, "subscriber_allow_pause", absent=node.settings.allow_pause),
                 )
                 sid = await node.join(joining, connection)
             await self._read(grants.video.room, sid, connection)

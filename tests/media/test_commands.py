@@ -15,6 +15,7 @@ from media._engine import Engine
 from media.commands import (
     AddSubscription,
     AddTrack,
+    AllowPauses,
     BlockTrack,
     CloseTransport,
     Codec,
@@ -51,6 +52,7 @@ EXAMPLES: list[Command] = [
     BlockTrack(26, 1, True),
     AddSubscription(26, 5, 26, 1, "video", "1", 11, 12, "cname", (VP8,), (LEVEL,)),
     SetSubscription(26, 5, True, 2, 3),
+    AllowPauses(26, True),
     RemoveSubscription(26, 5),
     RemoveTrack(26, 1),
     CloseTransport(26),

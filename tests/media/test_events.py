@@ -18,6 +18,7 @@ from media._engine import Engine
 from media.commands import (
     AddSubscription,
     AddTrack,
+    AllowPauses,
     Codec,
     Extension,
     SetExtensions,
@@ -33,6 +34,7 @@ from media.events import (
     Reported,
     Requests,
     SubscriptionMeasured,
+    SubscriptionPaused,
     TrackMeasured,
     TransportExpired,
     TransportSilent,
@@ -41,6 +43,7 @@ from tests.media.ice import Client
 
 DEADLINE = 90.0
 OPUS = Codec(111, "audio/opus", 48_000, 2, "", -1, False, False, False, False)
+VP8 = Codec(96, "video/VP8", 90_000, 0, "", -1, False, True, False, False)
 LEVEL = Extension(1, "urn:ietf:params:rtp-hdrext:ssrc-audio-level")
 PROFILES = {
     "AEAD_AES_128_GCM": (Policy.SRTP_PROFILE_AEAD_AES_128_GCM, 16, 12),
@@ -61,6 +64,7 @@ class MediaClient(Client):
         self._seal = Session(Policy(key=ours, ssrc_type=Policy.SSRC_ANY_OUTBOUND, srtp_profile=number))
         self._open = Session(Policy(key=theirs, ssrc_type=Policy.SSRC_ANY_INBOUND, srtp_profile=number))
         self._sequence = 65_500
+        self._frame = 0
 
     def connect(self, engine: Engine) -> None:
         """Selects the path and sets the keys."""
@@ -73,6 +77,21 @@ class MediaClient(Client):
         level = struct.pack("!HHBBH", 0xBEDE, 1, 1 << 4, 0x80 | 20, 0)
         self._sequence += 1
         self.send(self._seal.protect(header + level + payload))
+
+    def show(self, ssrc: int) -> None:
+        """Sends a key frame of VP8 in one packet under payload type 96."""
+        header = struct.pack("!BBHII", 0x80, 0x80 | 96, self._frame, self._frame * 3000, ssrc)
+        self._frame += 1
+        self.send(self._seal.protect(header + b"\x10\x00\x00\x00\x9d\x01\x2a" + bytes(93)))
+
+    def bound(self, kilobits: int) -> None:
+        """Says how many kbit/s it can receive (REMB, draft-alvestrand-rmcat-remb-03)."""
+        exponent = 8
+        mantissa = kilobits * 1000 >> exponent
+        remb = struct.pack(
+            "!BBHII4sBBH", 0x8F, 206, 4, 1, 0, b"REMB", 0, exponent << 2 | mantissa >> 16, mantissa & 0xFFFF
+        )
+        self.send(self._seal.protect_rtcp(remb))
 
     def hear(self) -> tuple[int, int, bytes]:
         """The next media packet's SSRC, sequence number and what follows its fixed header; passes over RTCP."""
@@ -140,7 +159,9 @@ def test_every_event_comes_up(engine: Engine) -> None:
     for client in (publisher, subscriber, mute):
         client.connect(engine)
     publisher.send(b"\x16 a record of DTLS")
-    engine.submit([SetExtensions(2, (LEVEL,)), publish(2), subscribe(3, 2)])
+    engine.submit([SetExtensions(2, (LEVEL,)), publish(2), subscribe(3, 2), AllowPauses(3, allowed=True)])
+    engine.submit([AddTrack(2, 2, "video", "1", (VP8,), (), (Stream(99, 0, ""),), False)])
+    engine.submit([AddSubscription(3, 50, 2, 2, "video", "1", 8_000, 0, "name", (VP8,), ())])
     events: list[Event] = []
     deadline = time.monotonic() + DEADLINE
     next_check = 0.0
@@ -155,7 +176,9 @@ def test_every_event_comes_up(engine: Engine) -> None:
         if time.monotonic() > next_check:
             subscriber.send(subscriber.request(nominate=False))
             next_check = time.monotonic() + 1
+            subscriber.bound(kilobits=40)
         publisher.speak(1234, b"sound" * 16)
+        publisher.show(99)
         if select.select([engine.fileno()], [], [], 0.02)[0]:
             events += engine.drain()
     for event in events:
@@ -167,10 +190,11 @@ def test_every_event_comes_up(engine: Engine) -> None:
     assert LayersChanged(2, 1, (0,)) in events
     loudness = [event.loudness for event in events if isinstance(event, LoudnessMeasured)]
     assert 0.0 < loudness[-1] < 1.0
-    received = next(event for event in events if isinstance(event, TrackMeasured))
+    assert SubscriptionPaused(3, 50, paused=True) in events
+    received = next(event for event in events if isinstance(event, TrackMeasured) and event.track == 1)
     assert (received.transport, received.track, received.layer, received.lost) == (2, 1, 0, 0)
     assert received.packets > 10
-    sent = next(event for event in events if isinstance(event, SubscriptionMeasured))
+    sent = next(event for event in events if isinstance(event, SubscriptionMeasured) and event.subscription == 43)
     assert (sent.transport, sent.subscription) == (3, 43)
     assert sent.packets > 10
     assert sent.choice.available == (0,)

@@ -6,6 +6,7 @@ use crate::command::{Command, SubscriptionDescription, SubscriptionId, TrackDesc
 use crate::handoff::Handoff;
 use crate::ice::Ice;
 use crate::keyframe;
+use crate::selection::Layers;
 use crate::shard::Shard;
 use crate::source::Source;
 use crate::subscription::Subscription;
@@ -24,7 +25,7 @@ impl Shard {
             }
             Command::SendDatagram { transport, data } => {
                 if let Some(&place) = self.transport_places.get(&transport) {
-                    self.enqueue(place, Outgoing::Datagram(data));
+                    self.enqueue(now, place, Outgoing::Datagram(data));
                 }
             }
             Command::SetKeys { transport, keys } => {
@@ -50,12 +51,21 @@ impl Shard {
                 }
             }
             Command::AddSubscription(description) => self.add_subscription(now, &description),
-            Command::SetSubscription { subscription, enabled, spatial_layer, temporal_layer, .. } => {
+            Command::SetSubscription { transport, subscription, enabled, spatial_layer, temporal_layer, priority } => {
                 if let Some(&number) = self.subscription_places.get(&subscription) {
                     let source = self.subscriptions[number].source;
                     let live = self.sources[source].live;
-                    self.subscriptions[number].want(enabled, spatial_layer, temporal_layer, live);
+                    let wanted = Layers { spatial: spatial_layer, temporal: temporal_layer };
+                    self.subscriptions[number].want(enabled, wanted, priority, live);
+                    if let Some(&place) = self.transport_places.get(&transport) {
+                        self.allocate(now, place);
+                    }
                     self.wish_for(now, number);
+                }
+            }
+            Command::AllowPauses { transport, allowed } => {
+                if let Some(&place) = self.transport_places.get(&transport) {
+                    self.transports[place].may_pause = allowed;
                 }
             }
             Command::RemoveSubscription { subscription, .. } => self.remove_subscription(subscription),
@@ -133,6 +143,7 @@ impl Shard {
         let Some(&place) = self.transport_places.get(&description.transport) else { return };
         if let Some(&number) = self.subscription_places.get(&description.subscription) {
             self.subscriptions[number].describe(description);
+            self.begin_control(now, place, number);
             return;
         }
         let source = self.source(description);
@@ -154,6 +165,7 @@ impl Shard {
         if self.transports[place].is_secured() {
             self.subscriptions[number].open();
         }
+        self.begin_control(now, place, number);
         self.wish_for(now, number);
     }
 
@@ -162,7 +174,10 @@ impl Shard {
         for at in 0..self.transports[place].subscriptions.len() {
             let number = self.transports[place].subscriptions[at];
             self.subscriptions[number].open();
-            self.wish_for(now, number);
+        }
+        self.allocate(now, place);
+        for at in 0..self.transports[place].subscriptions.len() {
+            self.wish_for(now, self.transports[place].subscriptions[at]);
         }
     }
 

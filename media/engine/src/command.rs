@@ -149,6 +149,11 @@ pub enum Command {
         enabled: bool,
         spatial_layer: u8,
         temporal_layer: u8,
+        priority: u8,
+    },
+    AllowPauses {
+        transport: TransportId,
+        allowed: bool,
     },
     RemoveSubscription {
         transport: TransportId,
@@ -194,6 +199,7 @@ impl Command {
             | Self::BlockTrack { transport, .. }
             | Self::RemoveTrack { transport, .. }
             | Self::SetSubscription { transport, .. }
+            | Self::AllowPauses { transport, .. }
             | Self::RemoveSubscription { transport, .. }
             | Self::CloseTransport { transport } => *transport,
             Self::AddTrack(track) => track.transport,
@@ -235,6 +241,7 @@ impl Command {
             Self::BlockTrack { .. }
             | Self::RemoveTrack { .. }
             | Self::SetSubscription { .. }
+            | Self::AllowPauses { .. }
             | Self::RemoveSubscription { .. }
             | Self::CloseTransport { .. } => Ok(()),
         }

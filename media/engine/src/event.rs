@@ -14,6 +14,7 @@ pub enum Event {
     DatagramReceived { transport: TransportId, data: Vec<u8> },
     LayersChanged { transport: TransportId, track: TrackId, layers: Vec<u8> },
     LoudnessMeasured { transport: TransportId, track: TrackId, loudness: f64 },
+    SubscriptionPaused { transport: TransportId, subscription: SubscriptionId, paused: bool },
     TrackMeasured(TrackMeasured),
     SubscriptionMeasured(SubscriptionMeasured),
 }

@@ -210,6 +210,11 @@ impl Forward {
         Some(timestamp.wrapping_sub(stream.timestamp_shift))
     }
 
+    /// The newest that was sent; 0 before anything was.
+    pub(crate) fn last_timestamp(&self) -> u32 {
+        self.last.map_or(0, |last| last.timestamp)
+    }
+
     fn number(&mut self, packet: &Packet, sent: bool) -> Decision {
         let Some(stream) = &mut self.stream else { return Decision::Drop };
         let Some(sequence) = stream.sequences.map(packet.sequence) else { return Decision::Drop };

@@ -282,6 +282,7 @@ fn a_command(content: &[u8]) -> Command {
             enabled: at(2) & 1 == 1,
             spatial_layer: at(3),
             temporal_layer: at(4),
+            priority: at(5),
         },
     }
 }

@@ -160,6 +160,12 @@ impl History {
         }
     }
 
+    /// The last packet that was sent.
+    pub(crate) fn last(&self) -> Option<&Sent> {
+        let highest = self.highest?;
+        self.ring.get(self.place(highest))?.as_ref().map(|kept| &kept.sent)
+    }
+
     /// What to send for a request of `sequence`.
     pub(crate) fn answer(&mut self, now: Instant, sequence: u16) -> Result<Sent, Refusal> {
         let highest = self.highest.ok_or(Refusal::Unknown)?;

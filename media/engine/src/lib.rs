@@ -25,13 +25,17 @@ pub use shard::{Config, Holdings, Shard};
 
 // What a shard does, by what it is given.
 mod carry_out;
+mod congestion;
 mod cross;
 mod receive;
 mod tick;
 
 // What a shard holds.
 mod alarms;
+mod allocation;
+mod bandwidth;
 mod budget;
+mod costs;
 mod equalise;
 mod feedback;
 mod format;
@@ -44,11 +48,13 @@ mod layer;
 mod loudness;
 mod nack;
 mod overload;
+mod pacer;
 mod paths;
 mod pictures;
 mod recovery;
 mod renumbering;
 mod round_trip;
+mod rtp_writer;
 mod selection;
 mod sender_report;
 mod source;

@@ -163,7 +163,7 @@ impl Shard {
         let Some(&place) = self.source_places.get(&packet.track) else { return };
         let send_time = self.send_time(now);
         let most = self.overload.temporal();
-        let mut forwarding = self.forwarding();
+        let mut forwarding = self.forwarding(now);
         forwarding.sources[place].note(packet);
         let mut wish = false;
         for at in 0..forwarding.sources[place].subscriptions.len() {
@@ -241,11 +241,9 @@ impl Shard {
                 Rtcp::ExtendedReport(report) => {
                     self.transports[place].intake.round_trip.note(now, self.ssrc, &report);
                 }
-                Rtcp::SourceDescription(_)
-                | Rtcp::Goodbye(_)
-                | Rtcp::Remb(_)
-                | Rtcp::TransportFeedback(_)
-                | Rtcp::Other { .. } => {}
+                Rtcp::TransportFeedback(feedback) => self.receive_feedback(now, place, &feedback),
+                Rtcp::Remb(remb) => self.receive_estimate(now, place, remb.bitrate),
+                Rtcp::SourceDescription(_) | Rtcp::Goodbye(_) | Rtcp::Other { .. } => {}
             }
         }
         self.counters.rtcp_malformed += u64::from(packets.is_broken());
@@ -263,13 +261,18 @@ impl Shard {
             let subscription = &mut self.subscriptions[number];
             if subscription.ssrc == block.ssrc {
                 subscription.note_report(now, block);
+                if let (Some(rtt), Some(bandwidth)) =
+                    (subscription.reports.reception.rtt, &mut self.transports[place].bandwidth)
+                {
+                    bandwidth.note_rtt(rtt);
+                }
             }
         }
     }
 
     fn receive_nack(&mut self, now: Instant, place: usize, media: u32, sequences: impl Iterator<Item = u16>) {
         let Some(number) = self.find_subscription(place, media) else { return };
-        let mut forwarding = self.forwarding();
+        let mut forwarding = self.forwarding(now);
         for sequence in sequences {
             forwarding.counters.nack_received += 1;
             let subscription = &mut forwarding.subscriptions[number];

@@ -1,7 +1,7 @@
 //! How much of a track one receiver gets: no more than it wants, than it is allotted, and than arrives.
 
-/// A limit of layers, both counted from 0.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A limit of layers, both counted from 0. In order: more spatial layers are more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Layers {
     pub spatial: u8,
     pub temporal: u8,

@@ -172,7 +172,7 @@ impl Shard {
             let transport = self.transports.get_mut(place);
             let has_more = transport.is_some_and(|transport| {
                 let subscription_at = |place: usize| subscriptions.get(place);
-                let has_more = transport.fill(batch, send_time, subscription_at, &mut self.counters);
+                let has_more = transport.fill(now, batch, send_time, subscription_at, &mut self.counters);
                 transport.is_queued = has_more;
                 has_more
             });
@@ -236,17 +236,24 @@ impl Shard {
     }
 
     /// Lets something wait for a transport, which is then ready to send.
-    pub(crate) fn enqueue(&mut self, place: usize, outgoing: Outgoing) {
-        enqueue(&mut self.transports[place], place, &mut self.ready, outgoing, &mut self.counters);
+    pub(crate) fn enqueue(&mut self, now: Instant, place: usize, outgoing: Outgoing) {
+        self.forwarding(now).enqueue(place, outgoing);
+    }
+
+    /// The pacer of the transport at `place` has let something go.
+    pub(crate) fn make_ready(&mut self, place: usize) {
+        make_ready(&mut self.transports[place], place, &mut self.ready);
     }
 
     /// The parts that forwarding needs at once: sources, subscriptions, and a queue to each transport.
-    pub(crate) fn forwarding(&mut self) -> Forwarding<'_> {
+    pub(crate) fn forwarding(&mut self, now: Instant) -> Forwarding<'_> {
         Forwarding {
+            now,
             sources: &mut self.sources,
             subscriptions: &mut self.subscriptions,
             transports: &mut self.transports,
             ready: &mut self.ready,
+            alarms: &mut self.alarms,
             counters: &mut self.counters,
         }
     }
@@ -276,26 +283,27 @@ pub(crate) struct Forwarding<'a> {
     pub(crate) sources: &'a mut Slab<Source>,
     pub(crate) subscriptions: &'a mut Slab<Subscription>,
     pub(crate) counters: &'a mut Counters,
+    now: Instant,
     transports: &'a mut Slab<Transport>,
     ready: &'a mut VecDeque<usize>,
+    alarms: &'a mut Alarms,
 }
 
 impl Forwarding<'_> {
+    /// Lets something wait for a transport, which is then ready to send.
     pub(crate) fn enqueue(&mut self, place: usize, outgoing: Outgoing) {
-        enqueue(&mut self.transports[place], place, self.ready, outgoing, self.counters);
+        let transport = &mut self.transports[place];
+        if !transport.enqueue(self.now, outgoing) {
+            self.counters.egress_dropped += 1;
+        }
+        if let Some(due) = transport.pacer.due() {
+            self.alarms.arm(place, due);
+        }
+        make_ready(transport, place, self.ready);
     }
 }
 
-fn enqueue(
-    transport: &mut Transport,
-    place: usize,
-    ready: &mut VecDeque<usize>,
-    outgoing: Outgoing,
-    counters: &mut Counters,
-) {
-    if !transport.enqueue(outgoing) {
-        counters.egress_dropped += 1;
-    }
+fn make_ready(transport: &mut Transport, place: usize, ready: &mut VecDeque<usize>) {
     if !transport.is_queued {
         transport.is_queued = true;
         ready.push_back(place);

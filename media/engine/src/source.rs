@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::command::{Kind, MAX_LAYERS, TrackId, TransportId};
+use crate::costs::CostMeter;
 use crate::packet::Packet;
 use crate::subscription::LayerClock;
 
@@ -20,6 +21,8 @@ pub(crate) struct Source {
     /// The layers that arrive, as bits from low to high.
     pub(crate) live: u8,
     pub(crate) clocks: [Option<LayerClock>; MAX_LAYERS],
+    /// What the layers cost whoever receives them.
+    pub(crate) costs: CostMeter,
     recent: VecDeque<Arc<Packet>>,
 }
 
@@ -31,6 +34,7 @@ impl Source {
             subscriptions: Vec::new(),
             live: 0,
             clocks: [None; MAX_LAYERS],
+            costs: CostMeter::default(),
             recent: VecDeque::new(),
         }
     }
@@ -47,6 +51,7 @@ impl Source {
         if packet.kind == Kind::Audio {
             return;
         }
+        self.costs.note(packet.received, packet.spatial, packet.temporal, packet.bytes.len());
         if self.recent.len() == MAX_RECENT {
             self.recent.pop_front();
         }

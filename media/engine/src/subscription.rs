@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::command::{Kind, SubscriptionDescription, SubscriptionId};
 use crate::counters::Counters;
-use crate::extensions::{ExtensionMap, Kind as ExtensionKind, Kinds, Outgoing};
+use crate::extensions::{ExtensionMap, Kind as ExtensionKind};
 use crate::format::{Format, OPUS, is_repair};
 use crate::forward::{Decision, Forward};
 use crate::handoff::ClockMapping;
@@ -14,34 +14,17 @@ use crate::intake::extension_map;
 use crate::measure::{Choice, HIGHEST_NAMED, Requests};
 use crate::packet::Packet;
 use crate::rtcp::ReportBlock;
-use crate::rtp::{FIXED_HEADER, Fields, write_header, write_padding};
 use crate::selection::{Layers, Selection, choose};
 use crate::sender_report::SenderReports;
-use crate::sequence::low_16;
 
 /// While it waits for a key frame a subscription repeats its wish; the track's owner asks the publisher less often.
 const WISH_SPACING: Duration = Duration::from_millis(200);
-/// What passes through to receivers that negotiated it. Mid and times are our own; rids and transport-wide numbers
-/// belong to the publisher's path.
-const PASSED_ON: Kinds = Kinds::of(&[
-    ExtensionKind::AudioLevel,
-    ExtensionKind::DependencyDescriptor,
-    ExtensionKind::AbsCaptureTime,
-    ExtensionKind::PlayoutDelay,
-    ExtensionKind::VideoOrientation,
-    ExtensionKind::VideoContentType,
-    ExtensionKind::VideoTiming,
-    ExtensionKind::ColorSpace,
-]);
-/// What Blank packets carry: enough to be a packet, all of it padding.
-const PADDING: u8 = 1;
-
 /// The receiver's payload type for a format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct PayloadType {
-    format: Format,
-    number: u8,
-    rtx: Option<u8>,
+pub(crate) struct PayloadType {
+    pub(crate) format: Format,
+    pub(crate) number: u8,
+    pub(crate) rtx: Option<u8>,
 }
 
 /// Totals of one subscription since its start.
@@ -80,6 +63,30 @@ pub(crate) struct Answer {
     pub(crate) again: Option<u64>,
 }
 
+/// How much of what the receiver wants its path has room for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Allotment {
+    /// Nothing is known to limit it.
+    All,
+    UpTo(Layers),
+    /// It is paused.
+    Nothing,
+}
+
+/// A packet of padding in the stream of retransmissions.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Filler {
+    pub(crate) sequence: u64,
+    pub(crate) timestamp: u32,
+}
+
+/// What fills a probe.
+pub(crate) enum Filling {
+    /// A packet that was sent before, as a retransmission under that number.
+    Again(Sent, u64),
+    Padding(Filler),
+}
+
 /// A track sent to a transport.
 pub(crate) struct Subscription {
     pub(crate) id: SubscriptionId,
@@ -90,17 +97,19 @@ pub(crate) struct Subscription {
     pub(crate) rtx_ssrc: Option<u32>,
     pub(crate) reports: SenderReports,
     pub(crate) totals: SubscriptionTotals,
-    kind: Kind,
-    mid: String,
+    pub(crate) kind: Kind,
+    pub(crate) mid: String,
     cname: String,
-    payload_types: Vec<PayloadType>,
-    extensions: ExtensionMap,
+    pub(crate) payload_types: Vec<PayloadType>,
+    pub(crate) extensions: ExtensionMap,
+    /// Its packets are numbered for transport-wide feedback.
+    pub(crate) is_numbered: bool,
     /// Its transport has keys. What came before would be lost, and a key frame asked for too early is not sent again soon.
     is_open: bool,
     is_enabled: bool,
     wanted: Layers,
-    /// What the receiver's connection can take.
-    allotted: Layers,
+    pub(crate) priority: u8,
+    allotted: Allotment,
     selection: Selection,
     forward: Forward,
     history: History,
@@ -132,10 +141,12 @@ impl Subscription {
             cname: description.cname.clone(),
             payload_types: Vec::new(),
             extensions: ExtensionMap::default(),
+            is_numbered: false,
             is_open: false,
             is_enabled: true,
             wanted: Layers::ALL,
-            allotted: Layers::ALL,
+            priority: 1,
+            allotted: Allotment::All,
             selection: Selection { target: None, temporal: u8::MAX },
             forward: Forward::new(sequence),
             history: History::new(description.kind),
@@ -159,6 +170,11 @@ impl Subscription {
             })
             .collect();
         self.extensions = extension_map(&description.extensions);
+        self.is_numbered = self.kind == Kind::Video
+            && self.rtx_ssrc.is_some()
+            && self.extensions.id(ExtensionKind::TransportCc).is_some()
+            && self.payload_types.iter().all(|known| known.rtx.is_some())
+            && description.codecs.iter().filter(|codec| !is_repair(codec)).all(|codec| codec.transport_cc);
         self.mid.clone_from(&description.mid);
         self.history = History::new(self.kind);
     }
@@ -169,23 +185,60 @@ impl Subscription {
     }
 
     /// What the receiver wants. Nothing is sent from now on where `enabled` is false.
-    pub(crate) fn want(&mut self, enabled: bool, spatial: u8, temporal: u8, live: u8) {
+    pub(crate) fn want(&mut self, enabled: bool, wanted: Layers, priority: u8, live: u8) {
         self.is_enabled = enabled;
-        self.wanted = Layers { spatial, temporal };
+        self.wanted = wanted;
+        self.priority = priority;
         if !enabled {
-            self.forward.stop();
-            self.selection.target = None;
+            self.stop();
         }
         self.retarget(live);
     }
 
-    /// Chooses the layers to send, of those that arrive. While none does the choice stays: a still picture goes on where
-    /// it stopped.
+    /// Takes how much there is room for; true where it has been paused or resumed.
+    pub(crate) fn allot(&mut self, allotted: Allotment, live: u8) -> bool {
+        if self.allotted == allotted {
+            return false;
+        }
+        let was_paused = self.is_paused();
+        self.allotted = allotted;
+        if self.is_paused() {
+            self.stop();
+        }
+        self.retarget(live);
+        was_paused != self.is_paused()
+    }
+
+    /// Nothing is sent, for lack of room.
+    pub(crate) fn is_paused(&self) -> bool {
+        self.allotted == Allotment::Nothing
+    }
+
+    pub(crate) fn allotted(&self) -> Allotment {
+        self.allotted
+    }
+
+    /// The layers that the receiver wants; `None` where it wants nothing, or sound.
+    pub(crate) fn wanted(&self) -> Option<Layers> {
+        (self.is_enabled && self.is_open && self.kind == Kind::Video).then_some(self.wanted)
+    }
+
+    fn stop(&mut self) {
+        self.forward.stop();
+        self.selection.target = None;
+    }
+
+    /// Chooses the layer to send: the highest that arrives, is wanted and has room, or else the lowest that arrives.
+    /// While none arrives the choice stays: a still picture goes on where it stopped.
     pub(crate) fn retarget(&mut self, live: u8) {
+        let limit = match self.allotted {
+            Allotment::All => self.wanted,
+            Allotment::UpTo(layers) => self.wanted.min(layers),
+            Allotment::Nothing => return,
+        };
         if !self.is_enabled {
             return;
         }
-        let limit = self.wanted.min(self.allotted);
         self.selection.temporal = limit.temporal;
         let Some(target) = choose(limit, live) else { return };
         if self.selection.target.replace(target) != Some(target) {
@@ -242,7 +295,11 @@ impl Subscription {
         Choice {
             wanted: self.is_enabled.then(|| named(self.wanted)),
             available: live,
-            allotted: named(self.allotted),
+            allotted: named(match self.allotted {
+                Allotment::All => Layers::ALL,
+                Allotment::UpTo(layers) => layers,
+                Allotment::Nothing => Layers { spatial: 0, temporal: 0 },
+            }),
             target: self.selection.target,
             layer: self.layer(),
         }
@@ -275,7 +332,8 @@ impl Subscription {
         } else if payload_type.is_none() && !packet.is_padding_only() {
             counters.forward_codec += 1;
         }
-        let decision = self.forward.decide(packet, payload_type.is_some(), temporal);
+        let (is_wanted, temporal) = self.thin(packet, payload_type.is_some(), temporal);
+        let decision = self.forward.decide(packet, is_wanted, temporal);
         let (numbers, is_blank) = match decision {
             Decision::Send(numbers) => (numbers, false),
             Decision::Blank(numbers) => (numbers, true),
@@ -289,6 +347,18 @@ impl Subscription {
         self.totals.packets += 1;
         self.totals.bytes += packet.payload().len() as u64;
         if begins { Offered::Began(sent) } else { Offered::Sent(sent) }
+    }
+
+    /// What still goes of a layer that the path has no room for, while the key frame of a lower one is awaited: its
+    /// lowest temporal layer, or nothing where it has only one.
+    fn thin(&self, packet: &Packet, is_wanted: bool, temporal: u8) -> (bool, u8) {
+        let is_above =
+            self.selection.target.is_some_and(|target| self.forward.layer().is_some_and(|layer| layer > target));
+        if !is_above || !matches!(self.allotted, Allotment::UpTo(_)) {
+            return (is_wanted, temporal);
+        }
+        let has_layers = packet.vp8.as_ref().is_some_and(|descriptor| descriptor.temporal_layer.is_some());
+        (is_wanted && has_layers, 0)
     }
 
     /// Whether a packet of the wanted layer belongs to a stream that only a key frame can begin.
@@ -335,77 +405,26 @@ impl Subscription {
         f64::from(self.reports.reception.jitter) / f64::from(self.clock_rate)
     }
 
-    /// Appends the plain packet; gives the length of its header. With `rtx` it is written as a retransmission under that
-    /// number (RFC 4588 section 4), sent at `send_time`.
-    pub(crate) fn write(&self, sent: &Sent, rtx: Option<u64>, send_time: [u8; 3], out: &mut Vec<u8>) -> Option<usize> {
-        let send_time = if rtx.is_some() { send_time } else { sent.send_time };
-        let start = out.len();
-        let Sent { packet, numbers, .. } = sent;
-        let fields = Fields {
-            marker: packet.marker && !sent.is_blank,
-            payload_type: if rtx.is_some() { self.rtx_payload_type(sent.payload_type)? } else { sent.payload_type },
-            sequence: low_16(rtx.unwrap_or(numbers.sequence)),
-            timestamp: numbers.timestamp,
-            ssrc: if rtx.is_some() { self.rtx_ssrc? } else { self.ssrc },
-        };
-        write_header(out, &fields);
-        self.extensions_of(sent, &send_time).write(out, start, &self.extensions);
-        let header_length = out.len() - start;
-        if rtx.is_some() {
-            out.extend_from_slice(&low_16(numbers.sequence).to_be_bytes());
-        }
-        if sent.is_blank {
-            write_padding(out, start, PADDING);
-            return Some(header_length);
-        }
-        let payload = out.len();
-        match &packet.primary {
-            Some(primary) if self.takes_only_primary(packet.format) => {
-                out.extend_from_slice(&packet.bytes[primary.range.clone()]);
-            }
-            Some(primary) => {
-                out.extend_from_slice(packet.payload());
-                if let Some(opus) = self.number_of(OPUS).filter(|&opus| opus != primary.payload_type) {
-                    rename_blocks(&mut out[payload..], primary.payload_type, opus);
-                }
-            }
-            None => out.extend_from_slice(packet.payload()),
-        }
-        if let (Some(descriptor), Some(rewrite)) = (&packet.vp8, &numbers.vp8) {
-            descriptor.rewrite(&mut out[payload..], rewrite);
-        }
-        Some(header_length)
-    }
-
-    /// The extensions of a packet.
-    fn extensions_of<'a>(&'a self, sent: &'a Sent, send_time: &'a [u8; 3]) -> Outgoing<'a> {
-        let mut extensions = Outgoing::default();
-        extensions.set(ExtensionKind::Mid, self.mid.as_bytes());
-        extensions.set(ExtensionKind::AbsSendTime, send_time);
-        if !sent.is_blank {
-            extensions.pass(&sent.packet.bytes, &sent.packet.extensions, PASSED_ON, &self.extensions);
-        }
-        extensions
-    }
-
-    /// Bytes of the plain packet that `write` appends, where padding may make it longer: `None` for sound, for what was
-    /// sent before, and where the receiver takes no retransmissions of their own. What is then sent again under its own
-    /// number must be the same bytes, and padding is not kept.
-    pub(crate) fn paddable_length(&self, sent: &Sent, rtx: Option<u64>) -> Option<usize> {
-        let repairs = self.rtx_ssrc.is_some() && self.rtx_payload_type(sent.payload_type).is_some();
-        if self.kind == Kind::Audio || sent.is_blank || rtx.is_some() || !repairs {
+    /// Something that a probe can send in this subscription's name: the last packet again, or padding where that must be
+    /// small or nothing was sent.
+    pub(crate) fn filler(&mut self, is_small: bool) -> Option<Filling> {
+        if !self.is_numbered || !self.is_open {
             return None;
         }
-        let extensions = self.extensions_of(sent, &sent.send_time).length(&self.extensions);
-        Some(FIXED_HEADER + extensions + sent.packet.payload().len())
+        let sequence = self.next_rtx;
+        self.next_rtx += 1;
+        match self
+            .history
+            .last()
+            .filter(|sent| !is_small && !sent.is_blank && self.rtx_payload_type(sent.payload_type).is_some())
+        {
+            Some(sent) => Some(Filling::Again(sent.clone(), sequence)),
+            None => Some(Filling::Padding(Filler { sequence, timestamp: self.forward.last_timestamp() })),
+        }
     }
 
-    fn number_of(&self, format: Format) -> Option<u8> {
+    pub(crate) fn number_of(&self, format: Format) -> Option<u8> {
         self.payload_types.iter().find(|known| known.format == format).map(|known| known.number)
-    }
-
-    fn takes_only_primary(&self, format: Format) -> bool {
-        self.number_of(format).is_none()
     }
 
     /// The receiver's payload type for a packet: its own format, or Opus for the Opus inside RED.
@@ -413,22 +432,7 @@ impl Subscription {
         self.number_of(packet.format).or_else(|| packet.primary.as_ref().and_then(|_| self.number_of(OPUS)))
     }
 
-    fn rtx_payload_type(&self, payload_type: u8) -> Option<u8> {
+    pub(crate) fn rtx_payload_type(&self, payload_type: u8) -> Option<u8> {
         self.payload_types.iter().find(|known| known.number == payload_type)?.rtx
-    }
-}
-
-/// Writes the receiver's payload type into the block headers of RED (RFC 2198 section 3).
-fn rename_blocks(payload: &mut [u8], from: u8, to: u8) {
-    const FOLLOWS: u8 = 0x80;
-    let mut place = 0;
-    while let Some(header) = payload.get_mut(place) {
-        if *header & !FOLLOWS == from {
-            *header = *header & FOLLOWS | to;
-        }
-        if *header & FOLLOWS == 0 {
-            return;
-        }
-        place += 4;
     }
 }

@@ -18,6 +18,9 @@ const COMPOUND_LENGTH: usize = 1100;
 /// What one receiver report holds (RFC 3550 section 6.4.2).
 const MAX_BLOCKS: usize = 31;
 
+/// Timers are no finer.
+const SHORTEST_SPACING: Duration = Duration::from_micros(500);
+
 /// Whether `spacing` has passed since `last`, which then moves on to `now`.
 fn takes_turn(last: &mut Instant, now: Instant, spacing: Duration) -> bool {
     let is_due = now.saturating_duration_since(*last) >= spacing;
@@ -34,15 +37,21 @@ impl Shard {
             return;
         }
         self.send_requests(now, place);
+        self.pace(now, place);
         let spacing = if self.transports[place].has_media() { TICK } else { IDLE_TICK };
         if takes_turn(&mut self.transports[place].schedule.tick, now, spacing) {
             self.tick(now, place);
         }
         let transport = &self.transports[place];
         let mut next = transport.schedule.tick + spacing;
-        if let Some(due) = transport.intake.request_due(now) {
-            next = next.min(due);
-        }
+        let bandwidth = transport.bandwidth.as_ref();
+        let others = [
+            transport.intake.request_due(now),
+            transport.pacer.due(),
+            // What was let go now has not left yet.
+            bandwidth.and_then(|bandwidth| bandwidth.probe_due()).map(|due| due.max(now + SHORTEST_SPACING)),
+        ];
+        next = others.into_iter().flatten().fold(next, Instant::min);
         self.alarms.arm(place, next);
     }
 
@@ -63,6 +72,7 @@ impl Shard {
         for track in quiet {
             self.tell_layers(now, place, track);
         }
+        self.control(now, place);
         for at in 0..self.transports[place].subscriptions.len() {
             self.wish_for(now, self.transports[place].subscriptions[at]);
         }
@@ -85,7 +95,7 @@ impl Shard {
         self.counters.key_frame_requested += asked.plis + asked.firs;
         self.counters.pli_sent += asked.plis;
         self.counters.fir_sent += asked.firs;
-        self.send_control(place, compound);
+        self.send_control(now, place, compound);
         if let Some(due) = self.transports[place].intake.request_due(now) {
             self.alarms.arm(place, due);
         }
@@ -99,7 +109,7 @@ impl Shard {
         }
         let mut compound = Vec::new();
         feedback.write(now, self.ssrc, &mut compound);
-        self.send_control(place, compound);
+        self.send_control(now, place, compound);
     }
 
     /// Receiver reports to the publisher, sender reports to the subscriber.
@@ -118,18 +128,18 @@ impl Shard {
         }
         for at in 0..self.transports[place].subscriptions.len() {
             if compound.len() > COMPOUND_LENGTH {
-                self.send_control(place, std::mem::take(&mut compound));
+                self.send_control(now, place, std::mem::take(&mut compound));
             }
             let subscription = &mut self.subscriptions[self.transports[place].subscriptions[at]];
             let clocks = &self.sources[subscription.source].clocks;
             subscription.write_report(now, clocks, &mut compound);
         }
-        self.send_control(place, compound);
+        self.send_control(now, place, compound);
     }
 
-    fn send_control(&mut self, place: usize, compound: Vec<u8>) {
+    fn send_control(&mut self, now: Instant, place: usize, compound: Vec<u8>) {
         if !compound.is_empty() {
-            self.enqueue(place, Outgoing::Control(compound));
+            self.enqueue(now, place, Outgoing::Control(compound));
         }
     }
 

@@ -5,16 +5,19 @@ use std::time::{Duration, Instant};
 
 use rustc_hash::FxHashMap;
 
+use crate::bandwidth::Bandwidth;
 use crate::batch::{Batch, LARGEST_SENT};
-use crate::command::{Keys, TransportId};
+use crate::command::{Keys, Kind, TransportId};
 use crate::counters::Counters;
 use crate::equalise::Run;
 use crate::history::Sent;
 use crate::ice::Ice;
 use crate::intake::Intake;
+use crate::pacer::Pacer;
 use crate::rtp::write_padding;
+use crate::rtp_writer::Plain;
 use crate::srtp;
-use crate::subscription::Subscription;
+use crate::subscription::{Filler, Subscription};
 
 /// How often a transport with media is looked at: feedback at this pace keeps a browser's estimate fresh.
 pub(crate) const TICK: Duration = Duration::from_millis(100);
@@ -22,16 +25,44 @@ pub(crate) const TICK: Duration = Duration::from_millis(100);
 pub(crate) const IDLE_TICK: Duration = Duration::from_millis(500);
 /// Datagrams that may wait for one receiver: more than a second of the largest meeting.
 const MAX_WAITING: usize = 8192;
+/// A packet of padding with its header, in bytes.
+const LARGEST_FILLER: usize = 290;
 
 /// What waits to be sent to a transport.
 #[derive(Debug)]
 pub(crate) enum Outgoing {
     /// A packet of the subscription at that place; `rtx` is its number as a retransmission.
     Media { subscription: usize, sent: Sent, rtx: Option<u64> },
+    /// Padding in the name of the subscription at that place.
+    Filler { subscription: usize, filler: Filler },
     /// A plain RTCP compound.
     Control(Vec<u8>),
     /// A DTLS datagram.
     Datagram(Vec<u8>),
+}
+
+impl Outgoing {
+    /// About as many bytes as it takes.
+    fn size(&self) -> usize {
+        match self {
+            Self::Media { sent, .. } => sent.packet.bytes.len(),
+            Self::Filler { .. } => LARGEST_FILLER,
+            Self::Control(bytes) | Self::Datagram(bytes) => bytes.len(),
+        }
+    }
+
+    /// The place of the subscription that it belongs to.
+    fn subscription(&self) -> Option<usize> {
+        match self {
+            Self::Media { subscription, .. } | Self::Filler { subscription, .. } => Some(*subscription),
+            Self::Control(_) | Self::Datagram(_) => None,
+        }
+    }
+
+    /// Whether it may wait for room on the path: video that is sent for the first time.
+    fn may_wait(&self) -> bool {
+        matches!(self, Self::Media { sent, rtx: None, .. } if sent.packet.kind == Kind::Video)
+    }
 }
 
 /// When the periodic work of a transport was last done.
@@ -41,6 +72,7 @@ pub(crate) struct Schedule {
     pub(crate) report: Instant,
     pub(crate) loudness: Instant,
     pub(crate) measure: Instant,
+    pub(crate) allocate: Instant,
 }
 
 /// One transport.
@@ -56,6 +88,11 @@ pub(crate) struct Transport {
     pub(crate) schedule: Schedule,
     /// Whether it stands in the shard's queue of those with something to send.
     pub(crate) is_queued: bool,
+    /// What the path carries, once the receiver can tell.
+    pub(crate) bandwidth: Option<Box<Bandwidth>>,
+    /// Video may be paused where the path has no room for it.
+    pub(crate) may_pause: bool,
+    pub(crate) pacer: Pacer<Outgoing>,
     waiting: VecDeque<Outgoing>,
 }
 
@@ -69,8 +106,11 @@ impl Transport {
             intake: Intake::new(epoch),
             subscriptions: Vec::new(),
             by_ssrc: FxHashMap::default(),
-            schedule: Schedule { tick: now, report: now, loudness: now, measure: now },
+            schedule: Schedule { tick: now, report: now, loudness: now, measure: now, allocate: now },
             is_queued: false,
+            bandwidth: None,
+            may_pause: false,
+            pacer: Pacer::default(),
             waiting: VecDeque::new(),
         }
     }
@@ -93,23 +133,39 @@ impl Transport {
     }
 
     /// Lets something wait to be sent; false where too much waits already.
-    pub(crate) fn enqueue(&mut self, outgoing: Outgoing) -> bool {
-        let has_room = self.waiting.len() < MAX_WAITING;
-        if has_room {
+    pub(crate) fn enqueue(&mut self, now: Instant, outgoing: Outgoing) -> bool {
+        if self.waiting.len() >= MAX_WAITING {
+            return false;
+        }
+        let size = outgoing.size();
+        if outgoing.may_wait() {
+            self.waiting.extend(self.pacer.offer(now, outgoing, size));
+        } else {
+            self.pacer.pass(now, size);
             self.waiting.push_back(outgoing);
         }
-        has_room
+        true
+    }
+
+    /// Takes what the pacer lets go; true where there is something.
+    pub(crate) fn release(&mut self, now: Instant) -> bool {
+        let before = self.waiting.len();
+        while let Some(outgoing) = self.pacer.release(now) {
+            self.waiting.push_back(outgoing);
+        }
+        self.waiting.len() > before
     }
 
     /// Forgets what waits of a subscription that ends.
     pub(crate) fn forget(&mut self, ended: usize) {
-        self.waiting
-            .retain(|outgoing| !matches!(outgoing, Outgoing::Media { subscription, .. } if *subscription == ended));
+        self.waiting.retain(|outgoing| outgoing.subscription() != Some(ended));
+        self.pacer.forget(|outgoing| outgoing.subscription() == Some(ended));
     }
 
     /// Seals and appends what waits until the batch is full; true while more waits.
     pub(crate) fn fill<'a>(
         &mut self,
+        now: Instant,
         batch: &mut Batch,
         send_time: [u8; 3],
         subscription_at: impl Fn(usize) -> Option<&'a Subscription>,
@@ -122,7 +178,7 @@ impl Transport {
         };
         let length = |outgoing: &Outgoing| match outgoing {
             Outgoing::Media { subscription, sent, rtx } => subscription_at(*subscription)?.paddable_length(sent, *rtx),
-            Outgoing::Control(_) | Outgoing::Datagram(_) => None,
+            Outgoing::Filler { .. } | Outgoing::Control(_) | Outgoing::Datagram(_) => None,
         };
         let mut run = Run::default();
         while !batch.is_full() {
@@ -130,27 +186,32 @@ impl Transport {
                 run = Run::ahead(self.waiting.iter().take(batch.room()).map(length));
             }
             let Some(outgoing) = self.waiting.pop_front() else { return false };
-            let sender = &mut self.sender;
             run.advance();
-            let written = batch.append(path, |out| match &outgoing {
-                Outgoing::Media { subscription, sent, rtx } => {
-                    let sender = sender.as_ref()?;
-                    let start = out.len();
-                    let header_length = subscription_at(*subscription)?.write(sent, *rtx, send_time, out)?;
-                    let padding = run.padding(out.len() - start);
-                    write_padding(out, start, padding);
-                    counters.packets_padded += u64::from(padding > 0);
-                    sender.seal_rtp(out, start, header_length, rtx.unwrap_or(sent.numbers.sequence)).ok()
-                }
-                Outgoing::Control(compound) => {
-                    let start = out.len();
-                    out.extend_from_slice(compound);
-                    sender.as_mut()?.seal_rtcp(out, start).ok()
-                }
-                Outgoing::Datagram(data) => {
-                    out.extend_from_slice(data);
-                    Some(())
-                }
+            let (sender, bandwidth) = (&mut self.sender, &mut self.bandwidth);
+            let written = batch.append(path, |out| {
+                let start = out.len();
+                let (plain, index) = match &outgoing {
+                    Outgoing::Media { subscription, sent, rtx } => {
+                        let plain = subscription_at(*subscription)?.write(sent, *rtx, send_time, out)?;
+                        let padding = run.padding(out.len() - start);
+                        write_padding(out, start, padding);
+                        counters.packets_padded += u64::from(padding > 0);
+                        (plain, rtx.unwrap_or(sent.numbers.sequence))
+                    }
+                    Outgoing::Filler { subscription, filler } => {
+                        (subscription_at(*subscription)?.write_filler(filler, send_time, out)?, filler.sequence)
+                    }
+                    Outgoing::Control(compound) => {
+                        out.extend_from_slice(compound);
+                        return sender.as_mut()?.seal_rtcp(out, start).ok();
+                    }
+                    Outgoing::Datagram(data) => {
+                        out.extend_from_slice(data);
+                        return Some(());
+                    }
+                };
+                number(now, bandwidth.as_deref_mut(), out, start, &plain);
+                sender.as_mut()?.seal_rtp(out, start, plain.header_length, index).ok()
             });
             match (written, outgoing) {
                 (Some(length), _) => {
@@ -164,5 +225,14 @@ impl Transport {
             }
         }
         !self.waiting.is_empty()
+    }
+}
+
+/// Gives a plain packet at `start` of `out` its transport-wide number.
+fn number(now: Instant, bandwidth: Option<&mut Bandwidth>, out: &mut [u8], start: usize, plain: &Plain) {
+    let (Some(bandwidth), Some(offset)) = (bandwidth, plain.transport_sequence) else { return };
+    let sequence = bandwidth.depart(now, out.len() - start);
+    if let Some(place) = out.get_mut(start + offset..start + offset + 2) {
+        place.copy_from_slice(&sequence.to_be_bytes());
     }
 }

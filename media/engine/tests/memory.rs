@@ -182,7 +182,7 @@ fn a_forwarded_packet_allocates_nothing() {
     stage.subscribe();
     // The history is full, and every queue has grown.
     stage.world.camera(stage.camera).encodings[0].needs_key_frame = true;
-    stage.send_frames(150);
+    stage.send_frames(240);
     let (came, left, allocations, held) = stage.send_frames(60);
     assert_eq!((came, left), (300, 300 * VIEWERS));
     println!("{came} packets came, {left} left: {allocations} allocations");
@@ -197,7 +197,7 @@ fn transports_and_histories_are_small() {
     let transports = stage.connect() / VIEWERS as i64;
     let subscriptions = stage.subscribe();
     stage.world.camera(stage.camera).encodings[0].needs_key_frame = true;
-    let (.., sent) = stage.send_frames(150);
+    let (.., sent) = stage.send_frames(240);
     let subscriptions = (subscriptions + sent) / VIEWERS as i64;
     println!(
         "a transport holds {transports} bytes, a video subscription {subscriptions} with its share of the packets"

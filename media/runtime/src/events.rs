@@ -16,6 +16,7 @@ pub(crate) struct EventClasses {
     datagram_received: Py<PyAny>,
     layers_changed: Py<PyAny>,
     loudness_measured: Py<PyAny>,
+    subscription_paused: Py<PyAny>,
     track_measured: Py<PyAny>,
     subscription_measured: Py<PyAny>,
     engine_failed: Py<PyAny>,
@@ -35,6 +36,7 @@ impl EventClasses {
             datagram_received: class("DatagramReceived")?,
             layers_changed: class("LayersChanged")?,
             loudness_measured: class("LoudnessMeasured")?,
+            subscription_paused: class("SubscriptionPaused")?,
             track_measured: class("TrackMeasured")?,
             subscription_measured: class("SubscriptionMeasured")?,
             engine_failed: class("EngineFailed")?,
@@ -64,6 +66,9 @@ impl EventClasses {
             }
             Event::LoudnessMeasured { transport, track, loudness } => {
                 self.loudness_measured.bind(py).call1((transport.0, track.0, loudness))
+            }
+            Event::SubscriptionPaused { transport, subscription, paused } => {
+                self.subscription_paused.bind(py).call1((transport.0, subscription.0, paused))
             }
             Event::TrackMeasured(totals) => self.track_measured.bind(py).call1((
                 totals.transport.0,

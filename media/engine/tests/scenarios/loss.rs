@@ -4,7 +4,7 @@ use crate::support::{Weather, World, seconds};
 
 #[test]
 fn with_five_percent_loss_each_way_video_goes_on_and_no_gap_reaches_the_decoder() {
-    let mut world = World::new(5, 1);
+    let mut world = World::new(4, 1);
     let alice = world.join(Weather::lossy(0.05, 40));
     let bob = world.join(Weather::lossy(0.05, 40));
     let camera = world.publish_camera(alice, 3);

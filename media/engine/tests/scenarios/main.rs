@@ -7,6 +7,7 @@ mod blocked;
 mod burst;
 mod chaos;
 mod clocks;
+mod congestion;
 mod consent;
 mod equal_lengths;
 mod flood;

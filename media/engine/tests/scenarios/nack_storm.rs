@@ -52,7 +52,7 @@ fn a_request_repeated_within_a_round_trip_is_answered_once() {
     }
     world.collect(bob);
     world.run(millis(50));
-    assert_eq!(world.viewer(view).repaired, 1);
+    assert_eq!(world.total(|counters| counters.packets_retransmitted), 1);
     assert_eq!(world.total(|counters| counters.nack_repeated), 9);
 }
 

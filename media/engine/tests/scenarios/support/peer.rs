@@ -1,19 +1,24 @@
 //! A client's end of a transport: ICE checks out, SRTP both ways.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use engine::command::{Keys, SrtpProfile, TransportId};
-use engine::extensions::{ExtensionMap, Kind as ExtensionKind, Outgoing};
+use engine::extensions::{ExtensionMap, Extensions, Kind as ExtensionKind, Outgoing};
 use engine::rtp::{Fields, Header, write_header};
+use engine::sequence::SequenceExtender;
 use engine::srtp;
 use engine::stun::{BindingRequest, Class, IntegrityKey, Message, Role, TransactionId, write_binding_request};
+use engine::transport_feedback::write_transport_feedback;
 
 use super::random::Random;
 
 /// How often a browser checks before it was answered, and after.
 const FIRST_CHECKS: Duration = Duration::from_millis(50);
 const CONSENT_CHECKS: Duration = Duration::from_millis(2500);
+/// How often a browser tells of arrivals.
+const FEEDBACK: Duration = Duration::from_millis(50);
 
 /// The extensions that clients and server agree on: (id, kind).
 pub(crate) const EXTENSIONS: [(u8, ExtensionKind); 6] = [
@@ -77,6 +82,15 @@ pub(crate) struct Peer {
     checks: bool,
     next_check: Instant,
     transport_sequence: u16,
+    /// What came with a transport-wide number and was not told yet: (number carried on, microseconds).
+    arrivals: BTreeMap<u64, i64>,
+    arrival_numbers: SequenceExtender,
+    last_told: Option<(u64, i64)>,
+    feedback_count: u8,
+    next_feedback: Instant,
+    epoch: Instant,
+    /// Bytes of RTP that came, each second since the start.
+    pub(crate) received: Vec<u64>,
 }
 
 impl Peer {
@@ -106,6 +120,13 @@ impl Peer {
             checks: true,
             next_check: now,
             transport_sequence: 0,
+            arrivals: BTreeMap::new(),
+            arrival_numbers: SequenceExtender::default(),
+            last_told: None,
+            feedback_count: 0,
+            next_feedback: now,
+            epoch: now,
+            received: Vec::new(),
         }
     }
 
@@ -146,10 +167,19 @@ impl Peer {
     }
 
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
-        (!self.is_gone && self.checks).then_some(self.next_check)
+        if self.is_gone {
+            return None;
+        }
+        let check = self.checks.then_some(self.next_check);
+        let feedback = (!self.arrivals.is_empty()).then_some(self.next_feedback);
+        check.into_iter().chain(feedback).min()
     }
 
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
+        if now >= self.next_feedback && !self.arrivals.is_empty() {
+            self.next_feedback = now + FEEDBACK;
+            self.send_feedback();
+        }
         if self.is_gone || !self.checks || now < self.next_check {
             return;
         }
@@ -174,13 +204,45 @@ impl Peer {
             _ => {
                 let header = Header::parse(bytes).expect("the server sends sound RTP");
                 match self.opener.open_rtp(bytes, &header) {
-                    Ok(opened) => Incoming::Rtp(header, bytes[..opened.length].to_vec()),
+                    Ok(opened) => {
+                        let plain = bytes[..opened.length].to_vec();
+                        self.note_arrival(now, &header, &plain);
+                        Incoming::Rtp(header, plain)
+                    }
                     Err(refusal) => {
                         assert_eq!(refusal, srtp::Refusal::Replayed, "only the network's doubles may be refused");
                         Incoming::Nothing
                     }
                 }
             }
+        }
+    }
+
+    fn note_arrival(&mut self, now: Instant, header: &Header, plain: &[u8]) {
+        let second = (now - self.epoch).as_secs() as usize;
+        self.received.resize(self.received.len().max(second + 1), 0);
+        self.received[second] += plain.len() as u64;
+        let extensions = Extensions::locate(plain, header, &self.extensions);
+        if let Some(number) = extensions.transport_sequence(plain) {
+            let number = self.arrival_numbers.extend(number);
+            self.arrivals.insert(number, (now - self.epoch).as_micros() as i64);
+        }
+    }
+
+    /// As browsers do: what came since the last time, and the last again so that what is lost between shows.
+    fn send_feedback(&mut self) {
+        let new = std::mem::take(&mut self.arrivals);
+        let first = *new.first_key_value().expect("there are some").0;
+        let told = self.last_told.filter(|(number, _)| *number < first);
+        let arrivals: Vec<(u64, i64)> = told.into_iter().chain(new).collect();
+        self.last_told = self.last_told.max(arrivals.last().copied());
+        let mut rest = &arrivals[..];
+        while !rest.is_empty() {
+            let mut compound = Vec::new();
+            let written = write_transport_feedback(&mut compound, 1, 2, self.feedback_count, rest);
+            self.feedback_count = self.feedback_count.wrapping_add(1);
+            self.send_rtcp(compound);
+            rest = &rest[written..];
         }
     }
 

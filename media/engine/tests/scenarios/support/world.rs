@@ -213,11 +213,29 @@ impl World {
         (subscription, ssrc)
     }
 
+    /// Lets the server pause a client's video where its path has no room.
+    pub(crate) fn allow_pauses(&mut self, client: usize) {
+        let transport = self.clients[client].peer.transport;
+        self.command(Command::AllowPauses { transport, allowed: true });
+    }
+
+    /// The 95th percentile of the time that datagrams to a client waited for its line since the last call.
+    pub(crate) fn queue(&mut self, client: usize) -> Duration {
+        Duration::from_millis(self.network.line(client, 1).take_queue_delays().quantile(0.95))
+    }
+
     /// Says what a viewer wants.
     pub(crate) fn want(&mut self, of: Subscribed, enabled: bool, spatial_layer: u8, temporal_layer: u8) {
         let transport = self.clients[of.client].peer.transport;
         let subscription = self.viewer(of).subscription;
-        self.command(Command::SetSubscription { transport, subscription, enabled, spatial_layer, temporal_layer });
+        self.command(Command::SetSubscription {
+            transport,
+            subscription,
+            enabled,
+            spatial_layer,
+            temporal_layer,
+            priority: 1,
+        });
     }
 
     pub(crate) fn viewer(&mut self, of: Subscribed) -> &mut Viewer {

@@ -1,0 +1,196 @@
+//! What the path to one receiver carries: estimated by the sender from transport-wide feedback (the delay-based controller
+//! of draft-ietf-rmcat-gcc-02, a loss-based one beside it, and probes), or taken from the receiver's REMB.
+
+mod delay_rate;
+mod departures;
+mod loss_rate;
+mod meter;
+mod probing;
+mod queue;
+mod trend;
+
+use std::time::{Duration, Instant};
+
+use delay_rate::DelayRate;
+use departures::{Departures, Report};
+use loss_rate::LossRate;
+use meter::Meter;
+use probing::Probing;
+use queue::Queue;
+use trend::{Trend, Usage};
+
+use crate::transport_feedback::TransportFeedback;
+
+/// Assumed until the first feedback, in bits a second: a middle layer and sound. A wrong guess costs little for so long.
+const START: f64 = 1_200_000.0;
+/// Below this nothing useful can be sent, and growth from zero never ends, in bits a second.
+pub(crate) const LOWEST: f64 = 30_000.0;
+/// No estimate goes above, in bits a second: more than a receiver's whole meeting.
+const HIGHEST: f64 = 200_000_000.0;
+/// A receiver's own estimate counts for so long; libwebrtc repeats it each second.
+const REMB_LIFE: Duration = Duration::from_secs(5);
+/// A receiver that has told nothing by then does not tell: it is sent all that it wants.
+const SILENT_RECEIVER: Duration = Duration::from_secs(4);
+/// When every packet waits so long (microseconds) and so many are lost, the path is full, however steady the delay:
+/// its queue has no more room.
+const STANDING_QUEUE: i64 = 60_000;
+const OVERFLOWING: f64 = 0.05;
+/// A probe that shows less than this part of the estimate shows that the estimate was never tried.
+const DISPROVED: f64 = 0.9;
+/// Assumed until a report told.
+const FIRST_RTT: Duration = Duration::from_millis(100);
+
+/// What one transport may be sent.
+#[derive(Debug)]
+pub(crate) struct Bandwidth {
+    epoch: Instant,
+    departures: Departures,
+    trend: Trend,
+    queue: Queue,
+    acknowledged: Meter,
+    departed: Meter,
+    delay_rate: DelayRate,
+    loss_rate: LossRate,
+    probing: Probing,
+    remb: Option<(f64, Instant)>,
+    rtt: Duration,
+    has_feedback: bool,
+    first_departure: Option<Instant>,
+    reports: Vec<Report>,
+}
+
+impl Bandwidth {
+    pub(crate) fn new(epoch: Instant) -> Self {
+        Self {
+            epoch,
+            departures: Departures::default(),
+            trend: Trend::default(),
+            queue: Queue::default(),
+            acknowledged: Meter::default(),
+            departed: Meter::default(),
+            delay_rate: DelayRate::new(START),
+            loss_rate: LossRate::default(),
+            probing: Probing::default(),
+            remb: None,
+            rtt: FIRST_RTT,
+            has_feedback: false,
+            first_departure: None,
+            reports: Vec::new(),
+        }
+    }
+
+    /// Notes a packet that leaves with `size` bytes; gives its transport-wide number.
+    pub(crate) fn depart(&mut self, now: Instant, size: usize) -> u16 {
+        self.first_departure.get_or_insert(now);
+        let at = self.micros(now);
+        let cluster = self.probing.note_departure(size);
+        self.departures.note(at, size, cluster)
+    }
+
+    /// Takes the receiver's feedback.
+    pub(crate) fn take_feedback(&mut self, now: Instant, feedback: &TransportFeedback<'_>) {
+        self.reports.clear();
+        let mut reports = std::mem::take(&mut self.reports);
+        self.departures.resolve(feedback, &mut reports);
+        for report in &reports {
+            self.departed.note(report.departed, report.size);
+            if let Some(arrived) = report.arrived {
+                self.acknowledged.note(arrived, report.size);
+                self.trend.note(report.departed, arrived);
+                self.probing.note_arrival(report.cluster, report.departed, arrived, report.size);
+            }
+            self.loss_rate.note(report.departed, report.size, report.arrived.is_some());
+        }
+        if reports.is_empty() {
+            return;
+        }
+        self.has_feedback = true;
+        let delays = reports.iter().filter_map(|report| Some(report.arrived? - report.departed));
+        self.queue.note(self.micros(now), delays);
+        self.reports = reports;
+        let overflows = self.queue.standing() > STANDING_QUEUE && self.loss_rate.latest() > OVERFLOWING;
+        let usage = if overflows { Usage::Over } else { self.trend.usage() };
+        let departed = self.departed.latest();
+        // A path that overflows has become narrower than what it is remembered to carry.
+        let acknowledged = if overflows { self.acknowledged.latest() } else { self.acknowledged.rate() };
+        self.delay_rate.update(now, usage, acknowledged, departed, self.rtt);
+        let target = self.delay_rate.rate();
+        if overflows {
+            self.loss_rate.pass_over();
+        } else {
+            self.loss_rate.update(now, target, acknowledged, self.rtt);
+        }
+        if usage == Usage::Over {
+            self.probing.note_overuse(now);
+        }
+        if let Some(proven) = self.probing.result() {
+            let estimate = self.estimate_by_feedback();
+            self.probing.note_result(now, proven, estimate);
+            if usage != Usage::Over && proven > estimate {
+                self.delay_rate.set(now, proven.min(HIGHEST));
+                self.loss_rate.raise(proven);
+            } else if proven < DISPROVED * estimate {
+                self.delay_rate.set(now, proven.max(acknowledged.unwrap_or(0.0)));
+            }
+        }
+    }
+
+    /// Takes the receiver's own estimate in bits a second.
+    pub(crate) fn take_remb(&mut self, now: Instant, bitrate: u64) {
+        self.remb = Some(((bitrate as f64).clamp(LOWEST, HIGHEST), now));
+    }
+
+    /// The round trip that the receiver's reports tell of.
+    pub(crate) fn note_rtt(&mut self, rtt: Duration) {
+        self.rtt = rtt.clamp(Duration::from_millis(1), Duration::from_secs(3));
+    }
+
+    /// In bits a second.
+    pub(crate) fn estimate(&self, now: Instant) -> f64 {
+        let told = self.remb.filter(|(_, told)| now.saturating_duration_since(*told) < REMB_LIFE).map(|(rate, _)| rate);
+        match told {
+            Some(told) if !self.has_feedback => told,
+            _ if !self.has_feedback && self.is_unheard(now) => HIGHEST,
+            _ => self.estimate_by_feedback(),
+        }
+    }
+
+    /// Whether packets have left long enough for a receiver that tells of them to have told.
+    fn is_unheard(&self, now: Instant) -> bool {
+        self.first_departure.is_some_and(|first| now.saturating_duration_since(first) > SILENT_RECEIVER)
+    }
+
+    fn estimate_by_feedback(&self) -> f64 {
+        self.loss_rate.limit().unwrap_or(HIGHEST).min(self.delay_rate.rate()).clamp(LOWEST, HIGHEST)
+    }
+
+    /// Begins a probe if more than the estimate is `wanted` (bits a second) and it is time to try.
+    pub(crate) fn consider_probe(&mut self, now: Instant, wanted: f64) {
+        let estimate = self.estimate(now);
+        self.probing.consider(now, estimate, wanted, self.rtt, self.has_feedback);
+    }
+
+    /// Bytes that the present probe lacks now, beyond what has left anyway.
+    pub(crate) fn probe_shortage(&mut self, now: Instant) -> usize {
+        self.probing.shortage(now)
+    }
+
+    /// Whether the present probe is so slow that it takes small packets.
+    pub(crate) fn probes_slowly(&self) -> bool {
+        self.probing.is_slow()
+    }
+
+    /// There is nothing to fill the present probe with.
+    pub(crate) fn abandon_probe(&mut self, now: Instant) {
+        self.probing.abandon(now);
+    }
+
+    /// When the present probe wants its next packet.
+    pub(crate) fn probe_due(&self) -> Option<Instant> {
+        self.probing.due()
+    }
+
+    fn micros(&self, now: Instant) -> i64 {
+        now.saturating_duration_since(self.epoch).as_micros() as i64
+    }
+}

@@ -1,0 +1,165 @@
+//! What a shard does so that nothing is sent that its receiver's path cannot carry: estimates taken in, video shared out,
+//! bursts spread, and wider paths looked for.
+
+use std::time::{Duration, Instant};
+
+use crate::allocation::{MAX_TEMPORAL, ROOM_TO_RISE, Wish, allocate};
+use crate::bandwidth::Bandwidth;
+use crate::event::Event;
+use crate::selection::Layers;
+use crate::shard::Shard;
+use crate::subscription::{Allotment, Filling};
+use crate::transport::Outgoing;
+use crate::transport_feedback::TransportFeedback;
+
+/// How often it is looked at whether there is room for more; less room is noticed with the feedback that shows it.
+const RISE_SPACING: Duration = Duration::from_millis(250);
+/// One packet of a probe at the least, in bytes, for what is counted as sent before it has left.
+const PROBE_PACKET: usize = 250;
+/// A probe lags at most so many packets behind, each time it is looked at.
+const MAX_FILLING: usize = 64;
+
+impl Shard {
+    /// A subscription that its receiver can report on has begun.
+    pub(crate) fn begin_control(&mut self, now: Instant, place: usize, number: usize) {
+        if self.subscriptions[number].is_numbered {
+            let epoch = self.epoch;
+            self.transports[place].bandwidth.get_or_insert_with(|| Box::new(Bandwidth::new(epoch)));
+        }
+        self.allocate(now, place);
+    }
+
+    pub(crate) fn receive_feedback(&mut self, now: Instant, place: usize, feedback: &TransportFeedback<'_>) {
+        let Some(bandwidth) = &mut self.transports[place].bandwidth else { return };
+        let before = bandwidth.estimate(now);
+        bandwidth.take_feedback(now, feedback);
+        self.follow(now, place, before);
+    }
+
+    /// The receiver's own estimate, in bits a second.
+    pub(crate) fn receive_estimate(&mut self, now: Instant, place: usize, bitrate: u64) {
+        if self.transports[place].subscriptions.is_empty() {
+            return;
+        }
+        let epoch = self.epoch;
+        let bandwidth = self.transports[place].bandwidth.get_or_insert_with(|| Box::new(Bandwidth::new(epoch)));
+        let before = bandwidth.estimate(now);
+        bandwidth.take_remb(now, bitrate);
+        self.follow(now, place, before);
+    }
+
+    /// Less room than `before` counts at once; more is looked at in its time.
+    fn follow(&mut self, now: Instant, place: usize, before: f64) {
+        let Some(bandwidth) = &self.transports[place].bandwidth else { return };
+        if bandwidth.estimate(now) < before {
+            self.allocate(now, place);
+        }
+    }
+
+    /// What is due each tick.
+    pub(crate) fn control(&mut self, now: Instant, place: usize) {
+        if self.transports[place].bandwidth.is_none() {
+            return;
+        }
+        let last = &mut self.transports[place].schedule.allocate;
+        if now.saturating_duration_since(*last) >= RISE_SPACING {
+            *last = now;
+            self.allocate(now, place);
+        }
+        self.pace(now, place);
+    }
+
+    /// Shares the path's room among the video of the transport at `place`.
+    pub(crate) fn allocate(&mut self, now: Instant, place: usize) {
+        let Some(bandwidth) = &self.transports[place].bandwidth else { return };
+        let estimate = bandwidth.estimate(now);
+        let mut numbers = Vec::new();
+        let mut wishes = Vec::new();
+        for &number in &self.transports[place].subscriptions {
+            let subscription = &self.subscriptions[number];
+            let Some(wanted) = subscription.wanted() else { continue };
+            let source = &self.sources[subscription.source];
+            let wish = Wish {
+                priority: subscription.priority,
+                wanted: Layers { spatial: wanted.spatial, temporal: wanted.temporal.min(MAX_TEMPORAL as u8 - 1) },
+                given: match subscription.allotted() {
+                    Allotment::All => None,
+                    Allotment::UpTo(point) => Some(point),
+                    Allotment::Nothing => None,
+                },
+                live: source.live,
+                costs: *source.costs.costs(),
+            };
+            if source.live != 0 {
+                numbers.push(number);
+                wishes.push(wish);
+            }
+        }
+        let wanted: f64 = wishes.iter().filter_map(|wish| Some(wish.cost(wish.best()?))).sum();
+        let mut given = Vec::new();
+        allocate(estimate, self.transports[place].may_pause, &wishes, &mut given);
+        for (number, point) in numbers.into_iter().zip(given) {
+            self.allot(now, number, point.map_or(Allotment::Nothing, Allotment::UpTo));
+        }
+        let transport = &mut self.transports[place];
+        transport.pacer.set_estimate(estimate);
+        if let Some(bandwidth) = &mut transport.bandwidth
+            && transport.ice.sending_path().is_some()
+        {
+            bandwidth.consider_probe(now, wanted * ROOM_TO_RISE);
+            if let Some(due) = bandwidth.probe_due() {
+                self.alarms.arm(place, due.max(now));
+            }
+        }
+    }
+
+    fn allot(&mut self, now: Instant, number: usize, allotted: Allotment) {
+        let live = self.sources[self.subscriptions[number].source].live;
+        let subscription = &mut self.subscriptions[number];
+        if subscription.allotted() == allotted {
+            return;
+        }
+        if subscription.allot(allotted, live) {
+            let (transport, paused) = (self.transports[subscription.transport].id, subscription.is_paused());
+            let subscription = subscription.id;
+            self.tell(Event::SubscriptionPaused { transport, subscription, paused });
+        }
+        self.wish_for(now, number);
+    }
+
+    /// Lets go what the pacer has held, and what a probe lacks.
+    pub(crate) fn pace(&mut self, now: Instant, place: usize) {
+        if self.transports[place].release(now) {
+            self.make_ready(place);
+        }
+        let Some(bandwidth) = &mut self.transports[place].bandwidth else { return };
+        let (mut shortage, is_small) = (bandwidth.probe_shortage(now), bandwidth.probes_slowly());
+        if shortage > 0 && self.transports[place].ice.sending_path().is_none() {
+            return self.abandon_probe(now, place);
+        }
+        for _ in 0..MAX_FILLING {
+            if shortage == 0 {
+                return;
+            }
+            let numbers = &self.transports[place].subscriptions;
+            let subscriptions = &mut self.subscriptions;
+            let filling = numbers.iter().find_map(|&number| Some((number, subscriptions[number].filler(is_small)?)));
+            let Some((subscription, filling)) = filling else { return self.abandon_probe(now, place) };
+            let (outgoing, size) = match filling {
+                Filling::Again(sent, rtx) => {
+                    let size = sent.packet.bytes.len();
+                    (Outgoing::Media { subscription, sent, rtx: Some(rtx) }, size)
+                }
+                Filling::Padding(filler) => (Outgoing::Filler { subscription, filler }, PROBE_PACKET),
+            };
+            shortage = shortage.saturating_sub(size.max(1));
+            self.enqueue(now, place, outgoing);
+        }
+    }
+
+    fn abandon_probe(&mut self, now: Instant, place: usize) {
+        if let Some(bandwidth) = &mut self.transports[place].bandwidth {
+            bandwidth.abandon_probe(now);
+        }
+    }
+}

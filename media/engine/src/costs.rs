@@ -1,0 +1,79 @@
+//! What the layers of a track cost, measured as its packets pass.
+
+use std::time::{Duration, Instant};
+
+use crate::allocation::{Costs, MAX_TEMPORAL};
+use crate::command::MAX_LAYERS;
+
+/// Measured over so long: a few of the slowest layers' frames, and soon enough to notice a change.
+const WINDOW: Duration = Duration::from_millis(500);
+/// How much of a new window goes into the figure. A key frame or a burst of motion then moves it by a half at most.
+const SMOOTHING: f32 = 0.4;
+/// What is sent beside the plain packet: the receiver's extensions and SRTP's tag, in bytes.
+const OVERHEAD: usize = 24;
+
+/// The costs of one track's layers.
+#[derive(Debug, Default)]
+pub(crate) struct CostMeter {
+    begun: Option<Instant>,
+    bytes: [[u32; MAX_TEMPORAL]; MAX_LAYERS],
+    own: Costs,
+    costs: Costs,
+}
+
+impl CostMeter {
+    /// Counts a packet of `length` bytes.
+    pub(crate) fn note(&mut self, now: Instant, spatial: u8, temporal: u8, length: usize) {
+        let begun = *self.begun.get_or_insert(now);
+        let passed = now.saturating_duration_since(begun);
+        if passed >= WINDOW {
+            self.close(passed);
+            self.begun = Some(now);
+        }
+        let spatial = usize::from(spatial).min(MAX_LAYERS - 1);
+        let temporal = usize::from(temporal).min(MAX_TEMPORAL - 1);
+        self.bytes[spatial][temporal] += (length + OVERHEAD) as u32;
+    }
+
+    fn close(&mut self, passed: Duration) {
+        let seconds = passed.as_secs_f32();
+        for spatial in 0..MAX_LAYERS {
+            let mut total = 0.0;
+            for temporal in 0..MAX_TEMPORAL {
+                let bytes = std::mem::take(&mut self.bytes[spatial][temporal]);
+                let sample = bytes as f32 * 8.0 / seconds;
+                let own = &mut self.own[spatial][temporal];
+                let is_first = *own <= 0.0;
+                *own = if is_first { sample } else { *own + SMOOTHING * (sample - *own) };
+                total += *own;
+                self.costs[spatial][temporal] = total;
+            }
+        }
+    }
+
+    /// In bits a second, each layer with the temporal layers that it needs.
+    pub(crate) fn costs(&self) -> &Costs {
+        &self.costs
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "a start for virtual time")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_layer_is_measured_with_those_it_needs() {
+        let start = Instant::now();
+        let mut meter = CostMeter::default();
+        for frame in 0..90u32 {
+            let now = start + Duration::from_millis(33) * frame;
+            meter.note(now, 1, [0, 2, 1, 2][frame as usize % 4], 1000 - OVERHEAD);
+        }
+        let [base, middle, full, all] = meter.costs()[1].map(|cost| (cost / 1000.0).round());
+        // 30 frames of 1000 bytes: 242 kbit/s.
+        assert!((50.0..75.0).contains(&base) && (110.0..135.0).contains(&middle), "{base} {middle}");
+        assert!((230.0..255.0).contains(&full) && all == full, "{full} {all}");
+        assert_eq!(meter.costs()[0], [0.0; MAX_TEMPORAL]);
+    }
+}

@@ -1,0 +1,140 @@
+//! What is sent of a subscription, byte by byte before SRTP: packets, retransmissions, and padding that fills probes.
+
+use crate::command::Kind;
+use crate::extensions::{Kind as ExtensionKind, Kinds, Outgoing, Written};
+use crate::format::{Format, OPUS};
+use crate::history::Sent;
+use crate::rtp::{FIXED_HEADER, Fields, write_header, write_padding};
+use crate::sequence::low_16;
+use crate::subscription::{Filler, Subscription};
+
+/// What passes through to receivers that negotiated it. Mid and times are our own; rids and transport-wide numbers
+/// belong to the publisher's path.
+const PASSED_ON: Kinds = Kinds::of(&[
+    ExtensionKind::AudioLevel,
+    ExtensionKind::DependencyDescriptor,
+    ExtensionKind::AbsCaptureTime,
+    ExtensionKind::PlayoutDelay,
+    ExtensionKind::VideoOrientation,
+    ExtensionKind::VideoContentType,
+    ExtensionKind::VideoTiming,
+    ExtensionKind::ColorSpace,
+]);
+/// What Blank packets carry: enough to be a packet, all of it padding.
+const PADDING: u8 = 1;
+/// What packets of padding carry that fill a probe: all that RFC 3550 section 5.1 lets one have.
+const FILLER: u8 = 255;
+
+/// A packet that was written.
+pub(crate) struct Plain {
+    pub(crate) header_length: usize,
+    /// Where its transport-wide number lies, from the packet's start.
+    pub(crate) transport_sequence: Option<usize>,
+}
+
+impl Subscription {
+    /// Appends the plain packet. With `rtx` it is written as a retransmission under that number (RFC 4588 section 4),
+    /// sent at `send_time`.
+    pub(crate) fn write(&self, sent: &Sent, rtx: Option<u64>, send_time: [u8; 3], out: &mut Vec<u8>) -> Option<Plain> {
+        let send_time = if rtx.is_some() { send_time } else { sent.send_time };
+        let start = out.len();
+        let Sent { packet, numbers, .. } = sent;
+        let fields = Fields {
+            marker: packet.marker && !sent.is_blank,
+            payload_type: if rtx.is_some() { self.rtx_payload_type(sent.payload_type)? } else { sent.payload_type },
+            sequence: low_16(rtx.unwrap_or(numbers.sequence)),
+            timestamp: numbers.timestamp,
+            ssrc: if rtx.is_some() { self.rtx_ssrc? } else { self.ssrc },
+        };
+        write_header(out, &fields);
+        let extensions = self.extensions_of(sent, &send_time);
+        let Written { transport_sequence, .. } = extensions.write(out, start, &self.extensions);
+        let plain = Plain { header_length: out.len() - start, transport_sequence };
+        if rtx.is_some() {
+            out.extend_from_slice(&low_16(numbers.sequence).to_be_bytes());
+        }
+        if sent.is_blank {
+            write_padding(out, start, PADDING);
+            return Some(plain);
+        }
+        let payload = out.len();
+        match &packet.primary {
+            Some(primary) if self.takes_only_primary(packet.format) => {
+                out.extend_from_slice(&packet.bytes[primary.range.clone()]);
+            }
+            Some(primary) => {
+                out.extend_from_slice(packet.payload());
+                if let Some(opus) = self.number_of(OPUS).filter(|&opus| opus != primary.payload_type) {
+                    rename_blocks(&mut out[payload..], primary.payload_type, opus);
+                }
+            }
+            None => out.extend_from_slice(packet.payload()),
+        }
+        if let (Some(descriptor), Some(rewrite)) = (&packet.vp8, &numbers.vp8) {
+            descriptor.rewrite(&mut out[payload..], rewrite);
+        }
+        Some(plain)
+    }
+
+    /// Appends a packet of nothing but padding to the stream of retransmissions, and gives its number there.
+    pub(crate) fn write_filler(&self, filler: &Filler, send_time: [u8; 3], out: &mut Vec<u8>) -> Option<Plain> {
+        let start = out.len();
+        let payload_type = self.payload_types.iter().find_map(|known| known.rtx)?;
+        let (sequence, timestamp) = (low_16(filler.sequence), filler.timestamp);
+        write_header(out, &Fields { marker: false, payload_type, sequence, timestamp, ssrc: self.rtx_ssrc? });
+        let mut extensions = Outgoing::default();
+        extensions.set(ExtensionKind::Mid, self.mid.as_bytes());
+        extensions.set(ExtensionKind::AbsSendTime, &send_time);
+        extensions.set(ExtensionKind::TransportCc, &[0; 2]);
+        let Written { transport_sequence, .. } = extensions.write(out, start, &self.extensions);
+        let plain = Plain { header_length: out.len() - start, transport_sequence };
+        write_padding(out, start, FILLER);
+        Some(plain)
+    }
+
+    /// The extensions of a packet.
+    fn extensions_of<'a>(&'a self, sent: &'a Sent, send_time: &'a [u8; 3]) -> Outgoing<'a> {
+        let mut extensions = Outgoing::default();
+        extensions.set(ExtensionKind::Mid, self.mid.as_bytes());
+        extensions.set(ExtensionKind::AbsSendTime, send_time);
+        if !sent.is_blank {
+            extensions.pass(&sent.packet.bytes, &sent.packet.extensions, PASSED_ON, &self.extensions);
+        }
+        // Sent again under the same number a packet must have the same bytes: only one that never is can be numbered anew.
+        if self.is_numbered {
+            extensions.set(ExtensionKind::TransportCc, &[0; 2]);
+        }
+        extensions
+    }
+
+    /// Bytes of the plain packet that `write` appends, where padding may make it longer: `None` for sound, for what was
+    /// sent before, and where the receiver takes no retransmissions of their own. What is then sent again under its own
+    /// number must be the same bytes, and padding is not kept.
+    pub(crate) fn paddable_length(&self, sent: &Sent, rtx: Option<u64>) -> Option<usize> {
+        let repairs = self.rtx_ssrc.is_some() && self.rtx_payload_type(sent.payload_type).is_some();
+        if self.kind == Kind::Audio || sent.is_blank || rtx.is_some() || !repairs {
+            return None;
+        }
+        let extensions = self.extensions_of(sent, &sent.send_time).length(&self.extensions);
+        Some(FIXED_HEADER + extensions + sent.packet.payload().len())
+    }
+
+    fn takes_only_primary(&self, format: Format) -> bool {
+        self.number_of(format).is_none()
+    }
+}
+
+/// Writes the receiver's payload type into the block headers of RED (RFC 2198 section 3).
+fn rename_blocks(payload: &mut [u8], from: u8, to: u8) {
+    const FOLLOWS: u8 = 0x80;
+    let mut place = 0;
+    while let Some(header) = payload.get_mut(place) {
+        if *header & !FOLLOWS == from {
+            *header = *header & FOLLOWS | to;
+        }
+        if *header & FOLLOWS == 0 {
+            return;
+        }
+        place += 4;
+    }
+}

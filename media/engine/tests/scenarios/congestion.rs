@@ -1,0 +1,124 @@
+//! Narrow paths: what is sent fits, sound goes on, and a path that becomes wide again is used.
+
+use crate::support::world::Published;
+use crate::support::{Weather, World, millis, seconds};
+
+/// Three layers with three temporal layers each: 240, 480 and 1,200 kbit/s.
+fn publish(world: &mut World) -> Published {
+    let alice = world.join(Weather::clear());
+    let camera = world.publish_camera(alice, 3);
+    world.camera(camera).is_temporal = true;
+    camera
+}
+
+/// Bits a second that a client received in a span of whole seconds since the start.
+fn received(world: &World, client: usize, from: usize, to: usize) -> f64 {
+    let received = &world.clients[client].peer.received;
+    let bytes: u64 = received.iter().take(to).skip(from).sum();
+    bytes as f64 * 8.0 / (to - from) as f64
+}
+
+#[test]
+fn what_a_steady_path_carries_is_used() {
+    // Of a second's bits: what the largest set of layers takes that fits with room to spare.
+    for (rate, fits) in [(300_000, 0.4), (500_000, 0.48), (750_000, 0.45), (1_000_000, 0.6), (1_500_000, 0.8)] {
+        let mut world = World::new(rate, 1);
+        let camera = publish(&mut world);
+        let bob = world.join(Weather::narrow(rate, 25));
+        world.weather[bob][0] = Weather::lossy(0.0, 25);
+        let view = world.view(bob, camera);
+        world.run(seconds(10));
+        let start = world.now;
+        world.queue(bob);
+        world.run(seconds(60));
+        let used = received(&world, bob, 10, 70) / rate as f64;
+        let waited = world.queue(bob);
+        let now = world.now;
+        let viewer = world.viewer(view);
+        let freeze = viewer.longest_freeze(start, now);
+        eprintln!(
+            "{rate} bit/s: {:.0} % used, 95 % waited at most {waited:?}, {:.1} frames a second, longest freeze {freeze:?}",
+            used * 100.0,
+            viewer.shown(start, now) as f64 / 60.0,
+        );
+        assert!(used >= fits && used < 1.0, "{used}");
+        assert!(waited <= millis(150), "{waited:?}");
+        assert!(freeze <= millis(500), "{freeze:?}");
+    }
+}
+
+#[test]
+fn a_path_that_narrows_is_followed_and_found_again() {
+    let mut world = World::new(2, 1);
+    let camera = publish(&mut world);
+    let bob = world.join(Weather::narrow(2_000_000, 25));
+    world.weather[bob][0] = Weather::lossy(0.0, 25);
+    let view = world.view(bob, camera);
+    world.run(seconds(20));
+    let full = received(&world, bob, 15, 20);
+    world.weather[bob][1] = Weather::narrow(500_000, 25);
+    let narrowed = world.now;
+    world.run(seconds(2));
+    world.queue(bob);
+    world.run(seconds(28));
+    let waited = world.queue(bob);
+    let narrow = received(&world, bob, 22, 50);
+    world.weather[bob][1] = Weather::narrow(2_000_000, 25);
+    let widened = world.now;
+    let mut back = 0;
+    while back < 60 && received(&world, bob, 49 + back, 50 + back) < 0.9 * full {
+        world.run(seconds(1));
+        back += 1;
+    }
+    let now = world.now;
+    let viewer = world.viewer(view);
+    let freezes = [viewer.longest_freeze(narrowed, widened), viewer.longest_freeze(widened, now)];
+    eprintln!(
+        "2 -> 0.5 -> 2 Mbit/s: {:.0} kbit/s, then {:.0} with 95 % of the queue below {waited:?} after 2 s, back at 90 % \
+         after {back} s; freezes of {freezes:?}",
+        full / 1e3,
+        narrow / 1e3,
+    );
+    assert!(full > 1_200_000.0 && narrow > 240_000.0, "{full} {narrow}");
+    assert!(waited <= millis(150), "{waited:?}");
+    assert!(back <= 8, "{back} s");
+    assert!(freezes[0] < millis(1500) && freezes[1] < millis(200), "{freezes:?}");
+}
+
+#[test]
+fn sound_goes_on_where_no_picture_fits() {
+    let mut world = World::new(64, 1);
+    let cameras: Vec<_> = (0..4).map(|_| publish(&mut world)).collect();
+    let microphone = world.publish_microphone(cameras[0].client);
+    let bob = world.join(Weather::narrow(10_000_000, 25));
+    world.allow_pauses(bob);
+    world.weather[bob][0] = Weather::lossy(0.0, 25);
+    let views: Vec<_> = cameras.iter().map(|camera| world.view(bob, *camera)).collect();
+    let ear = world.listen(bob, microphone, true);
+    world.run(seconds(10));
+    world.weather[bob][1] = Weather::narrow(64_000, 25);
+    let narrowed = world.now;
+    world.run(seconds(4));
+    world.queue(bob);
+    world.run(seconds(26));
+    let waited = world.queue(bob);
+    let paused = world.events.iter().filter(|(at, _)| *at >= narrowed).filter_map(|(at, event)| match event {
+        engine::Event::SubscriptionPaused { paused: true, .. } => Some(*at - narrowed),
+        _ => None,
+    });
+    let paused: Vec<_> = paused.collect();
+    let widened = world.now;
+    world.weather[bob][1] = Weather::narrow(10_000_000, 25);
+    world.run(seconds(20));
+    let resumed = views.iter().map(|view| {
+        let frames = &world.clients[view.client].viewers[view.place].frames;
+        frames.iter().find(|frame| frame.shown > widened).map(|frame| frame.shown - widened)
+    });
+    let resumed: Vec<_> = resumed.map(|resumed| resumed.expect("all four come back")).collect();
+    let heard = world.listener(ear).heard.values().filter(|heard| heard.at >= narrowed && heard.at < widened).count();
+    eprintln!("64 kbit/s: paused after {paused:?}, back after {resumed:?}, {heard} of 1500 sounds, queue {waited:?}");
+    assert!(paused.len() >= 4 && paused[..4].iter().all(|paused| *paused < seconds(2)), "{paused:?}");
+    assert!(resumed.iter().all(|resumed| *resumed < seconds(8)), "{resumed:?}");
+    // What was in the queue when the path narrowed is lost; nothing afterwards.
+    assert!(heard > 1425, "{heard}");
+}
