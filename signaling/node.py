@@ -213,6 +213,11 @@ class Node:
         create = self.settings.room.auto_create or grants.video.room_create
         await self._room(grants.video.room, asked, create=create)
 
+    def has_session(self, grants: Grants) -> bool:
+        """Whether a join with these grants would replace a session of this node."""
+        room = self._rooms.get(grants.video.room)
+        return room is not None and grants.identity in room.participants
+
     async def join(self, joined: Joining, socket: Socket) -> str | None:
         """Begins a session: the first message is `join`, or `leave` where the room refuses. The sid, or None."""
         try:

@@ -114,7 +114,11 @@ class _Door:
         """Upgrades, then serves the socket to its end."""
         node, limit = self._node, self._node.settings.limit
         socket = web.WebSocketResponse(
-            heartbeat=_HEARTBEAT, max_msg_size=limit.signal_message_size, compress=False, timeout=_CLOSE_TIME
+            heartbeat=_HEARTBEAT,
+            max_msg_size=limit.signal_message_size,
+            compress=False,
+            timeout=_CLOSE_TIME,
+            autoping=False,
         )
         if not socket.can_prepare(request).ok:
             return web.Response(status=404)
@@ -130,7 +134,11 @@ class _Door:
                 raise _refusal(error) from None
         address = self._proxies.client(request.remote or "", request.headers.get("X-Forwarded-For", ""))
         client = read_client(query, request.headers.get("User-Agent", ""), address)
-        await socket.prepare(request)
+        try:
+            await socket.prepare(request)
+        except ConnectionError:
+            node.count("sockets_abandoned")
+            raise web.HTTPBadRequest(text="gone before the answer") from None
         connection = _Connection(socket, request, client.protocol, limit)
         node.socket_opened()
         writer = asyncio.create_task(connection.write())
@@ -138,6 +146,9 @@ class _Door:
         try:
             if resuming:
                 sid = node.resume(grants, query.get("sid", ""), connection)
+            elif node.has_session(grants) and not await _answers(socket):
+                node.count("sockets_abandoned")
+                return socket
             else:
                 joining = Joining(
                     grants,
@@ -161,6 +172,11 @@ class _Door:
     async def _read(self, room: str, sid: str | None, connection: _Connection) -> None:
         """Takes messages in order until the socket closes, or breaks a rule."""
         async for message in connection.socket:
+            if message.type is WSMsgType.PONG:
+                continue
+            if message.type is WSMsgType.PING:
+                await connection.socket.pong(message.data)
+                continue
             if message.type not in (WSMsgType.BINARY, WSMsgType.TEXT):
                 break
             if not connection.may_send_now(asyncio.get_running_loop().time()):
@@ -190,6 +206,21 @@ class _Door:
             raise web.HTTPBadRequest(text=str(error)) from None
         except RoomError as error:
             raise _refusal(error) from None
+
+
+async def _answers(socket: web.WebSocketResponse) -> bool:
+    """Whether anybody is behind a new socket.
+
+    On a bad network the request of an attempt that its client gave up can arrive after that of the next one: it must
+    not replace the session that stands.
+    """
+    try:
+        await socket.ping()
+        message = await socket.receive(_HEARTBEAT / 2)
+    except (TimeoutError, ConnectionError):
+        return False
+    # A client says nothing before it is answered; one that does is there.
+    return message.type in (WSMsgType.PONG, WSMsgType.BINARY, WSMsgType.TEXT)
 
 
 def read_token(request: web.Request) -> str:

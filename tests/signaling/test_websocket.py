@@ -17,7 +17,18 @@ from livekit.protocol.models import DisconnectReason
 from livekit.protocol.rtc import LeaveRequest, Ping, SignalRequest
 
 from signaling import joining, websocket
-from tests.application import DEADLINE, KEY, SECRET, Site, end_of, next_response, response_of, running_site, send
+from tests.application import (
+    ADDRESS,
+    DEADLINE,
+    KEY,
+    SECRET,
+    Site,
+    end_of,
+    next_response,
+    response_of,
+    running_site,
+    send,
+)
 from tests.interop.clients import until
 
 ORIGIN = {"Origin": "https://elsewhere.example"}
@@ -271,6 +282,30 @@ async def test_a_second_socket_of_an_identity_replaces_the_first(site: Site) -> 
             await send(second, SignalRequest(ping=1))
             await response_of(second, "pong")
         assert site.node.counters()["participants"] <= 1
+
+
+async def test_an_attempt_that_was_given_up_replaces_nobody(site: Site) -> None:
+    """Its request came late, its client is gone or silent."""
+    request = (
+        f"GET /rtc?access_token={signed()}&protocol=16 HTTP/1.1\r\nHost: {ADDRESS}\r\nConnection: Upgrade\r\n"
+        "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+    )
+    async with site.joined("room", "anna") as first:
+        for is_silent in (False, True):
+            abandoned = site.node.counters().get("sockets_abandoned", 0)
+            reader, writer = await asyncio.open_connection(ADDRESS, site.port)
+            writer.write(request.encode())
+            if not is_silent:
+                writer.close()
+            await until(
+                lambda abandoned=abandoned: site.node.counters().get("sockets_abandoned", 0) > abandoned,  # type: ignore[misc]
+                "it is noticed",
+            )
+            await reader.read()
+            writer.close()
+            await send(first, SignalRequest(ping=1))
+            assert (await response_of(first, "pong", "leave")).WhichOneof("message") == "pong"
+        assert site.node.counters()["participants"] == 1
 
 
 async def test_a_session_continues_on_a_new_socket_and_an_unknown_one_does_not(site: Site) -> None:
