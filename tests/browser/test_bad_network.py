@@ -10,12 +10,12 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from playwright.async_api import async_playwright, expect
+from playwright.async_api import Route, async_playwright, expect
 
 from tests.browser.people import Person, eventually
 from tests.browser.reception import far_person, reception
 from tests.interop.robots import Output, Robot, robots
-from tests.link import Link
+from tests.link import UP, Link
 from tests.service import Service
 
 SMALL = Output(width=320, height=180, frame_rate=10, bitrate=200_000)
@@ -45,6 +45,10 @@ async def is_inside(boris: Person) -> None:
     """He has not noticed that anything is wrong with his connection."""
     await expect(boris.page.get_by_test_id("reconnecting-banner")).to_have_count(0)
     await expect(boris.page.get_by_test_id("left-page")).to_have_count(0)
+
+
+async def vanished(link: Link) -> bool:
+    return link.statistics()[UP]["lost"] > 0
 
 
 async def frames_are_as_captured(boris: Person, joined: Sequence[Robot]) -> None:
@@ -113,3 +117,26 @@ async def test_a_trickle_with_four_videos_wanted(service: Service, tmp_path: Pat
         link.down("rate=2M")
         await frames_are_as_captured(boris, joined)
         await is_inside(boris)
+
+
+async def test_a_join_whose_first_packets_are_lost(service: Service, tmp_path: Path) -> None:
+    """Nobody has to press Join again: where TCP would wait ever longer, new connections are tried."""
+    code = str(service.post("/api/v1/meetings", {})["code"])
+    with Link() as link:
+        async with async_playwright() as playwright, far_person(playwright, link, tmp_path) as boris:
+            await boris.open(f"{service.https}/m/{code}")
+
+            async def answer_and_vanish(route: Route) -> None:
+                response = await route.fetch()
+                link.both("loss=100%")
+                await route.fulfill(response=response)
+
+            await boris.page.route("**/join", answer_and_vanish)
+            entering = asyncio.create_task(boris.enter())
+            await eventually(lambda: vanished(link), "the request to join is answered")
+            await asyncio.sleep(
+                12
+            )  # after SYNs at 7 or 11 s the next would come when livekit-client has given up, at 15 s
+            link.both("loss=0%")
+            await entering
+            await is_inside(boris)

@@ -1,6 +1,16 @@
 /** One connection to a room: livekit-client behind a small face that speaks in our events. */
 
-import { ConnectionState, DefaultReconnectPolicy, DisconnectReason, Room, RoomEvent, ScreenSharePresets, Track } from "livekit-client";
+import {
+  ConnectionError,
+  ConnectionErrorReason,
+  ConnectionState,
+  DefaultReconnectPolicy,
+  DisconnectReason,
+  Room,
+  RoomEvent,
+  ScreenSharePresets,
+  Track,
+} from "livekit-client";
 import type { LocalTrack, Participant, RemoteTrack, TrackPublication } from "livekit-client";
 import type { EndReason } from "../state/connection";
 import type { DeviceKind } from "../state/devices";
@@ -20,6 +30,15 @@ export type Picture = "camera" | "screen";
 /** Pauses before attempts to come back, ms: at once at first, then for three minutes, longer than a server restarts. */
 const RETRIES = [0, 300, 1200, 2700, ...Array<number>(36).fill(5000)];
 
+/**
+ * How long each attempt to enter waits for its WebSocket, ms. TCP repeats what a handshake lost after ever longer pauses:
+ * a new connection is sooner through. The last is for networks that are merely slow.
+ */
+const ATTEMPTS = [5000, 5000, 10_000];
+
+/** What another attempt may help against. */
+const WORTH_RETRYING = [ConnectionErrorReason.Timeout, ConnectionErrorReason.ServerUnreachable, ConnectionErrorReason.WebSocket];
+
 /** What shakes a connection: any of them is enough. */
 type Trouble = "signal" | "media" | "silence" | "offline";
 
@@ -31,6 +50,8 @@ export class LiveRoom {
   private stopLevel: (() => void) | null = null;
   /** Set while this page itself mutes, to tell it from being muted by a host. */
   private muting = false;
+  /** While attempts to enter go on, the end of one is not the end of the meeting. */
+  private entering = false;
 
   constructor(
     private readonly emit: (event: MeetingEvent) => void,
@@ -58,13 +79,33 @@ export class LiveRoom {
 
   /** Connects, then publishes the tracks of the preview. Rejects if the server can't be reached or refuses. */
   async join(url: string, token: string, opened: Opened): Promise<void> {
-    await this.room.connect(url, token);
+    await this.enter(url, token);
     this.emit({ type: "people-replaced", people: this.participants().map(personOf) });
     this.emit({ type: "connected" });
     this.emitSoundBlocked();
     this.stops.push(watchSilence(this.room, (silent) => this.trouble("silence", silent)));
     const tracks: LocalTrack[] = [opened.microphone, opened.camera].filter((track) => track !== null);
     await Promise.allSettled(tracks.map((track) => this.room.localParticipant.publishTrack(track)));
+  }
+
+  private async enter(url: string, token: string): Promise<void> {
+    this.entering = true;
+    try {
+      for (const [number, websocketTimeout] of ATTEMPTS.entries()) {
+        try {
+          await this.room.connect(url, token, { websocketTimeout });
+          return;
+        } catch (error) {
+          const again = error instanceof ConnectionError && WORTH_RETRYING.includes(error.reason as ConnectionErrorReason);
+          if (!again || number + 1 === ATTEMPTS.length) throw error;
+        }
+      }
+    } catch (error) {
+      this.release();
+      throw error;
+    } finally {
+      this.entering = false;
+    }
   }
 
   async leave(): Promise<void> {
@@ -218,11 +259,16 @@ export class LiveRoom {
   }
 
   private ended(reason: DisconnectReason | undefined): void {
+    if (this.entering) return;
+    this.release();
+    this.emit({ type: "ended", reason: END_REASONS.get(reason) ?? "lost" });
+  }
+
+  private release(): void {
     for (const stop of this.stops.splice(0)) stop();
     this.stopLevel?.();
     this.stopLevel = null;
     this.sound.removeAll();
-    this.emit({ type: "ended", reason: END_REASONS.get(reason) ?? "lost" });
   }
 }
 
