@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := build
-.PHONY: build run dev test test-rust test-client test-python check format bench load networks fuzz clean
+.PHONY: build run dev test test-rust test-client test-python test-long check format bench load networks fuzz clean
 
 # What pip has to say fills pages; its errors come through.
 export PIP_QUIET := 1
@@ -66,6 +66,10 @@ test-client: build/packages
 
 test-python: build build/tools
 	$(PYTHON) -m pytest -q
+
+# What takes minutes of real time: prints figures beside its outcomes.
+test-long: build build/tools
+	$(PYTHON) -m pytest -q -s -m long
 
 check: build build/tools
 	.venv/bin/ruff format --check --quiet .

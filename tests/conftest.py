@@ -21,6 +21,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Enters the test network before any thread starts; without one, only the tests that need it fail."""
     global _network_problem
     config.addinivalue_line("markers", "network: needs the test network (speaks WebRTC)")
+    config.addinivalue_line("markers", "long: takes minutes; only `make test-long` runs it")
     try:
         enter()
     except NetworkUnavailable as problem:
