@@ -66,7 +66,9 @@ SCENES = {
         300,
         joins_a_second=50.0,
     ),
-    "overload": Scene("overload: one 2 Mbit/s video to {subscribers}", Script(BROADCAST, OPUS_BITRATE), 1, 900),
+    "overload": Scene(
+        "overload: one 2 Mbit/s video to {subscribers}", Script(BROADCAST, OPUS_BITRATE), 1, 1200, joins_a_second=40.0
+    ),
     "idle": Scene(
         "{rooms} meetings of {publishers} muted people",
         Script(SIMULCAST, OPUS_BITRATE, muted=True),

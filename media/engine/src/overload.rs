@@ -5,8 +5,8 @@
 
 use std::time::{Duration, Instant};
 
-/// Datagrams that wait after every turn for so long are no burst.
-const BEHIND: Duration = Duration::from_millis(50);
+/// Datagrams that wait after every turn for so long are no burst, and no short turn of another process on the core.
+const BEHIND: Duration = Duration::from_millis(100);
 /// How long all must be well before more is sent again, at first and at most: each attempt that fails doubles it.
 const FIRST_PATIENCE: Duration = Duration::from_secs(2);
 const LONGEST_PATIENCE: Duration = Duration::from_secs(60);
@@ -95,7 +95,7 @@ mod tests {
     #[test]
     fn layers_go_one_by_one_and_come_back_one_by_one() {
         let (mut overload, mut now) = (Overload::default(), Instant::now());
-        assert_eq!(run(&mut overload, &mut now, Duration::from_millis(70), true), 1);
+        assert_eq!(run(&mut overload, &mut now, Duration::from_millis(120), true), 1);
         assert_eq!(overload.temporal(), 1);
         assert_eq!(run(&mut overload, &mut now, Duration::from_secs(1), true), 1);
         assert_eq!(overload.temporal(), 0);
@@ -108,7 +108,7 @@ mod tests {
     #[test]
     fn attempts_that_fail_become_rare() {
         let (mut overload, mut now) = (Overload::default(), Instant::now());
-        let mut raised = run(&mut overload, &mut now, Duration::from_millis(70), true);
+        let mut raised = run(&mut overload, &mut now, Duration::from_millis(120), true);
         for _ in 0..6_000 {
             let is_behind = overload.temporal() == u8::MAX;
             raised += run(&mut overload, &mut now, Duration::from_millis(100), is_behind);

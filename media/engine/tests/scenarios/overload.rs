@@ -13,7 +13,7 @@ fn video_is_thinned_and_sound_goes_on() {
     let view = world.view(bob, camera);
     let sound = world.listen(bob, microphone, false);
     world.run(seconds(2));
-    for _ in 0..20 {
+    for _ in 0..30 {
         let now = world.now;
         world.shards[0].note_turn(now, true);
         world.run(millis(10));
