@@ -157,7 +157,8 @@ impl Shard {
     fn want_key_frame(&mut self, now: Instant, place: usize, track: TrackId, layer: u8, patience: Duration) {
         let intake = &mut self.transports[place].intake;
         let Some(at) = intake.find_track(track) else { return };
-        let Some(layer) = intake.tracks[at].layers.get_mut(usize::from(layer)) else { return };
+        let at_layer = intake.tracks[at].scalable_layer().unwrap_or(layer.into());
+        let Some(layer) = intake.tracks[at].layers.get_mut(at_layer) else { return };
         layer.key_frame.want(now, patience);
         self.send_requests(now, place);
     }

@@ -4,13 +4,12 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use crate::command::Kind;
+use crate::frames::{Frames, Numbered};
 use crate::handoff::ClockMapping;
 use crate::packet::Packet;
-use crate::pictures::Pictures;
 use crate::renumbering::Renumbering;
 use crate::selection::Selection;
 use crate::sequence::{low_32, timestamp_distance};
-use crate::vp8::Rewrite;
 
 /// A timestamp this far from where time says it should be belongs to another clock: it is anchored anew.
 const TIMESTAMP_JUMP: Duration = Duration::from_secs(10);
@@ -35,7 +34,8 @@ pub(crate) struct Numbers {
     /// Carried on beyond 16 bits.
     pub(crate) sequence: u64,
     pub(crate) timestamp: u32,
-    pub(crate) vp8: Option<Rewrite>,
+    pub(crate) marker: bool,
+    pub(crate) frame: Numbered,
 }
 
 /// How one received stream becomes a part of the stream that is sent.
@@ -50,7 +50,9 @@ struct Stream {
     former_shift: Option<(u64, u32)>,
     /// The latest that was sent.
     last_timestamp: Option<u32>,
-    pictures: Option<Pictures>,
+    /// It holds all spatial layers of its track.
+    is_scalable: bool,
+    frames: Frames,
 }
 
 impl Stream {
@@ -67,31 +69,21 @@ impl Stream {
     /// Sends a packet under `sequence`; as padding where it is not wanted or its picture is from before the stream.
     fn give(&mut self, packet: &Packet, sequence: u64, is_wanted: bool) -> Decision {
         let timestamp = self.timestamp(packet);
-        let vp8 = match (&mut self.pictures, &packet.vp8) {
-            (Some(pictures), Some(descriptor)) if is_wanted => Some(pictures.rewrite(descriptor)),
-            _ => None,
+        let Some(frame) = is_wanted.then(|| self.frames.number(packet)).flatten() else {
+            return Decision::Blank(Numbers { sequence, timestamp, marker: false, frame: Numbered::default() });
         };
-        if !is_wanted || vp8 == Some(None) {
-            return Decision::Blank(Numbers { sequence, timestamp, vp8: None });
-        }
         if self.last_timestamp.is_none_or(|last| timestamp_distance(last, timestamp) > 0) {
             self.last_timestamp = Some(timestamp);
         }
-        Decision::Send(Numbers { sequence, timestamp, vp8: vp8.flatten() })
+        let marker = packet.marker || frame.ends_picture;
+        Decision::Send(Numbers { sequence, timestamp, marker, frame })
     }
 
     /// Whether a packet belongs to what was sent before the stream ended: other pictures would come after their time.
-    fn had(&mut self, packet: &Packet, temporal: u8) -> bool {
+    fn had(&mut self, packet: &Packet, selection: Selection) -> bool {
         let timestamp = self.timestamp(packet);
         self.last_timestamp.is_some_and(|last| timestamp_distance(timestamp, last) >= 0)
-            && self.admits(packet, temporal)
-    }
-
-    fn admits(&mut self, packet: &Packet, temporal: u8) -> bool {
-        match (&mut self.pictures, &packet.vp8) {
-            (Some(pictures), Some(descriptor)) => pictures.admits(descriptor, packet.starts_key_frame, temporal),
-            _ => true,
-        }
+            && self.frames.admits(packet, selection)
     }
 }
 
@@ -100,7 +92,7 @@ impl Stream {
 struct Last {
     timestamp: u32,
     received: Instant,
-    vp8: Option<Rewrite>,
+    frame: Numbered,
 }
 
 /// Chooses and renumbers the packets for one receiver.
@@ -120,9 +112,10 @@ impl Forward {
         Self { stream: None, ended: VecDeque::new(), next_sequence: sequence, last: None }
     }
 
-    /// The layer that is being sent.
+    /// The spatial layer that is being sent.
     pub(crate) fn layer(&self) -> Option<u8> {
-        self.stream.as_ref().map(|stream| stream.layer)
+        let stream = self.stream.as_ref()?;
+        Some(stream.frames.spatial().filter(|_| stream.is_scalable).unwrap_or(stream.layer))
     }
 
     /// The received stream that is being sent.
@@ -141,7 +134,10 @@ impl Forward {
 
     /// Whether a key frame of the target is needed before anything (else) can be sent.
     pub(crate) fn is_waiting(&self, selection: Selection) -> bool {
-        selection.target.is_some() && self.layer() != selection.target
+        let Some(target) = selection.target else { return false };
+        let Some(stream) = &self.stream else { return true };
+        let needs_key_frame = stream.frames.needs_key_frame(selection).filter(|_| stream.is_scalable);
+        needs_key_frame.unwrap_or(stream.layer != target)
     }
 
     /// Whether `packet` begins the stream that the receiver should get from now on. Until it gets one, a lower layer than
@@ -150,7 +146,7 @@ impl Forward {
         let is_new = self.stream.as_ref().is_none_or(|stream| stream.number != packet.stream);
         let is_fitting = selection
             .target
-            .is_some_and(|target| packet.layer == target || self.stream.is_none() && packet.layer < target);
+            .is_some_and(|target| packet.serves(target) || self.stream.is_none() && packet.layer < target);
         is_new
             && packet.starts_key_frame
             && is_fitting
@@ -161,11 +157,10 @@ impl Forward {
     }
 
     /// Begins a stream with `packet`. `clocks` are those of the present stream and of the packet's.
-    pub(crate) fn begin(&mut self, packet: &Packet, clocks: [Option<ClockMapping>; 2], temporal: u8) {
+    pub(crate) fn begin(&mut self, packet: &Packet, clocks: [Option<ClockMapping>; 2], selection: Selection) {
         let timestamp = self.last.map_or(packet.timestamp, |last| self.next_timestamp(packet, last, clocks));
         self.stop();
-        let last_picture = self.last.and_then(|last| last.vp8);
-        let pictures = packet.vp8.as_ref().map(|descriptor| Pictures::new(descriptor, last_picture, temporal));
+        let last = self.last.map(|last| last.frame).unwrap_or_default();
         self.stream = Some(Stream {
             layer: packet.layer,
             number: packet.stream,
@@ -173,16 +168,17 @@ impl Forward {
             timestamp_shift: packet.timestamp.wrapping_sub(timestamp),
             former_shift: None,
             last_timestamp: None,
-            pictures,
+            is_scalable: packet.is_scalable,
+            frames: Frames::new(packet, last, selection),
         });
     }
 
     /// Decides on a packet of the stream that is being sent, or of those before.
-    pub(crate) fn decide(&mut self, packet: &Packet, is_wanted: bool, temporal: u8) -> Decision {
+    pub(crate) fn decide(&mut self, packet: &Packet, is_wanted: bool, selection: Selection) -> Decision {
         let is_wanted = is_wanted && !packet.is_padding_only();
         let present = self.stream.as_mut().filter(|stream| stream.holds(packet));
-        let Some(stream) = present else { return self.decide_late(packet, is_wanted, temporal) };
-        let sent = is_wanted && stream.admits(packet, temporal);
+        let Some(stream) = present else { return self.decide_late(packet, is_wanted, selection) };
+        let sent = is_wanted && stream.frames.admits(packet, selection);
         if !sent && stream.sequences.leave_out(packet.sequence) {
             return Decision::Drop;
         }
@@ -191,13 +187,13 @@ impl Forward {
     }
 
     /// Decides on a packet of a stream that has ended: it may fill a gap, and nothing else.
-    fn decide_late(&mut self, packet: &Packet, is_wanted: bool, temporal: u8) -> Decision {
+    fn decide_late(&mut self, packet: &Packet, is_wanted: bool, selection: Selection) -> Decision {
         let Some((stream, end)) = self.ended.iter_mut().find(|(stream, _)| stream.holds(packet)) else {
             return Decision::Drop;
         };
         match stream.sequences.find(packet.sequence) {
             Some(sequence) if sequence < *end && stream.sequences.highest() >= packet.sequence => {
-                let sent = is_wanted && stream.had(packet, temporal);
+                let sent = is_wanted && stream.had(packet, selection);
                 stream.give(packet, sequence, sent)
             }
             _ => Decision::Drop,
@@ -222,8 +218,9 @@ impl Forward {
         if let Decision::Send(numbers) = decision
             && self.last.is_none_or(|last| timestamp_distance(last.timestamp, numbers.timestamp) >= 0)
         {
-            let vp8 = numbers.vp8.or(self.last.and_then(|last| last.vp8));
-            self.last = Some(Last { timestamp: numbers.timestamp, received: packet.received, vp8 });
+            let before = self.last.map(|last| last.frame).unwrap_or_default();
+            let frame = numbers.frame.or(before);
+            self.last = Some(Last { timestamp: numbers.timestamp, received: packet.received, frame });
         }
         decision
     }
@@ -356,7 +353,9 @@ mod tests {
             timestamp: u32::from(layer) * 0x5000_0000 + u32::from(number) * 2970,
             marker: index == 2,
             starts_key_frame: is_key && index == 0,
+            is_scalable: false,
             vp8: (!pads).then_some(descriptor),
+            frame: None,
             primary: None,
             extensions: Extensions::default(),
             bytes: Box::new([0; 20]),
@@ -405,7 +404,7 @@ mod tests {
             if forward.begins_with(packet, selection) {
                 let is_fallback = forward.layer().is_none() && packet.layer < moment.target;
                 prop_assert!(packet.starts_key_frame && (packet.layer == moment.target || is_fallback));
-                forward.begin(packet, [None, None], moment.temporal);
+                forward.begin(packet, [None, None], selection);
                 begun.push(forward.next_sequence);
                 // What overtook the beginning follows it, as the source sees to.
                 let before = arrivals[..place].iter().map(|(_, packet, ..)| packet);
@@ -415,7 +414,7 @@ mod tests {
             }
             arrived.entry((packet.stream, packet.sequence)).or_insert(begun.len());
             for packet in offered {
-                let (numbers, is_blank) = match forward.decide(packet, true, moment.temporal) {
+                let (numbers, is_blank) = match forward.decide(packet, true, selection) {
                     Decision::Send(numbers) => (numbers, false),
                     Decision::Blank(numbers) => (numbers, true),
                     Decision::Drop => continue,
@@ -437,9 +436,9 @@ mod tests {
             let mut packet = packet(start, 0, sequence, 0, 0, sequence == 70_000, false);
             (packet.timestamp, packet.received, packet.vp8) = (timestamp, start + received, None);
             if forward.begins_with(&packet, selection) {
-                forward.begin(&packet, [None, None], 2);
+                forward.begin(&packet, [None, None], selection);
             }
-            match forward.decide(&packet, true, 2) {
+            match forward.decide(&packet, true, selection) {
                 Decision::Send(numbers) => numbers.timestamp,
                 other => panic!("{other:?}"),
             }
@@ -476,7 +475,7 @@ mod tests {
                 let step = timestamp_distance(numbers.timestamp, next_numbers.timestamp);
                 let same_picture = stream == next_stream && frame == next_frame;
                 prop_assert!(if same_picture { step == 0 } else { step > 0 || is_blank || next_is_blank }, "{:?}", pair);
-                if let (Some(one), Some(other)) = (numbers.vp8, next_numbers.vp8) {
+                if let (Some(one), Some(other)) = (numbers.frame.vp8, next_numbers.frame.vp8) {
                     prop_assert_eq!(one.picture_id == other.picture_id, same_picture, "{:?}", pair);
                 }
             }

@@ -1,7 +1,7 @@
 //! The bodies of the fuzz targets in media/fuzz: each feeds any bytes to the parsers of one input and checks what must
 //! hold. The tests replay the committed seeds and seeded mutations of them.
 
-use crate::dependency_descriptor::DependencyDescriptor;
+use crate::dependency_descriptor::{DependencyDescriptor, Structure};
 use crate::extensions::{ExtensionMap, Extensions, Kind, Outgoing};
 use crate::rtcp::{Packet, packets};
 use crate::rtcp_writer::write_nack;
@@ -12,6 +12,7 @@ use crate::transport_feedback::write_transport_feedback;
 use crate::vp8::Rewrite;
 use crate::{av1, demux, h264, h265, red, vp8, vp9};
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 pub use crate::fuzzing_shard::shard;
 
@@ -164,12 +165,46 @@ pub fn srtp(data: &[u8]) {
     }
 }
 
+/// Dependency descriptors: one with a structure and, behind it, one that needs it. What is accepted is bounded, and what
+/// is rewritten reads the same but for what was changed.
+pub fn dependency_descriptor(data: &[u8]) {
+    let Some((&length, values)) = data.split_first() else {
+        return;
+    };
+    let (first, second) = values.split_at(values.len().min(length.into()));
+    let _ = DependencyDescriptor::starts_key_frame(first);
+    let Ok((descriptor, Some(structure))) = DependencyDescriptor::parse(first, None) else {
+        return;
+    };
+    assert!((1..=64).contains(&structure.templates.len()) && (1..=32).contains(&structure.decode_targets.len()));
+    assert!(usize::from(structure.find_target(1, 1)) < structure.decode_targets.len());
+    let structure = Arc::new(structure);
+    try_rewriting(first, &descriptor, &structure);
+    if let Ok((descriptor, _)) = DependencyDescriptor::parse(second, Some(&structure)) {
+        try_rewriting(second, &descriptor, &structure);
+    }
+}
+
+fn try_rewriting(value: &[u8], before: &DependencyDescriptor, structure: &Arc<Structure>) {
+    let number = before.frame_number ^ 0x5555;
+    let attached = before.has_structure.then(|| DependencyDescriptor::parse(value, None).ok()?.1).flatten();
+    let targets = attached.as_ref().unwrap_or(structure).decode_targets.len();
+    let mut out = [0; 255];
+    let Some(length) = before.rewrite(value, number, 1, targets, &mut out) else {
+        return;
+    };
+    let (after, again) = DependencyDescriptor::parse(&out[..length], Some(structure)).expect("ours is sound");
+    assert!((after.frame_number, after.active, again) == (number, Some(1), attached));
+    assert!((after.indications, after.references) == (before.indications, before.references));
+    assert!((after.spatial, after.temporal) == (before.spatial, before.temporal));
+    assert!((after.starts_frame, after.ends_frame) == (before.starts_frame, before.ends_frame));
+}
+
 /// Payloads: descriptors end inside the payload, blocks are disjoint, and rewriting keeps everything else.
 pub fn payload(data: &[u8]) {
     let _ = h264::starts_key_frame(data);
     let _ = h265::starts_key_frame(data);
     let _ = av1::starts_key_frame(data);
-    let _ = DependencyDescriptor::parse(data);
     if let Ok(descriptor) = vp9::Descriptor::parse(data) {
         assert!(descriptor.length < data.len());
     }
@@ -310,6 +345,11 @@ mod tests {
     #[test]
     fn srtp_seeds_and_their_mutations_hold() {
         replay("srtp", super::srtp);
+    }
+
+    #[test]
+    fn dependency_descriptor_seeds_and_their_mutations_hold() {
+        replay("dependency_descriptor", super::dependency_descriptor);
     }
 
     #[test]

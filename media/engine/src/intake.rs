@@ -40,6 +40,8 @@ pub(crate) struct Received {
     /// What this packet carries again of those before it that have not come, oldest first.
     pub(crate) recovered: Vec<Packet>,
     pub(crate) packet: Arc<Packet>,
+    /// Packets that had waited for this one, in order.
+    pub(crate) followers: Vec<Arc<Packet>>,
     /// The place of its track.
     pub(crate) track: usize,
     /// The layers that arrive have changed.
@@ -179,25 +181,30 @@ impl Intake {
         }
         let end = payload.end.max(start);
         let bytes = Box::from(&plain[..end]);
-        let packet = track.read_packet(now, binding.layer, media, sequence, header, extensions, bytes, start);
-        let layer = &mut track.layers[usize::from(binding.layer)];
-        if !binding.is_repair {
-            layer.note_timing(now.saturating_duration_since(self.epoch), sequence, header.timestamp);
-        }
-        let layers_changed = !packet.is_padding_only() && layer.note_life(packet.starts_key_frame);
-        if let (Some(loudness), Some(level)) = (&mut track.loudness, extensions.audio_level(&packet.bytes)) {
-            loudness.observe(now, level.level, header.timestamp, packet.clock_rate);
-        }
-        let is_red = packet.format.family == Family::Red;
-        let recovered = if is_red { track.recover(&packet, header.payload_type) } else { Vec::new() };
         counters.packets_in += 1;
         counters.media_bytes_in += plain.len() as u64;
         if binding.is_repair {
             counters.packets_repaired += 1;
             counters.media_bytes_repaired += plain.len() as u64;
         }
+        if let (Some(loudness), Some(level)) = (&mut track.loudness, extensions.audio_level(&bytes)) {
+            loudness.observe(now, level.level, header.timestamp, track.payload_types[media].clock_rate);
+        }
+        let live = track.live();
+        let packet = track.read_packet(now, binding.layer, media, sequence, header, extensions, bytes, start);
+        let layer = &mut track.layers[usize::from(binding.layer)];
+        if !binding.is_repair {
+            layer.note_timing(now.saturating_duration_since(self.epoch), sequence, header.timestamp);
+        }
+        let packet = packet?;
+        let is_red = packet.format.family == Family::Red;
+        let recovered = if is_red { track.recover(&packet, header.payload_type) } else { Vec::new() };
         counters.packets_recovered += recovered.len() as u64;
-        Some(Received { recovered, packet: Arc::new(packet), track: binding.track, layers_changed })
+        let layer = &mut track.layers[usize::from(binding.layer)];
+        let followers = layer.frames.release(&packet);
+        let followers = followers.into_iter().map(|follower| Arc::new(track.note_packet(now, follower))).collect();
+        let layers_changed = live != track.live();
+        Some(Received { recovered, packet: Arc::new(packet), followers, track: binding.track, layers_changed })
     }
 
     /// Takes a sender report; gives the place of the track, the layer and its clock.

@@ -2,14 +2,17 @@
 
 use std::time::{Duration, Instant};
 
+use crate::frame::FrameReader;
 use crate::handoff::ClockMapping;
 use crate::keyframe::KeyFrameWish;
 use crate::measure::Requests;
 use crate::nack::MissingPackets;
+use crate::packet::Packet;
 use crate::recovery::Redundancy;
 use crate::replay::ReplayWindow;
 use crate::rtcp::{ReportBlock, SenderInfo};
 use crate::sequence::{SequenceExtender, distance, low_16, low_32};
+use crate::spatial_layers::SpatialLayers;
 
 /// RFC 3550 appendix A.1, MAX_DROPOUT: a larger step is a new stream, not a loss.
 const MAX_DROPOUT: i16 = 3000;
@@ -72,6 +75,8 @@ pub(crate) struct Layer {
     pub(crate) fir_sequence: u8,
     pub(crate) last_packet: Option<Instant>,
     pub(crate) is_live: bool,
+    pub(crate) frames: FrameReader,
+    pub(crate) spatial: SpatialLayers,
     packets_since_start: u32,
     extender: SequenceExtender,
     seen: Option<ReplayWindow<16>>,
@@ -95,6 +100,8 @@ impl Layer {
             fir_sequence: 0,
             last_packet: None,
             is_live: false,
+            frames: FrameReader::default(),
+            spatial: SpatialLayers::default(),
             packets_since_start: 0,
             extender: SequenceExtender::default(),
             seen: None,
@@ -111,6 +118,8 @@ impl Layer {
         self.redundancy = Redundancy::default();
         self.clock = None;
         self.reception = Reception::default();
+        self.frames = FrameReader::default();
+        self.spatial.forget();
     }
 
     /// Notes a packet of the present stream; `repaired` where it came by retransmission.
@@ -198,17 +207,21 @@ impl Layer {
         }
     }
 
-    /// Whether the layer has just begun to arrive.
-    pub(crate) fn note_life(&mut self, starts_key_frame: bool) -> bool {
-        let starts = !self.is_live && (starts_key_frame || self.packets_since_start >= PACKETS_TO_START);
-        self.is_live |= starts;
-        starts
+    /// Notes that the layer arrives, and which spatial layers its packets are of.
+    pub(crate) fn note_life(&mut self, now: Instant, packet: &Packet) {
+        self.is_live |= packet.starts_key_frame || self.packets_since_start >= PACKETS_TO_START;
+        match &packet.frame {
+            Some(frame) => self.spatial.note(now, frame.spatial(), frame.spatial_layers()),
+            None if self.spatial.are_several() => self.spatial.forget(),
+            None => {}
+        }
     }
 
     /// The layer has stopped arriving.
     pub(crate) fn note_end(&mut self) {
         self.is_live = false;
         self.packets_since_start = 0;
+        self.spatial.forget();
         self.missing.clear();
     }
 

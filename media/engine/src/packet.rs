@@ -6,6 +6,7 @@ use std::time::Instant;
 use crate::command::{Kind, TrackId};
 use crate::extensions::Extensions;
 use crate::format::{Family, Format};
+use crate::frame::Frame;
 use crate::red::Red;
 use crate::rtp::Header;
 use crate::{av1, h264, h265, vp8, vp9};
@@ -33,7 +34,10 @@ pub struct Packet {
     pub(crate) marker: bool,
     /// A decoder can start with this packet. Always true for audio.
     pub(crate) starts_key_frame: bool,
+    /// Its stream holds all spatial layers of the track.
+    pub(crate) is_scalable: bool,
     pub(crate) vp8: Option<vp8::Descriptor>,
+    pub(crate) frame: Option<Frame>,
     /// Where the primary block of RED lies.
     pub(crate) primary: Option<Primary>,
     pub(crate) extensions: Extensions,
@@ -58,16 +62,20 @@ impl Packet {
     pub(crate) fn is_padding_only(&self) -> bool {
         self.payload == self.bytes.len()
     }
+
+    /// Whether its stream is the one of which a receiver gets the spatial layer `target`.
+    pub(crate) fn serves(&self, target: u8) -> bool {
+        self.is_scalable || self.layer == target
+    }
 }
 
 /// What a payload says of itself.
 #[derive(Debug, Default)]
 pub(crate) struct Reading {
     pub(crate) starts_key_frame: bool,
-    /// Within the stream; 0 where it has but one.
-    pub(crate) spatial: u8,
     pub(crate) temporal: u8,
     pub(crate) vp8: Option<vp8::Descriptor>,
+    pub(crate) frame: Option<Frame>,
     pub(crate) primary: Option<Primary>,
 }
 
@@ -96,8 +104,8 @@ pub(crate) fn read(kind: Kind, format: Format, header: &Header, bytes: &[u8], pa
             |_| Reading::default(),
             |descriptor| Reading {
                 starts_key_frame: descriptor.starts_key_frame(),
-                spatial: descriptor.spatial_layer,
                 temporal: descriptor.temporal_layer,
+                frame: Some(Frame::Vp9(descriptor)),
                 ..Reading::default()
             },
         ),

@@ -145,6 +145,7 @@ impl Shard {
             }
             received.recovered.into_iter().for_each(|packet| self.publish(now, Arc::new(packet)));
             self.publish(now, received.packet);
+            received.followers.into_iter().for_each(|packet| self.publish(now, packet));
         }
     }
 

@@ -1,8 +1,10 @@
 //! What is sent of a subscription, byte by byte before SRTP: packets, retransmissions, and padding that fills probes.
 
 use crate::command::Kind;
+use crate::dependency_descriptor::MAX_LENGTH;
 use crate::extensions::{Kind as ExtensionKind, Kinds, Outgoing, Written};
 use crate::format::{Format, OPUS};
+use crate::frame::Frame;
 use crate::history::Sent;
 use crate::rtp::{FIXED_HEADER, Fields, write_header, write_padding};
 use crate::sequence::low_16;
@@ -40,14 +42,15 @@ impl Subscription {
         let start = out.len();
         let Sent { packet, numbers, .. } = sent;
         let fields = Fields {
-            marker: packet.marker && !sent.is_blank,
+            marker: numbers.marker,
             payload_type: if rtx.is_some() { self.rtx_payload_type(sent.payload_type)? } else { sent.payload_type },
             sequence: low_16(rtx.unwrap_or(numbers.sequence)),
             timestamp: numbers.timestamp,
             ssrc: if rtx.is_some() { self.rtx_ssrc? } else { self.ssrc },
         };
         write_header(out, &fields);
-        let extensions = self.extensions_of(sent, &send_time);
+        let descriptor = rewrite_descriptor(sent);
+        let extensions = self.extensions_of(sent, &send_time, &descriptor);
         let Written { transport_sequence, .. } = extensions.write(out, start, &self.extensions);
         let plain = Plain { header_length: out.len() - start, transport_sequence };
         if rtx.is_some() {
@@ -70,7 +73,7 @@ impl Subscription {
             }
             None => out.extend_from_slice(packet.payload()),
         }
-        if let (Some(descriptor), Some(rewrite)) = (&packet.vp8, &numbers.vp8) {
+        if let (Some(descriptor), Some(rewrite)) = (&packet.vp8, &numbers.frame.vp8) {
             descriptor.rewrite(&mut out[payload..], rewrite);
         }
         Some(plain)
@@ -93,12 +96,20 @@ impl Subscription {
     }
 
     /// The extensions of a packet.
-    fn extensions_of<'a>(&'a self, sent: &'a Sent, send_time: &'a [u8; 3]) -> Outgoing<'a> {
+    fn extensions_of<'a>(
+        &'a self,
+        sent: &'a Sent,
+        send_time: &'a [u8; 3],
+        descriptor: &'a Option<Rewritten>,
+    ) -> Outgoing<'a> {
         let mut extensions = Outgoing::default();
         extensions.set(ExtensionKind::Mid, self.mid.as_bytes());
         extensions.set(ExtensionKind::AbsSendTime, send_time);
         if !sent.is_blank {
             extensions.pass(&sent.packet.bytes, &sent.packet.extensions, PASSED_ON, &self.extensions);
+        }
+        if let Some(Rewritten { bytes, length }) = descriptor {
+            extensions.set(ExtensionKind::DependencyDescriptor, &bytes[..*length]);
         }
         // Sent again under the same number a packet must have the same bytes: only one that never is can be numbered anew.
         if self.is_numbered {
@@ -115,13 +126,32 @@ impl Subscription {
         if self.kind == Kind::Audio || sent.is_blank || rtx.is_some() || !repairs {
             return None;
         }
-        let extensions = self.extensions_of(sent, &sent.send_time).length(&self.extensions);
+        let descriptor = rewrite_descriptor(sent);
+        let extensions = self.extensions_of(sent, &sent.send_time, &descriptor).length(&self.extensions);
         Some(FIXED_HEADER + extensions + sent.packet.payload().len())
     }
 
     fn takes_only_primary(&self, format: Format) -> bool {
         self.number_of(format).is_none()
     }
+}
+
+/// A dependency descriptor as one receiver gets it.
+struct Rewritten {
+    bytes: [u8; MAX_LENGTH],
+    length: usize,
+}
+
+/// The dependency descriptor of a packet, where it differs from the publisher's.
+fn rewrite_descriptor(sent: &Sent) -> Option<Rewritten> {
+    let rewrite = sent.numbers.frame.descriptor?;
+    let active = rewrite.active?;
+    let Some(Frame::Described(frame)) = &sent.packet.frame else { return None };
+    let value = sent.packet.extensions.get(&sent.packet.bytes, ExtensionKind::DependencyDescriptor)?;
+    let targets = frame.structure.decode_targets.len();
+    let mut bytes = [0; MAX_LENGTH];
+    let length = frame.descriptor.rewrite(value, rewrite.frame_number, active, targets, &mut bytes)?;
+    Some(Rewritten { bytes, length })
 }
 
 /// Writes the receiver's payload type into the block headers of RED (RFC 2198 section 3).

@@ -317,7 +317,7 @@ impl Subscription {
         if !self.is_enabled || !self.is_open {
             return Offered::Nothing;
         }
-        let temporal = self.selection.temporal.min(most);
+        let selection = Selection { temporal: self.selection.temporal.min(most), ..self.selection };
         let payload_type = self.payload_type_for(packet);
         let begins = payload_type.is_some() && self.forward.begins_with(packet, self.selection);
         if begins {
@@ -325,15 +325,15 @@ impl Subscription {
             let clock_of = |stream: Option<u32>| clocks.iter().flatten().find(|clock| Some(clock.stream) == stream);
             let mappings = [clock_of(present), clock_of(Some(packet.stream))].map(|clock| clock.map(|it| it.mapping));
             self.totals.switches += u64::from(self.forward.layer().is_some_and(|layer| layer != packet.layer));
-            self.forward.begin(packet, mappings, temporal);
+            self.forward.begin(packet, mappings, selection);
             self.clock_rate = packet.clock_rate;
             self.wished = None;
             self.reports.hasten();
         } else if payload_type.is_none() && !packet.is_padding_only() {
             counters.forward_codec += 1;
         }
-        let (is_wanted, temporal) = self.thin(packet, payload_type.is_some(), temporal);
-        let decision = self.forward.decide(packet, is_wanted, temporal);
+        let (is_wanted, selection) = self.thin(packet, payload_type.is_some(), selection);
+        let decision = self.forward.decide(packet, is_wanted, selection);
         let (numbers, is_blank) = match decision {
             Decision::Send(numbers) => (numbers, false),
             Decision::Blank(numbers) => (numbers, true),
@@ -351,14 +351,15 @@ impl Subscription {
 
     /// What still goes of a layer that the path has no room for, while the key frame of a lower one is awaited: its
     /// lowest temporal layer, or nothing where it has only one.
-    fn thin(&self, packet: &Packet, is_wanted: bool, temporal: u8) -> (bool, u8) {
+    fn thin(&self, packet: &Packet, is_wanted: bool, selection: Selection) -> (bool, Selection) {
         let is_above =
             self.selection.target.is_some_and(|target| self.forward.layer().is_some_and(|layer| layer > target));
-        if !is_above || !matches!(self.allotted, Allotment::UpTo(_)) {
-            return (is_wanted, temporal);
+        // Of scalable streams the lower layer is sent at once, or by the next key frame; their frame rate goes on.
+        if !is_above || packet.is_scalable || !matches!(self.allotted, Allotment::UpTo(_)) {
+            return (is_wanted, selection);
         }
         let has_layers = packet.vp8.as_ref().is_some_and(|descriptor| descriptor.temporal_layer.is_some());
-        (is_wanted && has_layers, 0)
+        (is_wanted && has_layers, Selection { temporal: 0, ..selection })
     }
 
     /// Whether a packet of the wanted layer belongs to a stream that only a key frame can begin.
@@ -366,7 +367,7 @@ impl Subscription {
         packet.kind == Kind::Video
             && self.is_enabled
             && self.is_open
-            && self.selection.target == Some(packet.layer)
+            && self.selection.target.is_some_and(|target| packet.serves(target))
             && self.forward.stream().is_none_or(|stream| stream < packet.stream)
             && self.repeat_wish(now)
     }

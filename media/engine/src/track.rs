@@ -21,7 +21,7 @@ pub(crate) struct PayloadType {
     pub(crate) number: u8,
     rtx: Option<u8>,
     format: Format,
-    clock_rate: u32,
+    pub(crate) clock_rate: u32,
     nack: bool,
     pub(crate) pli: bool,
     pub(crate) fir: bool,
@@ -138,7 +138,7 @@ impl Track {
         }
     }
 
-    /// Reads an opened packet: `bytes` from its header to the end of its payload, which starts at `payload`.
+    /// Reads an opened packet; `None` where it must wait for what it depends on: `bytes` from its header to the end of its payload, which starts at `payload`.
     #[expect(clippy::too_many_arguments, reason = "what the caller found out about one packet")]
     pub(crate) fn read_packet(
         &mut self,
@@ -150,11 +150,10 @@ impl Track {
         extensions: Extensions,
         bytes: Box<[u8]>,
         payload: usize,
-    ) -> Packet {
+    ) -> Option<Packet> {
         let format = self.payload_types[media].format;
         let clock_rate = self.payload_types[media].clock_rate;
         let reading = packet::read(self.kind, format, header, &bytes, payload);
-        let spatial = if self.layers.len() > 1 { layer } else { reading.spatial };
         let state = &mut self.layers[usize::from(layer)];
         state.clock_rate = clock_rate;
         // RED (RFC 2198) is as repairable as what it carries; SDP gives feedback only to that.
@@ -162,13 +161,10 @@ impl Track {
             Family::Red => self.payload_types.iter().any(|known| known.format == OPUS && known.nack),
             _ => self.payload_types[media].nack,
         };
-        if reading.starts_key_frame {
-            state.key_frame.note_key_frame();
-        }
-        Packet {
+        let packet = state.frames.admit(Packet {
             track: self.id,
             layer,
-            spatial,
+            spatial: layer,
             temporal: reading.temporal,
             stream: state.stream,
             kind: self.kind,
@@ -179,12 +175,40 @@ impl Track {
             timestamp: header.timestamp,
             marker: header.marker,
             starts_key_frame: reading.starts_key_frame && payload < bytes.len(),
+            is_scalable: false,
             vp8: reading.vp8,
+            frame: reading.frame,
             primary: reading.primary,
             extensions,
             bytes,
             payload,
+        });
+        packet.map(|packet| self.note_packet(now, packet))
+    }
+
+    /// Notes what a packet tells of its stream, and in the packet what the stream is to the track.
+    pub(crate) fn note_packet(&mut self, now: Instant, mut packet: Packet) -> Packet {
+        let is_single = self.layers.len() == 1;
+        let state = &mut self.layers[usize::from(packet.layer)];
+        if packet.starts_key_frame {
+            state.key_frame.note_key_frame();
         }
+        if !packet.is_padding_only() {
+            state.note_life(now, &packet);
+        }
+        packet.is_scalable = packet.frame.is_some() && (is_single || state.spatial.are_several());
+        if let Some(frame) = packet.frame.as_ref().filter(|_| packet.is_scalable) {
+            packet.spatial = frame.spatial();
+        }
+        packet
+    }
+
+    /// The layer whose stream holds all spatial layers of the track, where there is one.
+    pub(crate) fn scalable_layer(&self) -> Option<usize> {
+        if self.layers.len() == 1 {
+            return Some(0);
+        }
+        self.layers.iter().position(|layer| layer.is_live && layer.spatial.are_several())
     }
 
     /// The frames that a packet of RED's payload type `red` carries again and that have not come, as packets of Opus in
@@ -208,7 +232,9 @@ impl Track {
             timestamp: frame.timestamp,
             marker: false,
             starts_key_frame: true,
+            is_scalable: false,
             vp8: None,
+            frame: None,
             primary: None,
             extensions: Extensions::default(),
             bytes: frame.data,
@@ -219,6 +245,9 @@ impl Track {
 
     /// Which layers arrive, as bits from low to high.
     pub(crate) fn live(&self) -> u8 {
+        if let Some(layer) = self.scalable_layer().map(|at| &self.layers[at]) {
+            return if layer.is_live { layer.spatial.live() } else { 0 };
+        }
         (0..).zip(&self.layers).filter(|(_, layer)| layer.is_live).fold(0, |live, (index, _)| live | 1 << index)
     }
 
@@ -232,6 +261,7 @@ impl Track {
             if quiet(layer) >= patience {
                 layer.note_end();
             }
+            layer.spatial.note_silence();
         }
         before != self.live()
     }

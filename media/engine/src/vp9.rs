@@ -21,6 +21,8 @@ pub struct Descriptor {
     /// The U bit: from this picture on a receiver can take its temporal layer.
     pub is_switching_up: bool,
     pub tl0_picture_index: Option<u8>,
+    /// How many spatial layers the stream has (1..=8), where a scalability structure says so.
+    pub spatial_layers: Option<u8>,
     /// Bytes before the VP9 data.
     pub length: usize,
 }
@@ -50,8 +52,9 @@ impl Descriptor {
         if is_flexible && is_inter_predicted {
             skip_references(&mut reader)?;
         }
+        let mut spatial_layers = None;
         if flags & 0x02 != 0 {
-            skip_scalability_structure(&mut reader)?;
+            spatial_layers = Some(read_scalability_structure(&mut reader)?);
         }
         if reader.is_empty() {
             return Err(Malformed("VP9: no data behind the descriptor"));
@@ -65,6 +68,7 @@ impl Descriptor {
             temporal_layer: layers >> 5,
             is_switching_up: layers & 0x10 != 0,
             tl0_picture_index,
+            spatial_layers,
             length: payload.len() - reader.rest().len(),
         })
     }
@@ -85,8 +89,9 @@ fn skip_references(reader: &mut Reader<'_>) -> Result<(), Malformed> {
     Err(Malformed("VP9: more than three reference indices"))
 }
 
-/// Sizes of the spatial layers, and the pictures of a group with their references (RFC 9628 section 4.2.1).
-fn skip_scalability_structure(reader: &mut Reader<'_>) -> Result<(), Malformed> {
+/// The number of spatial layers, and past their sizes and the pictures of a group with their references (RFC 9628 section
+/// 4.2.1).
+fn read_scalability_structure(reader: &mut Reader<'_>) -> Result<u8, Malformed> {
     let first = reader.u8()?;
     if first & 0x10 != 0 {
         reader.take((usize::from(first >> 5) + 1) * 4)?;
@@ -97,7 +102,7 @@ fn skip_scalability_structure(reader: &mut Reader<'_>) -> Result<(), Malformed> 
             reader.take(usize::from(picture >> 2 & 0x03))?;
         }
     }
-    Ok(())
+    Ok((first >> 5) + 1)
 }
 
 #[cfg(test)]
@@ -117,6 +122,7 @@ mod tests {
             temporal_layer: 1,
             is_switching_up: true,
             tl0_picture_index: Some(7),
+            spatial_layers: None,
             length: 5,
         };
         assert_eq!(Descriptor::parse(&payload), Ok(expected));
@@ -153,7 +159,7 @@ mod tests {
             }
             payload.push(9);
             let descriptor = Descriptor::parse(&payload).unwrap();
-            assert_eq!(descriptor.length, length);
+            assert_eq!((descriptor.length, descriptor.spatial_layers), (length, Some(layers + 1)));
             assert!(descriptor.starts_key_frame());
         }
     }

@@ -28,6 +28,7 @@ mod publisher_feedback;
 mod removal;
 mod restart;
 mod retransmission;
+mod scalable;
 mod shards;
 mod simulcast;
 mod sound;

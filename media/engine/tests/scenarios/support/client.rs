@@ -8,12 +8,14 @@ use engine::rtcp_writer::write_delay_since_reference;
 use super::camera::Camera;
 use super::microphone::{Listener, Microphone};
 use super::peer::{Incoming, Peer};
+use super::scalable::ScalableCamera;
 use super::viewer::Viewer;
 
 /// A client.
 pub(crate) struct Client {
     pub(crate) peer: Peer,
     pub(crate) cameras: Vec<Camera>,
+    pub(crate) scalable_cameras: Vec<ScalableCamera>,
     pub(crate) microphones: Vec<Microphone>,
     pub(crate) viewers: Vec<Viewer>,
     pub(crate) listeners: Vec<Listener>,
@@ -35,6 +37,7 @@ impl Client {
         Self {
             peer,
             cameras: Vec::new(),
+            scalable_cameras: Vec::new(),
             microphones: Vec::new(),
             viewers: Vec::new(),
             listeners: Vec::new(),
@@ -76,6 +79,7 @@ impl Client {
 
     fn handle_rtcp(&mut self, now: Instant, packet: &Rtcp<'_>) {
         self.cameras.iter_mut().for_each(|camera| camera.handle_rtcp(now, packet, &mut self.peer));
+        self.scalable_cameras.iter_mut().for_each(|camera| camera.handle_rtcp(now, packet, &mut self.peer));
         self.microphones.iter_mut().for_each(|microphone| microphone.handle_rtcp(packet, &mut self.peer));
         self.viewers.iter_mut().for_each(|viewer| viewer.handle_rtcp(now, packet));
         match packet {
@@ -107,6 +111,7 @@ impl Client {
             return None;
         }
         let cameras = self.cameras.iter().map(Camera::poll_timeout);
+        let cameras = cameras.chain(self.scalable_cameras.iter().map(ScalableCamera::poll_timeout));
         let microphones = self.microphones.iter().map(Microphone::poll_timeout);
         let viewers = self.viewers.iter().map(Viewer::poll_timeout);
         let listeners = self.listeners.iter().map(Listener::poll_timeout);
@@ -116,6 +121,7 @@ impl Client {
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
         self.peer.handle_timeout(now);
         self.cameras.iter_mut().for_each(|camera| camera.handle_timeout(now, &mut self.peer));
+        self.scalable_cameras.iter_mut().for_each(|camera| camera.handle_timeout(now, &mut self.peer));
         self.microphones.iter_mut().for_each(|microphone| microphone.handle_timeout(now, &mut self.peer));
         for viewer in &mut self.viewers {
             if viewer.poll_timeout() <= now {

@@ -6,6 +6,7 @@ pub(crate) mod microphone;
 pub(crate) mod network;
 pub(crate) mod peer;
 pub(crate) mod random;
+pub(crate) mod scalable;
 pub(crate) mod viewer;
 pub(crate) mod world;
 

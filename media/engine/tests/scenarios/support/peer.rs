@@ -21,13 +21,14 @@ const CONSENT_CHECKS: Duration = Duration::from_millis(2500);
 const FEEDBACK: Duration = Duration::from_millis(50);
 
 /// The extensions that clients and server agree on: (id, kind).
-pub(crate) const EXTENSIONS: [(u8, ExtensionKind); 6] = [
+pub(crate) const EXTENSIONS: [(u8, ExtensionKind); 7] = [
     (1, ExtensionKind::Mid),
     (2, ExtensionKind::Rid),
     (3, ExtensionKind::RepairedRid),
     (4, ExtensionKind::AbsSendTime),
     (5, ExtensionKind::TransportCc),
     (6, ExtensionKind::AudioLevel),
+    (7, ExtensionKind::DependencyDescriptor),
 ];
 
 pub(crate) fn extension_map() -> ExtensionMap {

@@ -5,11 +5,15 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::{Duration, Instant};
 
 use engine::command::SubscriptionId;
+use engine::extensions::{Extensions, Kind as ExtensionKind};
 use engine::rtcp::{Packet as Rtcp, ReportBlock, SenderInfo};
 use engine::rtcp_writer::{write_nack, write_picture_loss, write_receiver_report};
 use engine::rtp::Header;
 use engine::sequence::{SequenceExtender, timestamp_distance};
 use engine::vp8::Descriptor;
+
+use super::peer::extension_map;
+use super::scalable::{Decoder, Part};
 
 pub(crate) const VIEWER_VP8: u8 = 120;
 pub(crate) const VIEWER_RTX: u8 = 121;
@@ -28,6 +32,8 @@ struct Arrived {
     marker: bool,
     /// Empty where it was only padding.
     payload: Vec<u8>,
+    /// Its dependency descriptor.
+    descriptor: Option<Vec<u8>>,
 }
 
 struct Missing {
@@ -67,6 +73,8 @@ pub(crate) struct Viewer {
     pub(crate) reports: Vec<(Instant, SenderInfo)>,
     /// It asks for key frames and lost packets.
     pub(crate) asks: bool,
+    /// Of scalable streams; the others are VP8.
+    pub(crate) decoder: Option<Decoder>,
     extender: SequenceExtender,
     waiting: BTreeMap<u64, Arrived>,
     missing: BTreeMap<u64, Missing>,
@@ -96,6 +104,7 @@ impl Viewer {
             nacks: 0,
             reports: Vec::new(),
             asks: true,
+            decoder: None,
             extender: SequenceExtender::default(),
             waiting: BTreeMap::new(),
             missing: BTreeMap::new(),
@@ -126,6 +135,11 @@ impl Viewer {
             self.received += 1;
             header.sequence
         };
+        let descriptor = self.decoder.is_some().then(|| {
+            let extensions = Extensions::locate(plain, header, &extension_map());
+            extensions.get(plain, ExtensionKind::DependencyDescriptor).map(<[u8]>::to_vec)
+        });
+        let descriptor = descriptor.flatten();
         self.packets += 1;
         self.blanks += u64::from(payload.is_empty());
         let highest = self.extender.highest();
@@ -149,7 +163,10 @@ impl Viewer {
                     self.missing.entry(skipped).or_insert(Missing { since: now, due: now + REORDERING });
                 }
                 self.next = Some(next.min(sequence));
-                self.waiting.insert(sequence, Arrived { timestamp: header.timestamp, marker: header.marker, payload });
+                self.waiting.insert(
+                    sequence,
+                    Arrived { timestamp: header.timestamp, marker: header.marker, payload, descriptor },
+                );
             }
         }
         self.show(now);
@@ -208,7 +225,8 @@ impl Viewer {
         let is_key = |packet: &Arrived| {
             Descriptor::parse(&packet.payload).is_ok_and(|descriptor| descriptor.starts_key_frame(&packet.payload))
         };
-        let (start, _) = self.waiting.range(from..).find(|(_, packet)| is_key(packet))?;
+        // Of scalable streams it waits for what is missing: their payloads are not VP8.
+        let (start, _) = self.waiting.range(from..).find(|(_, packet)| self.decoder.is_none() && is_key(packet))?;
         let mut end = *start;
         while !self.waiting.get(&end)?.marker {
             end += 1;
@@ -232,6 +250,9 @@ impl Viewer {
 
     /// Shows a frame, where a decoder could.
     fn judge(&mut self, now: Instant, packets: &[Arrived], sequence: u64) {
+        if self.decoder.is_some() {
+            return self.judge_scalable(now, packets, sequence);
+        }
         // A switch may cut a frame of the layer before off: the key frame in its place is what counts.
         let starts = |packet: &Arrived| Descriptor::parse(&packet.payload).is_ok_and(|it| it.starts_frame());
         let begin = packets.iter().rposition(starts).unwrap_or(0);
@@ -274,6 +295,35 @@ impl Viewer {
         };
         if let Some(before) = self.frames.last() {
             self.compare(before, &frame, (cut.len() + packets.len()) as u64, &cut_off);
+        }
+        self.needs_key_frame = false;
+        self.frames.push(frame);
+    }
+
+    fn judge_scalable(&mut self, now: Instant, packets: &[Arrived], sequence: u64) {
+        let part = |packet| {
+            let Arrived { payload, descriptor, .. }: &Arrived = packet;
+            Part { payload, descriptor: descriptor.as_deref() }
+        };
+        let parts: Vec<Part<'_>> = packets.iter().map(part).collect();
+        let picture = self.decoder.as_mut().and_then(|decoder| decoder.decode(&parts, self.needs_key_frame));
+        let Some(picture) = picture else { return };
+        let timestamp = packets[packets.len() - 1].timestamp;
+        let is_whole = picture.is_key || packets.iter().all(|packet| packet.timestamp == timestamp);
+        assert!(is_whole, "number {sequence}: packets of different pictures are mixed");
+        let frame = Frame {
+            shown: now,
+            layer: picture.spatial,
+            temporal: picture.temporal,
+            number: picture.number,
+            is_key: picture.is_key,
+            timestamp,
+            picture_id: 0,
+            tl0_picture_index: 0,
+            sequence,
+        };
+        if let Some(before) = self.frames.last() {
+            assert!(timestamp_distance(before.timestamp, timestamp) > 0, "{before:?} then {frame:?}");
         }
         self.needs_key_frame = false;
         self.frames.push(frame);

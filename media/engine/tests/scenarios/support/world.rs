@@ -16,6 +16,7 @@ use super::microphone::{LISTENER_OPUS, LISTENER_RED, Listener, Microphone, OPUS,
 use super::network::{Datagram, Network, Weather};
 use super::peer::{EXTENSIONS, Peer, credentials, keys};
 use super::random::Random;
+use super::scalable::{Decoder, Mode, ScalableCamera};
 use super::viewer::{VIEWER_RTX, VIEWER_VP8, Viewer};
 
 pub(crate) const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
@@ -132,6 +133,41 @@ impl World {
         let published = Published { client, track };
         self.describe_camera(published, vec![codec(VP8, "video/VP8", 90_000, Some(RTX))]);
         published
+    }
+
+    /// A camera whose one stream holds all layers, in AV1 or VP9.
+    pub(crate) fn publish_scalable(&mut self, client: usize, mode: Mode) -> Published {
+        self.tracks += 1;
+        let track = TrackId(self.tracks);
+        let camera = ScalableCamera::new(self.now, track, mode);
+        self.command(Command::AddTrack(TrackDescription {
+            transport: self.clients[client].peer.transport,
+            track,
+            kind: Kind::Video,
+            mid: camera.mid.clone(),
+            codecs: vec![codec(VP8, mime(mode), 90_000, Some(RTX))],
+            layers: Vec::new(),
+            streams: Vec::new(),
+            measure_loudness: false,
+        }));
+        self.clients[client].scalable_cameras.push(camera);
+        Published { client, track }
+    }
+
+    /// Lets a client see a camera whose one stream holds all layers.
+    pub(crate) fn view_scalable(&mut self, client: usize, of: Published) -> Subscribed {
+        let mode = self.scalable(of).mode;
+        let codecs = vec![codec(VIEWER_VP8, mime(mode), 90_000, Some(VIEWER_RTX))];
+        let (subscription, ssrc) = self.subscribe(client, of, Kind::Video, codecs);
+        let mut viewer = Viewer::new(self.now, subscription, ssrc, ssrc + 1);
+        viewer.decoder = Some(Decoder::default());
+        self.clients[client].viewers.push(viewer);
+        Subscribed { client, place: self.clients[client].viewers.len() - 1 }
+    }
+
+    pub(crate) fn scalable(&mut self, of: Published) -> &mut ScalableCamera {
+        let cameras = &mut self.clients[of.client].scalable_cameras;
+        cameras.iter_mut().find(|camera| camera.track == of.track).expect("it was published")
     }
 
     /// Describes a camera's track to the server, at first or anew.
@@ -366,6 +402,10 @@ impl World {
     pub(crate) fn total(&self, of: impl Fn(&Counters) -> u64) -> u64 {
         self.shards.iter().map(|shard| of(shard.counters())).sum()
     }
+}
+
+fn mime(mode: Mode) -> &'static str {
+    if mode == Mode::Vp9 { "video/VP9" } else { "video/AV1" }
 }
 
 pub(crate) fn extensions() -> Vec<Extension> {

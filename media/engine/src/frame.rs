@@ -1,0 +1,129 @@
+//! What packets of scalable streams say of their frames, and what a stream must have said before to be understood.
+
+use std::sync::Arc;
+
+use crate::dependency_descriptor::{DependencyDescriptor, Structure};
+use crate::extensions::Kind as ExtensionKind;
+use crate::format::Family;
+use crate::packet::Packet;
+use crate::sequence::SequenceExtender;
+use crate::vp9;
+
+/// Packets that wait for the lost one with their structure: a key frame of the largest picture has about as many.
+const MAX_HELD: usize = 128;
+
+/// What a packet says of its frame.
+#[derive(Clone, Debug)]
+pub(crate) enum Frame {
+    Described(Described),
+    /// By VP9's own descriptor, where there is no dependency descriptor.
+    Vp9(vp9::Descriptor),
+}
+
+/// A frame with a dependency descriptor.
+#[derive(Clone, Debug)]
+pub(crate) struct Described {
+    /// Carried on beyond 16 bits.
+    pub(crate) number: u64,
+    pub(crate) descriptor: DependencyDescriptor,
+    pub(crate) structure: Arc<Structure>,
+    /// The decode targets that the publisher sends, a bit for each.
+    pub(crate) active: u32,
+}
+
+impl Frame {
+    pub(crate) fn spatial(&self) -> u8 {
+        match self {
+            Self::Described(frame) => frame.descriptor.spatial,
+            Self::Vp9(descriptor) => descriptor.spatial_layer,
+        }
+    }
+
+    /// The spatial layers that the stream has from now on, a bit for each, where the packet says so.
+    pub(crate) fn spatial_layers(&self) -> Option<u8> {
+        match self {
+            Self::Described(frame) => {
+                let targets = (0..).zip(&frame.structure.decode_targets);
+                let active = targets.filter(|(target, _)| frame.active >> target & 1 != 0);
+                Some(active.fold(0, |layers, (_, target)| layers | 1 << target.spatial))
+            }
+            Self::Vp9(descriptor) => descriptor.spatial_layers.map(|count| (0xff_u16 >> (8 - count)) as u8),
+        }
+    }
+}
+
+/// Reads the frames of one received stream.
+#[derive(Debug, Default)]
+pub(crate) struct FrameReader {
+    structure: Option<Arc<Structure>>,
+    active: u32,
+    /// The frame that told the present structure or active decode targets last.
+    told_at: u64,
+    numbers: SequenceExtender,
+    held: Vec<Packet>,
+}
+
+impl FrameReader {
+    /// Reads what a packet says of its frame. `None` where it must wait for one that is missing.
+    pub(crate) fn admit(&mut self, mut packet: Packet) -> Option<Packet> {
+        // VP8 has its own numbers, which must be rewritten in any case.
+        let value = packet.extensions.get(&packet.bytes, ExtensionKind::DependencyDescriptor);
+        let value = value.filter(|_| packet.format.family != Family::Vp8 && !packet.is_padding_only());
+        let Some(value) = value else { return Some(packet) };
+        if let Some(frame) = self.read(value) {
+            packet.starts_key_frame = frame.descriptor.starts_frame && frame.descriptor.has_structure;
+            describe(&mut packet, frame);
+            return Some(packet);
+        }
+        // What cannot be read though nothing of its stream is missing is the decoder's to judge.
+        if packet.starts_key_frame {
+            return Some(packet);
+        }
+        if self.held.len() == MAX_HELD {
+            self.held.remove(0);
+        }
+        self.held.push(packet);
+        None
+    }
+
+    /// The packets that have waited for `packet`, in order.
+    pub(crate) fn release(&mut self, packet: &Packet) -> Vec<Packet> {
+        if self.held.is_empty() || !packet.starts_key_frame {
+            return Vec::new();
+        }
+        let mut held = std::mem::take(&mut self.held);
+        held.retain(|waiting| waiting.stream == packet.stream && waiting.sequence > packet.sequence);
+        held.sort_unstable_by_key(|waiting| waiting.sequence);
+        held.retain_mut(|waiting| {
+            let value = waiting.extensions.get(&waiting.bytes, ExtensionKind::DependencyDescriptor);
+            let frame = value.and_then(|value| self.read(value));
+            frame.map(|frame| describe(waiting, frame)).is_some()
+        });
+        held
+    }
+
+    fn read(&mut self, value: &[u8]) -> Option<Described> {
+        let (descriptor, attached) = DependencyDescriptor::parse(value, self.structure.as_ref()).ok()?;
+        let number = self.numbers.extend(descriptor.frame_number);
+        // The same structure again is kept as the same: who forwards by it need not choose anew.
+        let attached = attached.map(|new| match &self.structure {
+            Some(known) if **known == new => Arc::clone(known),
+            _ => Arc::new(new),
+        });
+        let is_news = number >= self.told_at;
+        if let Some(structure) = attached.as_ref().filter(|_| is_news) {
+            self.structure = Some(Arc::clone(structure));
+        }
+        if let Some(active) = descriptor.active.filter(|_| is_news) {
+            self.active = active;
+            self.told_at = number;
+        }
+        let structure = attached.or_else(|| self.structure.clone())?;
+        Some(Described { number, descriptor, structure, active: descriptor.active.unwrap_or(self.active) })
+    }
+}
+
+fn describe(packet: &mut Packet, frame: Described) {
+    packet.temporal = frame.descriptor.temporal;
+    packet.frame = Some(Frame::Described(frame));
+}
