@@ -8,7 +8,7 @@ from livekit.protocol.rtc import SignalResponse, SubscribedCodec, SubscribedQual
 from signaling.effects import Effect, Notify
 from signaling.participant import Participant
 from signaling.room import Room, Timer
-from signaling.track import Track, wished_quality
+from signaling.track import Track, source_of, wants_backup, wished_quality
 
 # More is asked for at once, less only after so many seconds: subscribers come and go, and a layer takes time to start.
 PAUSE_DELAY = 5.0
@@ -25,45 +25,61 @@ def wishes_changed(room: Room, track: Track, now: float) -> list[Effect]:
     if track.kind != "video" or track.sid not in room.tracks:
         return []
     timer = (Timer.DYNACAST, track.sid)
-    best = _wanted(track)
-    if _RANK[best] > _RANK[track.offered_quality]:
-        room.timers.clear(timer)
-        return _ask(track, best)
-    if best == track.offered_quality:
+    best, asked = _wanted(track), (track.offered_quality, track.backup_quality)
+    effects: list[Effect] = []
+    if any(_RANK[new] > _RANK[old] for new, old in zip(best, asked, strict=True)):
+        # What is to become less waits its time.
+        asked = (max(best[0], asked[0], key=_RANK.__getitem__), max(best[1], asked[1], key=_RANK.__getitem__))
+        effects = _ask(track, asked)
+    if best == asked:
         room.timers.clear(timer)
     elif not room.timers.is_set(timer):
         room.timers.set(timer, max(now + PAUSE_DELAY, track.published_at + FIRST_UPDATE))
-    return []
+    return effects
 
 
 def wishes_settled(track: Track) -> list[Effect]:
     """The delay is over: the publisher need send no more than what is wanted."""
     best = _wanted(track)
-    return _ask(track, best) if best != track.offered_quality else []
+    return _ask(track, best) if best != (track.offered_quality, track.backup_quality) else []
 
 
 def ask_again(participant: Participant) -> list[Effect]:
     """What a publisher who resumed must know: messages may have been lost with its socket."""
     effects: list[Effect] = []
     for track in participant.tracks.values():
-        if track.kind == "video" and track.offered_quality != VideoQuality.HIGH:
-            effects += _ask(track, track.offered_quality)
+        asked = (track.offered_quality, track.backup_quality)
+        if track.kind == "video" and asked != (VideoQuality.HIGH, VideoQuality.OFF):
+            effects += _ask(track, asked)
     return effects
 
 
-def _wanted(track: Track) -> VideoQuality:
-    wishes = (
-        wished_quality(track.info, s.subscriber.settings.get(track.sid), s.subscriber.joining.adaptive_stream)
-        for s in track.subscriptions.values()
-    )
-    return max(wishes, key=_RANK.__getitem__, default=VideoQuality.OFF)
+def _wanted(track: Track) -> tuple[VideoQuality, VideoQuality]:
+    """The highest quality that anybody wants of the first codec, and of the backup."""
+    best = [VideoQuality.OFF, VideoQuality.OFF]
+    for s in track.subscriptions.values():
+        wish = wished_quality(track.info, s.subscriber.settings.get(track.sid), s.subscriber.joining.adaptive_stream)
+        backup = wants_backup(s)
+        # Until the backup comes the first codec goes on.
+        for codec, wanted in enumerate((not backup or source_of(s) == track.number, backup)):
+            if wanted:
+                best[codec] = max(best[codec], wish, key=_RANK.__getitem__)
+    return best[0], best[1]
 
 
-def _ask(track: Track, best: VideoQuality) -> list[Effect]:
-    track.offered_quality = best
+def _ask(track: Track, best: tuple[VideoQuality, VideoQuality]) -> list[Effect]:
+    track.offered_quality, track.backup_quality = best
     if not track.publisher.attached:
         return []
-    qualities = [SubscribedQuality(quality=quality, enabled=quality <= _RANK[best]) for quality in _QUALITIES]
-    codec = SubscribedCodec(codec=track.info.mime_type.lower().removeprefix("video/"), qualities=qualities)
-    update = SubscribedQualityUpdate(track_sid=track.sid, subscribed_qualities=qualities, subscribed_codecs=[codec])
+    mimes = (track.info.mime_type, track.backup_mime) if track.backup_mime else (track.info.mime_type,)
+    codecs = [
+        SubscribedCodec(
+            codec=mime.lower().removeprefix("video/"),
+            qualities=[SubscribedQuality(quality=quality, enabled=quality <= _RANK[most]) for quality in _QUALITIES],
+        )
+        for mime, most in zip(mimes, best, strict=False)
+    ]
+    update = SubscribedQualityUpdate(
+        track_sid=track.sid, subscribed_qualities=codecs[0].qualities, subscribed_codecs=codecs
+    )
     return [Notify((track.publisher.sid,), SignalResponse(subscribed_quality_update=update))]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from livekit.protocol.models import (
     AudioTrackFeature,
@@ -28,7 +28,7 @@ from livekit.protocol.rtc import (
 )
 
 from media.commands import AddTrack, BlockTrack, RemoveTrack, SetExtensions
-from signaling import dynacast, speaking, subscribing, wire
+from signaling import backup_codec, dynacast, speaking, subscribing, wire
 from signaling.connecting import open_transport, restart_ice, start_dtls
 from signaling.effects import Announce, Disconnect, Effect, Engine, Notify, TrackPublished, TrackUnpublished
 from signaling.negotiation import Offered, ReceivingSection, SectionWishes
@@ -64,6 +64,7 @@ def add_track(room: Room, participant: Participant, request: SignalRequest, now:
         track = participant.tracks.get(wish.sid)
         if track is None:
             return _refuse(participant, request, RequestResponse.NOT_FOUND, "track is not published")
+        backup_codec.announced(track, wish, room.numbers)
         return [_published(participant, wish.cid, track)]
     if not may_publish(participant.permission, wish.source):
         return _refuse(participant, request, RequestResponse.NOT_ALLOWED, "does not have permission to publish")
@@ -117,20 +118,27 @@ def _track_info(room: Room, wish: AddTrackRequest, sid: str) -> TrackInfo:
         info.layers.add(quality=2, width=wish.width, height=wish.height)
     set_features(info, features)
     for wished in wish.simulcast_codecs:
-        if wished.codec and wished.cid:
+        # A backup codec gets its cid when it is asked for.
+        if wished.codec and (wished.cid or info.codecs):
             mime = _enabled_mime(room, wish.type, wished.codec)
+            if any(codec.mime_type == mime for codec in info.codecs):
+                continue
             layers = layers_of(wished.layers) or info.layers
-            mode = wished.video_layer_mode or (
-                VideoLayer.Mode.MULTIPLE_SPATIAL_LAYERS_PER_STREAM
-                if mime.lower() in _SCALABLE
-                else VideoLayer.Mode.ONE_SPATIAL_LAYER_PER_STREAM
-            )
             codec = SimulcastCodecInfo(mime_type=mime, cid=wished.cid, layers=layers)
-            codec.video_layer_mode = mode if wish.type == TrackType.VIDEO else VideoLayer.Mode.MODE_UNUSED
+            codec.video_layer_mode = wished.video_layer_mode or _layer_mode(mime)
             info.codecs.append(codec)
     if info.codecs:
         info.mime_type = info.codecs[0].mime_type
     return info
+
+
+def _layer_mode(mime: str) -> VideoLayer.Mode:
+    """How encoders of a codec send spatial layers, where the client does not say."""
+    if not mime.lower().startswith("video/"):
+        return VideoLayer.Mode.MODE_UNUSED
+    if mime.lower() in _SCALABLE:
+        return VideoLayer.Mode.MULTIPLE_SPATIAL_LAYERS_PER_STREAM
+    return VideoLayer.Mode.ONE_SPATIAL_LAYER_PER_STREAM
 
 
 def layers_of(layers: Iterable[VideoLayer]) -> list[VideoLayer]:
@@ -173,7 +181,11 @@ def offer(room: Room, participant: Participant, description: SessionDescription,
     else:
         local = None
     bound, ended = _match(participant, offered)
+    backups = {track.backup.cid: track for track in participant.tracks.values() if track.backup is not None}
     wishes = {section.mid: _wishes(bound.get(section.mid), section) for section in offered.sections}
+    for section in offered.sections:
+        if section.cid in backups and section.mid not in bound:
+            wishes[section.mid] = SectionWishes(codec=backups[section.cid].backup_mime)
     answer = transport.negotiation.answer(offered, wishes, local)
     effects.append(Engine(SetExtensions(transport.number, answer.extensions)))
     effects += start_dtls(participant, transport, answer.remote)
@@ -184,13 +196,14 @@ def offer(room: Room, participant: Participant, description: SessionDescription,
     participant.parked = {
         mid: section
         for mid, section in sections.items()
-        if section.active and section.codecs and mid not in participant.by_mid
+        if section.active and section.codecs and mid not in participant.by_mid and section.cid not in backups
     }
     effects += [
         Engine(_add_track(transport, track))
         for mid, track in bound.items()
         if (track in fresh or _renegotiated(track, sections.get(mid))) and track.section is not None
     ]
+    effects += _settle_backups(room, participant, transport, sections, now)
     reply = SessionDescription(type="answer", sdp=answer.sdp, id=description.id)
     effects.append(Notify((participant.sid,), SignalResponse(answer=reply)))
     return effects + _show(room, participant, fresh, now)
@@ -209,7 +222,8 @@ def _match(participant: Participant, offered: Offered) -> tuple[dict[str, Track]
         if track is not None:
             bound[mid] = track
     free = dict(participant.pending)
-    unbound = [section for section in sections.values() if section.mid not in bound]
+    backups = {track.backup.cid for track in participant.tracks.values() if track.backup is not None}
+    unbound = [section for section in sections.values() if section.mid not in bound and section.cid not in backups]
     for exact in (True, False):
         for section in unbound:
             if section.mid in bound:
@@ -270,6 +284,10 @@ def _describe(track: Track, section: ReceivingSection, now: float) -> None:
     if not info.codecs:
         info.codecs.add(mime_type=info.mime_type, cid=track.cid, layers=info.layers)
     codec = info.codecs[0]
+    if codec.mime_type != info.mime_type or not codec.video_layer_mode:
+        codec.video_layer_mode = _layer_mode(info.mime_type)
+    if section.layers:
+        codec.video_layer_mode = VideoLayer.Mode.ONE_SPATIAL_LAYER_PER_STREAM
     codec.mime_type = info.mime_type
     codec.mid = section.mid
     if section.cid and section.cid != codec.cid:
@@ -288,19 +306,50 @@ def _renegotiated(track: Track, section: ReceivingSection | None) -> bool:
     return True
 
 
-def _add_track(transport: Transport, track: Track) -> AddTrack:
-    section = track.section
-    assert section is not None
+def _settle_backups(
+    room: Room, participant: Participant, transport: Transport, sections: Mapping[str, ReceivingSection], now: float
+) -> list[Effect]:
+    """Backup codecs whose sections were answered begin to flow, those whose sections ended are over."""
+    active = {section.cid: section for section in sections.values() if section.active and section.codecs}
+    effects: list[Effect] = []
+    for track in participant.tracks.values():
+        backup = track.backup
+        if backup is None or track.section is None:
+            continue
+        section = active.get(backup.cid)
+        if section is None and backup.section is not None:
+            track.backup = None
+            effects.append(Engine(RemoveTrack(transport.number, backup.number)))
+        elif section is not None and section != backup.section and section.mid != track.section.mid:
+            backup_codec.bind(track, section)
+            effects.append(Engine(_add(transport, backup.number, "video", section)))
+            if track.blocked:
+                effects.append(Engine(BlockTrack(transport.number, backup.number, True)))
+        else:
+            continue
+        effects += subscribing.connect_anew(room, track, now)
+    return effects
+
+
+def _add(
+    transport: Transport, number: int, kind: str, section: ReceivingSection, *, measure_loudness: bool = False
+) -> AddTrack:
     return AddTrack(
         transport.number,
-        track.number,
-        track.kind,
+        number,
+        kind,
         section.mid,
         section.codecs,
         section.layers,
         section.streams,
-        measure_loudness=track.is_microphone,
+        measure_loudness=measure_loudness,
     )
+
+
+def _add_track(transport: Transport, track: Track) -> AddTrack:
+    section = track.section
+    assert section is not None
+    return _add(transport, track.number, track.kind, section, measure_loudness=track.is_microphone)
 
 
 def _show(room: Room, participant: Participant, tracks: list[Track], now: float) -> list[Effect]:
@@ -349,7 +398,8 @@ def unpublish(
             participant.by_mid.pop(track.section.mid, None)
         room.timers.clear((Timer.DYNACAST, track.sid))
         if participant.publisher is not None:
-            effects.append(Engine(RemoveTrack(participant.publisher.number, track.number)))
+            numbers = [track.number, *([track.backup.number] if track.backup and track.backup.section else [])]
+            effects += [Engine(RemoveTrack(participant.publisher.number, number)) for number in numbers]
         effects += subscribing.track_vanished(room, track, now)
         speaking.forget(room, track, now)
         if participant.present:
@@ -406,7 +456,8 @@ def block(participant: Participant, track: Track, *, blocked: bool) -> list[Effe
     if track.blocked == blocked or participant.publisher is None:
         return []
     track.blocked = blocked
-    return [Engine(BlockTrack(participant.publisher.number, track.number, blocked))]
+    numbers = [track.number, *([track.backup.number] if track.backup and track.backup.section else [])]
+    return [Engine(BlockTrack(participant.publisher.number, number, blocked)) for number in numbers]
 
 
 def update_audio_track(room: Room, participant: Participant, request: SignalRequest, now: float) -> list[Effect]:

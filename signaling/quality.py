@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 
-from livekit.protocol.models import ConnectionQuality
+from livekit.protocol.models import ConnectionQuality, VideoQuality
 from livekit.protocol.rtc import ConnectionQualityInfo, ConnectionQualityUpdate, SignalResponse
 
 from media.events import Choice
@@ -128,7 +128,8 @@ def _score_sent(participant: Participant, track: Track, since: float, before: fl
     fresh = [reading for reading in track.readings.values() if reading.at > since]
     if not fresh:
         return before
-    if not any(reading.window for reading in fresh) or track.info.muted or track.blocked or not track.subscriptions:
+    is_asked_for = track.subscriptions and track.offered_quality != VideoQuality.OFF
+    if not any(reading.window for reading in fresh) or track.info.muted or track.blocked or not is_asked_for:
         return BEST
     rate = sum(reading.packet_rate for reading in fresh)
     if not rate:

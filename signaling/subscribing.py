@@ -19,7 +19,7 @@ from livekit.protocol.rtc import (
 )
 
 from media.commands import AddSubscription, RemoveSubscription, SetSubscription
-from signaling import dynacast, quality, speaking
+from signaling import backup_codec, dynacast, quality, speaking
 from signaling.connecting import open_transport, restart_ice, start_dtls
 from signaling.effects import Disconnect, Effect, Engine, Notify
 from signaling.errors import InvalidArgument
@@ -28,7 +28,15 @@ from signaling.participant import Participant, Transport
 from signaling.permission import audience_of
 from signaling.room import Room, Timer
 from signaling.sdp import SdpError
-from signaling.track import Subscription, Track, layer_of, priority_of, temporal_layer_of, wished_quality
+from signaling.track import (
+    Subscription,
+    Track,
+    priority_of,
+    source_of,
+    spatial_layer_of,
+    temporal_layer_of,
+    wished_quality,
+)
 
 # Seconds for which changes are gathered into one offer: short after a pause, longer while offers follow each other
 # (LIVEKIT.md 4.3).
@@ -169,7 +177,7 @@ def _begin(room: Room, participant: Participant, track: Track, now: float) -> li
                 track.sid,
                 f"{track.publisher.sid}|{track.sid}",
                 track.kind,
-                tuple(codec for codec in section.codecs if track.kind == "audio" or codec.mime == track.info.mime_type),
+                backup_codec.offered(track, section),
                 subscription.ssrc,
                 rtx_ssrc,
                 stereo=track.info.stereo,
@@ -272,30 +280,52 @@ def _bind(
         return [*_end(room, subscription, now), refused]
     begins = subscription.section is None
     subscription.section = section
-    assert track.publisher.publisher is not None, "a visible track came on a transport"
-    effects: list[Effect] = [
-        Engine(
-            AddSubscription(
-                transport.number,
-                subscription.number,
-                track.publisher.publisher.number,
-                track.number,
-                track.kind,
-                section.mid,
-                subscription.ssrc,
-                subscription.rtx_ssrc,
-                f"{track.publisher.sid}|{track.sid}",
-                section.codecs,
-                section.extensions,
-            )
-        )
-    ]
-    effects += apply_settings(room, subscription, now)
+    backup_codec.regress(subscription)
+    effects = connect(room, transport, subscription, now)
     if begins:
         room.place.figures.subscribed(subscription)
         effects += tell_subscribed(room, subscription)
         effects += speaking.tell_subscribed(room, participant, track.publisher)
         quality.tell_later(participant, track.publisher)
+    return effects
+
+
+def connect(room: Room, transport: Transport, subscription: Subscription, now: float) -> list[Effect]:
+    """Tells the engine what the subscription is to get, in which codec; nothing while that is awaited."""
+    track, section = subscription.track, subscription.section
+    assert section is not None, "the receiver has answered"
+    assert track.publisher.publisher is not None, "a visible track came on a transport"
+    effects: list[Effect] = []
+    subscription.source = source_of(subscription)
+    if subscription.source:
+        effects.append(
+            Engine(
+                AddSubscription(
+                    transport.number,
+                    subscription.number,
+                    track.publisher.publisher.number,
+                    subscription.source,
+                    track.kind,
+                    section.mid,
+                    subscription.ssrc,
+                    subscription.rtx_ssrc,
+                    f"{track.publisher.sid}|{track.sid}",
+                    section.codecs,
+                    section.extensions,
+                )
+            )
+        )
+    return effects + apply_settings(room, subscription, now)
+
+
+def connect_anew(room: Room, track: Track, now: float) -> list[Effect]:
+    """Another codec of the track has come or gone: each subscription gets what it is to get now."""
+    effects: list[Effect] = []
+    for subscription in track.subscriptions.values():
+        transport = subscription.subscriber.subscriber
+        moves = subscription.section is not None and subscription.source != source_of(subscription)
+        if moves and transport is not None:
+            effects += connect(room, transport, subscription, now)
     return effects
 
 
@@ -332,13 +362,14 @@ def apply_settings(room: Room, subscription: Subscription, now: float) -> list[E
     wished = participant.settings.get(track.sid)
     enabled, spatial, temporal = not (wished and wished.disabled), 0, 0
     if track.kind == "video":
-        layers = max(1, len(track.section.layers) if track.section else 1)
         best = wished_quality(track.info, wished, participant.joining.adaptive_stream)
-        spatial = layer_of(track.info, best, layers) if enabled else 0
+        spatial = spatial_layer_of(subscription, best) if enabled else 0
         temporal = temporal_layer_of(wished.fps if wished else 0)
     chosen = (enabled, spatial, temporal, priority_of(track.info, wished))
+    if not subscription.source:
+        return dynacast.wishes_changed(room, track, now)
     if chosen == subscription.chosen:
-        return []
+        return dynacast.wishes_changed(room, track, now) if track.backup_mime else []
     subscription.chosen = chosen
     command = SetSubscription(participant.subscriber.number, subscription.number, *chosen)
     return [Engine(command), *dynacast.wishes_changed(room, track, now)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from livekit.protocol.models import TrackInfo, TrackSource, TrackType, VideoQuality
+from livekit.protocol.models import TrackInfo, TrackSource, TrackType, VideoLayer, VideoQuality
 from livekit.protocol.rtc import UpdateTrackSettings
 
 from signaling.negotiation import ReceivingSection, SendingSection
@@ -17,6 +17,17 @@ if TYPE_CHECKING:
 # Above any temporal layer that a codec has: "all of them".
 SCREEN_PRIORITY = 255
 ALL_TEMPORAL_LAYERS = 3
+
+
+@dataclass(slots=True, eq=False)
+class Backup:
+    """The same source in another codec, for receivers that cannot decode the first (LIVEKIT.md 4.7)."""
+
+    number: int
+    cid: str
+    mime: str
+    section: ReceivingSection | None = None
+    """As answered; None until the client offers it."""
 
 
 @dataclass(slots=True, eq=False)
@@ -40,6 +51,12 @@ class Track:
     published_at: float = 0.0
     offered_quality: VideoQuality = VideoQuality.HIGH
     """Highest quality that the publisher was asked to send; a client begins with all of them (LIVEKIT.md 7.4)."""
+    backup: Backup | None = None
+    """From the client's request for it, which we ask for."""
+    backup_quality: VideoQuality = VideoQuality.OFF
+    """Highest quality of the backup codec that the publisher was asked to send."""
+    regressed: bool = False
+    """All who can are to receive the backup codec, so that the publisher encodes but one."""
     subscribed_told: bool = False
     """`track_subscribed` was sent."""
     loudness: float = 0.0
@@ -60,6 +77,11 @@ class Track:
         return "video" if self.info.type == TrackType.VIDEO else "audio"
 
     @property
+    def backup_mime(self) -> str:
+        """The backup codec that the client is ready to send, "" without one."""
+        return self.info.codecs[1].mime_type if self.kind == "video" and len(self.info.codecs) > 1 else ""
+
+    @property
     def is_microphone(self) -> bool:
         """Only these count for speakers (LIVEKIT.md 7.5)."""
         return self.info.type == TrackType.AUDIO and self.info.source != TrackSource.SCREEN_SHARE_AUDIO
@@ -76,12 +98,38 @@ class Subscription:
     rtx_ssrc: int
     section: SendingSection | None = None
     """What the receiver accepted; None until its answer."""
+    source: int = 0
+    """The number under which the engine sends it the track, in the first codec or the backup; 0 before."""
     chosen: tuple[bool, int, int, int] | None = None
     """Enabled, spatial and temporal layer and priority as last told to the engine."""
     paused: bool = False
     """Nothing is sent, for lack of room on the receiver's path."""
     reading: SubscriptionReading | None = None
     """What was last measured."""
+
+
+def takes(section: SendingSection, mime: str) -> bool:
+    """Whether the receiver decodes a codec."""
+    return any(codec.mime.lower() == mime.lower() for codec in section.codecs)
+
+
+def wants_backup(subscription: Subscription) -> bool:
+    """Whether the receiver is to get the backup codec: it takes no other, or all are to get it."""
+    track, section = subscription.track, subscription.section
+    if section is None or not track.backup_mime or not takes(section, track.backup_mime):
+        return False
+    return track.regressed or not takes(section, track.info.mime_type)
+
+
+def source_of(subscription: Subscription) -> int:
+    """The number of what the receiver is to get; 0 while it waits for the backup codec."""
+    track, section = subscription.track, subscription.section
+    if wants_backup(subscription):
+        if track.backup is not None and track.backup.section is not None:
+            return track.backup.number
+        # All of it goes on in the first codec until the backup comes.
+        return track.number if section is not None and takes(section, track.info.mime_type) else 0
+    return track.number
 
 
 def quality_at(info: TrackInfo, width: int, height: int) -> VideoQuality:
@@ -123,6 +171,25 @@ def priority_of(info: TrackInfo, settings: UpdateTrackSettings | None) -> int:
     if settings is not None and settings.priority:
         return min(settings.priority, SCREEN_PRIORITY)
     return SCREEN_PRIORITY if info.source == TrackSource.SCREEN_SHARE else 1
+
+
+def spatial_layer_of(subscription: Subscription, quality: VideoQuality) -> int:
+    """The engine's spatial layer for a quality: an encoding of simulcast, or a layer within one stream (SVC)."""
+    track = subscription.track
+    is_backup = track.backup is not None and subscription.source == track.backup.number
+    section = track.backup.section if is_backup and track.backup else track.section
+    encodings = len(section.layers) if section else 0
+    if encodings or is_backup or not is_scalable(track.info):
+        return layer_of(track.info, quality, max(1, encodings))
+    described = len(track.info.layers)
+    # Of a client that does not describe the layers of its stream the engine sends what there is.
+    return layer_of(track.info, quality, described) if described > 1 else int(quality)
+
+
+def is_scalable(info: TrackInfo) -> bool:
+    """Whether one stream of the track may hold all its spatial layers."""
+    several = VideoLayer.Mode.MULTIPLE_SPATIAL_LAYERS_PER_STREAM
+    return any(codec.mime_type == info.mime_type and codec.video_layer_mode == several for codec in info.codecs)
 
 
 def temporal_layer_of(fps: int) -> int:

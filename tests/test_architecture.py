@@ -15,7 +15,8 @@ ROOT = Path(__file__).parents[1]
 PURE = (
     "wire token permission session sdp negotiation room participant track publishing subscribing moderation lobby "
     "speaking data_packets effects quality sections sdp_media sdp_lines codecs answering offering joining connecting "
-    "dynacast timers numbering client_info proxies sctp_packet errors settings measuring readings figures snapshot"
+    "dynacast backup_codec timers numbering client_info proxies sctp_packet errors settings measuring readings figures "
+    "snapshot"
 ).split()
 
 # What a pure module may not reach: the clock, the loop, the network, the disk, chance.

@@ -7,9 +7,23 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from livekit.protocol.models import ClientInfo, ParticipantInfo, TrackSource, TrackType, VideoLayer, VideoQuality
+from livekit.protocol.models import (
+    BackupCodecPolicy,
+    ClientInfo,
+    ParticipantInfo,
+    TrackSource,
+    TrackType,
+    VideoLayer,
+    VideoQuality,
+)
 from livekit.protocol.room import CreateRoomRequest
-from livekit.protocol.rtc import AddTrackRequest, SessionDescription, SignalRequest, SignalResponse
+from livekit.protocol.rtc import (
+    AddTrackRequest,
+    SessionDescription,
+    SignalRequest,
+    SignalResponse,
+    SimulcastCodec,
+)
 
 from media import commands, events
 from signaling import joining, session
@@ -34,6 +48,7 @@ from signaling.token import Grants, VideoGrant
 
 T = TypeVar("T")
 FINGERPRINT = ":".join(["AB"] * 32)
+SIMULCAST = BackupCodecPolicy.SIMULCAST
 QUALITIES = (VideoQuality.LOW, VideoQuality.MEDIUM, VideoQuality.HIGH)
 START = 1_700_000_000.0
 
@@ -169,6 +184,8 @@ class Client:
         self.participant: Participant = meeting.room.participants[identity]
         self.sid = self.participant.sid
         self.sections: list[str] = []
+        self.lacks = ""
+        """A codec that it cannot decode."""
         self.ufrag = "cliA"
         self.offers = 0
 
@@ -207,12 +224,14 @@ class Client:
             meeting.run(session.channel_opened(meeting.room, self.participant, transport, label, meeting.now))
 
     def answer(self, *, refuse: str = "") -> None:
-        """Answers the newest offer, refusing sections of the kind named."""
+        """Answers the newest offer, refusing sections of the kind named, and the codec that the client lacks."""
         offers = self.messages("offer")
         if offers:
             offer = offers[-1].offer
             self.request(
-                SignalRequest(answer=SessionDescription(type="answer", sdp=answer_to(offer.sdp, refuse), id=offer.id))
+                SignalRequest(
+                    answer=SessionDescription(type="answer", sdp=answer_to(offer.sdp, refuse, self.lacks), id=offer.id)
+                )
             )
 
     def settle(self) -> None:
@@ -229,7 +248,10 @@ class Client:
         layers: int = 3,
         muted: bool = False,
         sid: str = "",
+        codecs: Mapping[str, str] | None = None,
+        policy: BackupCodecPolicy = SIMULCAST,
     ) -> None:
+        """Asks for a track; `codecs` are those it is to be sent in, each with its cid."""
         video = source in (TrackSource.CAMERA, TrackSource.SCREEN_SHARE)
         sizes = [(320, 180), (640, 360), (1280, 720)][:layers]
         request = AddTrackRequest(
@@ -239,12 +261,15 @@ class Client:
             type=TrackType.VIDEO if video else TrackType.AUDIO,
             source=source,
             muted=muted,
+            backup_codec_policy=policy,
             width=1280 if video else 0,
             height=720 if video else 0,
         )
         if video:
             for quality, (width, height) in zip(QUALITIES, sizes, strict=False):
                 request.layers.append(VideoLayer(quality=quality, width=width, height=height))
+        for codec, codec_cid in (codecs or {}).items():
+            request.simulcast_codecs.append(SimulcastCodec(codec=codec, cid=codec_cid))
         self.request(SignalRequest(add_track=request))
 
     def offer(self, *sections: str, ufrag: str | None = None) -> None:
@@ -254,6 +279,15 @@ class Client:
         self.offers += 1
         sdp = offer_of(self.sections, self.ufrag)
         self.request(SignalRequest(offer=SessionDescription(type="offer", sdp=sdp, id=self.offers)))
+
+    def publish_scalable(
+        self, cid: str, codec: str, layers: int, *, backup: str = "", policy: BackupCodecPolicy = SIMULCAST
+    ) -> str:
+        """Asks for a camera whose one stream holds all layers, and offers its section; the track's sid."""
+        codecs = {codec.lower(): cid, **({backup: ""} if backup else {})}
+        self.add_track(cid, layers=layers, codecs=codecs, policy=policy)
+        self.offer(video(str(len(self.sections) + 1), cid, codec=codec))
+        return self.last("track_published").track_published.track.sid
 
     def publish(
         self, cid: str, source: TrackSource = TrackSource.CAMERA, *, layers: int = 3, muted: bool = False
@@ -291,12 +325,12 @@ def audio(mid: str, cid: str, direction: str = "sendonly") -> str:
     return _section("audio", mid, cid, direction, ["111 opus/48000/2"], ["a=fmtp:111 minptime=10;useinbandfec=1"], ())
 
 
-def video(mid: str, cid: str, rids: tuple[str, ...] = (), direction: str = "sendonly") -> str:
+def video(mid: str, cid: str, rids: tuple[str, ...] = (), direction: str = "sendonly", codec: str = "VP8") -> str:
     """A video section as Chromium offers it, with simulcast by rid where rids are given."""
-    feedback = [f"a=rtcp-fb:96 {kind}" for kind in ("transport-cc", "ccm fir", "nack", "nack pli")]
-    return _section(
-        "video", mid, cid, direction, ["96 VP8/90000", "97 rtx/90000"], [*feedback, "a=fmtp:97 apt=96"], rids
-    )
+    number = {"VP8": 96, "VP9": 98, "AV1": 45}[codec]
+    feedback = [f"a=rtcp-fb:{number} {kind}" for kind in ("transport-cc", "ccm fir", "nack", "nack pli")]
+    maps = [f"{number} {codec}/90000", f"{number + 1} rtx/90000"]
+    return _section("video", mid, cid, direction, maps, [*feedback, f"a=fmtp:{number + 1} apt={number}"], rids)
 
 
 def _section(
@@ -337,8 +371,8 @@ def offer_of(sections: list[str], ufrag: str) -> str:
     return (head + data + "".join(sections)).replace("UFRAG", ufrag)
 
 
-def answer_to(offer: str, refuse: str = "") -> str:
-    """A client's answer that takes all of an offer but sections of the kind `refuse`."""
+def answer_to(offer: str, refuse: str = "", lacks: str = "") -> str:
+    """A client's answer that takes all of an offer but sections of the kind `refuse` and the codec `lacks`."""
     parts = re.split(r"^(?=m=)", offer, flags=re.MULTILINE)
     answered = [parts[0].replace("a=ice-lite\r\n", "")]
     for part in parts[1:]:
@@ -351,8 +385,21 @@ def answer_to(offer: str, refuse: str = "") -> str:
         section = re.sub(r"a=fingerprint:.*\r\n", f"a=fingerprint:sha-256 {FINGERPRINT}\r\n", section)
         if refuse and section.startswith(f"m={refuse} "):
             section = re.sub(r"^m=(\w+) \d+", r"m=\1 0", section)
+        if lacks:
+            section = _without_codec(section, lacks)
         answered.append(section)
     return "".join(answered)
+
+
+def _without_codec(section: str, codec: str) -> str:
+    found = re.search(rf"^a=rtpmap:(\d+) {codec}/", section, re.MULTILINE)
+    if found is None:
+        return section
+    repair = re.search(rf"^a=fmtp:(\d+) apt={found[1]}\r", section, re.MULTILINE)
+    for number in (found[1], *([repair[1]] if repair else [])):
+        section = re.sub(rf"^a=(rtpmap|fmtp|rtcp-fb):{number} .*\r\n", "", section, flags=re.MULTILINE)
+        section = re.sub(rf"^(m=.*?) {number}\b", r"\1", section)
+    return section
 
 
 __all__ = ["Client", "CloseSocket", "CountingNumbers", "Meeting", "Remember", "Room", "StartDtls", "audio", "video"]

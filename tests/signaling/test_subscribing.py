@@ -184,6 +184,32 @@ def test_quality_counts_by_the_layers_that_are_there() -> None:
     assert chosen(meeting) == (True, 0, 3)
 
 
+@pytest.mark.parametrize(
+    ("codec", "layers", "expected"),
+    [("VP9", 3, [2, 0, 1, 2]), ("AV1", 2, [1, 0, 1, 1]), ("AV1", 1, [2, 0, 1, 2])],
+)
+def test_one_stream_of_several_layers_has_as_many_as_it_says(codec: str, layers: int, expected: list[int]) -> None:
+    meeting, anna, boris = two()
+    sid = anna.publish_scalable("cam", codec, layers)
+    boris.settle()
+    spatial = [chosen(meeting)[1]]
+    for quality in (VideoQuality.LOW, VideoQuality.MEDIUM, VideoQuality.HIGH):
+        boris.send(track_setting=UpdateTrackSettings(track_sids=[sid], quality=quality))
+        spatial.append(chosen(meeting)[1])
+    assert spatial == expected
+
+
+def test_sizes_choose_among_the_layers_of_one_stream() -> None:
+    meeting, anna, boris = two()
+    sid = anna.publish_scalable("cam", "VP9", 3)
+    boris.settle()
+    spatial = []
+    for height in (180, 360, 720):
+        boris.send(track_setting=UpdateTrackSettings(track_sids=[sid], width=2 * height, height=height))
+        spatial.append(chosen(meeting)[1])
+    assert spatial == [0, 1, 2]
+
+
 def test_adaptive_stream_begins_low_and_forgets_that_it_was_disabled() -> None:
     meeting = Meeting()
     anna = meeting.join("anna")

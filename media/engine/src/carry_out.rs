@@ -143,6 +143,7 @@ impl Shard {
         let Some(&place) = self.transport_places.get(&description.transport) else { return };
         if let Some(&number) = self.subscription_places.get(&description.subscription) {
             self.subscriptions[number].describe(description);
+            self.move_subscription(now, number, description);
             self.begin_control(now, place, number);
             return;
         }
@@ -166,6 +167,19 @@ impl Shard {
             self.subscriptions[number].open();
         }
         self.begin_control(now, place, number);
+        self.wish_for(now, number);
+    }
+
+    /// Lets a subscription get another track, under the numbers that it has: its publisher's other codec.
+    fn move_subscription(&mut self, now: Instant, number: usize, description: &SubscriptionDescription) {
+        let former = self.subscriptions[number].source;
+        if self.sources[former].track == description.track {
+            return;
+        }
+        let source = self.source(description);
+        self.sources[source].subscriptions.push(number);
+        self.subscriptions[number].change_source(source, self.sources[source].live);
+        self.leave_source(former, number);
         self.wish_for(now, number);
     }
 
@@ -210,12 +224,17 @@ impl Shard {
         transport.subscriptions.retain(|&other| other != number);
         transport.by_ssrc.retain(|_, other| *other != number);
         transport.forget(number);
-        let source = &mut self.sources[subscription.source];
+        self.leave_source(subscription.source, number);
+    }
+
+    /// A subscription gets nothing of a source any more; one that nobody gets anything of is given up.
+    fn leave_source(&mut self, place: usize, number: usize) {
+        let source = &mut self.sources[place];
         source.subscriptions.retain(|&other| other != number);
         if !source.subscriptions.is_empty() {
             return;
         }
-        let source = self.sources.remove(subscription.source);
+        let source = self.sources.remove(place);
         self.source_places.remove(&source.track);
         let owner = source.transport.owner(self.shards);
         if owner != self.index {

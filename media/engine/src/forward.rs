@@ -132,6 +132,12 @@ impl Forward {
         }
     }
 
+    /// Ends the present stream, and forgets it: what comes is of another track, whose streams have other numbers.
+    pub(crate) fn leave(&mut self) {
+        self.stop();
+        self.ended.clear();
+    }
+
     /// Whether a key frame of the target is needed before anything (else) can be sent.
     pub(crate) fn is_waiting(&self, selection: Selection) -> bool {
         let Some(target) = selection.target else { return false };

@@ -179,6 +179,15 @@ impl Subscription {
         self.history = History::new(self.kind);
     }
 
+    /// It gets another track from its next key frame on.
+    pub(crate) fn change_source(&mut self, source: usize, live: u8) {
+        self.source = source;
+        self.forward.leave();
+        self.selection.target = None;
+        self.wished = None;
+        self.retarget(live);
+    }
+
     /// Its transport can send from now on.
     pub(crate) fn open(&mut self) {
         self.is_open = true;

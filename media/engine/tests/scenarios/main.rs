@@ -7,6 +7,7 @@ mod blocked;
 mod burst;
 mod chaos;
 mod clocks;
+mod codecs;
 mod congestion;
 mod consent;
 mod equal_lengths;

@@ -229,6 +229,21 @@ impl World {
         Subscribed { client, place: self.clients[client].listeners.len() - 1 }
     }
 
+    /// Lets a viewer get another camera, as its publisher's other codec.
+    pub(crate) fn move_view(&mut self, view: Subscribed, of: Published) {
+        let (transport, viewer) =
+            (self.clients[view.client].peer.transport, &self.clients[view.client].viewers[view.place]);
+        let (subscription, ssrc, rtx_ssrc) = (viewer.subscription, viewer.ssrc, Some(viewer.rtx_ssrc));
+        self.command(Command::AddSubscription(SubscriptionDescription {
+            subscription,
+            ssrc,
+            rtx_ssrc,
+            extensions: extensions(),
+            codecs: vec![codec(VIEWER_VP8, "video/VP8", 90_000, Some(VIEWER_RTX))],
+            ..plain_subscription(transport, 0, self.clients[of.client].peer.transport, of.track)
+        }));
+    }
+
     fn subscribe(&mut self, client: usize, of: Published, kind: Kind, codecs: Vec<Codec>) -> (SubscriptionId, u32) {
         self.subscriptions += 1;
         let subscription = SubscriptionId(self.subscriptions);
