@@ -26,6 +26,7 @@ function person(locale: Locale, index: number, change: Partial<Person> = {}): Pe
     role: index === 0 ? "host" : "attendee",
     microphone: index % 3 === 1 ? "muted" : "on",
     camera: index % 4 === 3 ? null : `camera-${index}`,
+    paused: index === 2,
     screen: null,
     quality: index === 2 ? "poor" : "good",
     joinedAt: index,

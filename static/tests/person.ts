@@ -10,6 +10,7 @@ export function person(identity: string, change: Partial<Person> = {}): Person {
     role: "attendee",
     microphone: "on",
     camera: "camera",
+    paused: false,
     screen: null,
     quality: "good",
     joinedAt: 0,

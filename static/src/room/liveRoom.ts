@@ -182,6 +182,7 @@ export class LiveRoom {
         changed(participant);
       })
       .on(RoomEvent.TrackMuted, (publication, participant) => this.muted(publication, participant))
+      .on(RoomEvent.TrackStreamStateChanged, (_publication, _state, participant) => changed(participant))
       .on(RoomEvent.TrackUnmuted, (_publication, participant) => changed(participant))
       .on(RoomEvent.LocalTrackPublished, (publication) => this.published(publication))
       .on(RoomEvent.LocalTrackUnpublished, (publication) => this.unpublished(publication))

@@ -16,6 +16,7 @@ export function personOf(participant: Participant): Person {
     role: roleOf(participant.attributes[ROLE_ATTRIBUTE]),
     microphone: microphone === undefined ? "none" : microphone.isMuted ? "muted" : "on",
     camera: shownTrack(participant, Track.Source.Camera),
+    paused: participant.getTrackPublication(Track.Source.Camera)?.track?.streamState === Track.StreamState.Paused,
     screen: shownTrack(participant, Track.Source.ScreenShare),
     quality: qualityOf(participant.connectionQuality),
     joinedAt: participant.joinedAt?.getTime() ?? 0,

@@ -12,6 +12,8 @@ export interface Person {
   readonly microphone: "on" | "muted" | "none";
   /** Id of the camera track, null while it is off. */
   readonly camera: string | null;
+  /** The server has stopped sending the camera, for lack of room on our connection. */
+  readonly paused: boolean;
   /** Id of the screen track, null while nothing is shared. */
   readonly screen: string | null;
   readonly quality: Quality;
@@ -77,6 +79,7 @@ function sameAs(a: Person, b: Person): boolean {
     a.role === b.role &&
     a.microphone === b.microphone &&
     a.camera === b.camera &&
+    a.paused === b.paused &&
     a.screen === b.screen &&
     a.quality === b.quality &&
     a.joinedAt === b.joinedAt

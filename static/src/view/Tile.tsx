@@ -16,11 +16,13 @@ export function Tile({ person, box }: { readonly person: Person; readonly box: B
   const speaking = useMeeting((meeting) => meeting.speakers.speech.has(person.identity));
   const muted = person.microphone !== "on";
   const shownName = person.self ? t("stage.selfName", { name: person.name }) : person.name;
+  const paused = person.camera !== null && person.paused;
   const weak = person.quality === "poor" || person.quality === "lost" ? person.quality : null;
   const description = [
     shownName,
     muted ? t("stage.muted") : null,
     person.camera === null ? t("stage.cameraOff") : null,
+    paused ? t("stage.paused") : null,
     weak === null ? null : t(`stage.quality.${weak}`),
   ];
   return (
@@ -41,6 +43,13 @@ export function Tile({ person, box }: { readonly person: Person; readonly box: B
         <Avatar identity={person.identity} name={person.name} />
       ) : (
         <VideoPicture identity={person.identity} picture="camera" track={person.camera} mirrored={person.self && looks.mirror} />
+      )}
+      {paused && (
+        // Over the picture, which stays: one that is not to be seen would be asked for no more.
+        <div className="tile-paused">
+          <Avatar identity={person.identity} name={person.name} />
+          <span>{t("stage.paused")}</span>
+        </div>
       )}
       <div className="tile-name">
         {muted && <MicOff size={16} aria-hidden="true" />}

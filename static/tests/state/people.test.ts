@@ -23,6 +23,7 @@ test.each([
   ["role", { role: "host" }],
   ["microphone", { microphone: "none" }],
   ["camera", { camera: null }],
+  ["paused", { paused: true }],
   ["screen", { screen: "screen" }],
   ["quality", { quality: "lost" }],
 ] as const)("a new %s is a change", (_, change) => {
