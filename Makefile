@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := build
-.PHONY: build run dev test test-rust test-client test-python test-long check format bench load networks fuzz clean
+.PHONY: build run dev test test-rust test-client test-python test-long check format bench load networks fuzz models sanitize clean
 
 # What pip has to say fills pages; its errors come through.
 export PIP_QUIET := 1
@@ -104,7 +104,8 @@ build/crowd: build/prerequisites $(CROWD_SOURCES)
 load: build build/tools build/crowd
 	$(PYTHON) tests/load/crowd.py
 
-# A minute for each parser: `make fuzz seconds=600` for longer. What it finds new stays in media/fuzz/corpus.
+# A minute for each target, by a stable toolchain that takes a nightly's flags, with AddressSanitizer:
+# `make fuzz seconds=600` for longer. What it finds new stays in media/fuzz/corpus.
 fuzz: seconds ?= 60
 fuzz: build/prerequisites
 	command -v cargo-fuzz >/dev/null || cargo install --quiet --locked cargo-fuzz
@@ -112,6 +113,16 @@ fuzz: build/prerequisites
 		mkdir -p corpus/$$target; \
 		RUSTC_BOOTSTRAP=1 cargo fuzz run $$target corpus/$$target seeds/$$target -- -max_total_time=$(seconds) -print_final_stats=1; \
 	done
+
+# Every order in which threads can meet where they sleep and wake each other, by loom.
+models: build/prerequisites
+	cd media && RUSTFLAGS="--cfg loom" CARGO_TARGET_DIR=target/models CARGO_PROFILE_RELEASE_LTO=off \
+		cargo test --quiet --package runtime --release --lib models
+
+# The tests of the crate that has unsafe code, under AddressSanitizer; a stable toolchain that takes a nightly's flags.
+sanitize: build/prerequisites
+	cd media && RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=address CARGO_TARGET_DIR=target/sanitize \
+		cargo test --quiet --package runtime --target $$(rustc -vV | sed -n 's/^host: //p')
 
 clean:
 	rm -rf build static/dist static/node_modules .venv media/target

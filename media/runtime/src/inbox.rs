@@ -1,11 +1,12 @@
 //! What waits for one shard: commands from Python and handoffs from the other shards.
 
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crossbeam_queue::SegQueue;
 use engine::{Command, Handoff};
 
+use crate::sleeper::Sleeper;
 use crate::wake::Wake;
 
 /// DTLS datagrams that may wait: lossy by nature, and 24 MB where each is as long as it may be.
@@ -19,7 +20,7 @@ pub(crate) struct Inbox {
     commands: SegQueue<Command>,
     handoffs: SegQueue<Handoff>,
     wake: Wake,
-    asleep: AtomicBool,
+    sleeper: Sleeper,
     closed: AtomicBool,
     panic: AtomicBool,
     dropped_datagrams: AtomicU64,
@@ -32,7 +33,7 @@ impl Inbox {
             commands: SegQueue::new(),
             handoffs: SegQueue::new(),
             wake: Wake::new()?,
-            asleep: AtomicBool::new(false),
+            sleeper: Sleeper::new(),
             closed: AtomicBool::new(false),
             panic: AtomicBool::new(false),
             dropped_datagrams: AtomicU64::new(0),
@@ -99,21 +100,16 @@ impl Inbox {
 
     /// The shard's thread says that it is about to poll `wake`; true where it may. After the poll it calls `stay_awake`.
     pub(crate) fn fall_asleep(&self) -> bool {
-        self.asleep.store(true, Ordering::SeqCst);
-        // Pairs with the fence in `rouse`: either this thread sees what was left, or who left it sees `asleep`.
-        fence(Ordering::SeqCst);
-        let idle = self.commands.is_empty()
-            && self.handoffs.is_empty()
-            && !self.is_closed()
-            && !self.panic.load(Ordering::SeqCst);
-        if !idle {
-            self.asleep.store(false, Ordering::SeqCst);
-        }
-        idle
+        self.sleeper.fall_asleep(|| {
+            self.commands.is_empty()
+                && self.handoffs.is_empty()
+                && !self.is_closed()
+                && !self.panic.load(Ordering::SeqCst)
+        })
     }
 
     pub(crate) fn stay_awake(&self) {
-        self.asleep.store(false, Ordering::SeqCst);
+        self.sleeper.stay_awake();
     }
 
     pub(crate) fn wake(&self) -> &Wake {
@@ -129,8 +125,7 @@ impl Inbox {
     }
 
     fn rouse(&self) {
-        fence(Ordering::SeqCst);
-        if self.asleep.load(Ordering::SeqCst) && self.asleep.swap(false, Ordering::SeqCst) {
+        if self.sleeper.rouse() {
             self.wake.wake();
         }
     }

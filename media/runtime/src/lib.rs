@@ -1,6 +1,7 @@
 //! Threads and sockets that drive the engine, and its Python binding behind the feature `python`.
 #![deny(unsafe_code)]
 
+mod bell;
 #[cfg(feature = "python")]
 mod binding;
 #[cfg(feature = "python")]
@@ -13,6 +14,7 @@ mod outbox;
 mod port;
 mod runtime;
 mod segments;
+mod sleeper;
 #[allow(unsafe_code)]
 mod socket;
 mod thread;

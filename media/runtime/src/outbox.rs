@@ -4,11 +4,11 @@ use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::os::fd::AsRawFd;
 use std::os::fd::RawFd;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 
 use engine::Event;
 
+use crate::bell::Bell;
 use crate::wake::Wake;
 
 /// Events of one shard that may wait. A meeting of 1,000 makes a few thousand in its worst second.
@@ -79,16 +79,12 @@ impl Mailbox {
 pub(crate) struct Outbox {
     mailboxes: Box<[Mutex<Mailbox>]>,
     wake: Wake,
-    woken: AtomicBool,
+    bell: Bell,
 }
 
 impl Outbox {
     pub(crate) fn new(shards: u16) -> io::Result<Self> {
-        Ok(Self {
-            mailboxes: (0..shards).map(|_| Mutex::default()).collect(),
-            wake: Wake::new()?,
-            woken: AtomicBool::new(false),
-        })
+        Ok(Self { mailboxes: (0..shards).map(|_| Mutex::default()).collect(), wake: Wake::new()?, bell: Bell::new() })
     }
 
     /// Moves a shard's notices into its mailbox. False, with all of them left, where Python is taking them now.
@@ -102,7 +98,7 @@ impl Outbox {
             mailbox.put(notice);
         }
         drop(mailbox);
-        if !self.woken.swap(true, Ordering::SeqCst) {
+        if self.bell.ring() {
             self.wake.wake();
         }
         true
@@ -112,7 +108,7 @@ impl Outbox {
     pub(crate) fn drain(&self) -> Vec<Notice> {
         // Cleared before taking: what arrives from here on wakes again.
         self.wake.clear();
-        self.woken.store(false, Ordering::SeqCst);
+        self.bell.answer();
         let mut notices = Vec::new();
         let mut latest = Vec::new();
         for shard in 0..self.mailboxes.len() {
