@@ -16,7 +16,6 @@ AUDIO_LEVEL = "urn:ietf:params:rtp-hdrext:ssrc-audio-level"
 TRANSPORT_CC = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01"
 ABS_SEND_TIME = "http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time"
 ABS_CAPTURE_TIME = "http://www.webrtc.org/experiments/rtp-hdrext/abs-capture-time"
-FRAME_MARKING = "urn:ietf:params:rtp-hdrext:framemarking"
 DEPENDENCY_DESCRIPTOR = "https://aomediacodec.github.io/av1-rtp-spec/#dependency-descriptor-rtp-header-extension"
 
 RECEIVED_EXTENSIONS = {
@@ -29,12 +28,11 @@ RECEIVED_EXTENSIONS = {
             TRANSPORT_CC,
             ABS_SEND_TIME,
             ABS_CAPTURE_TIME,
-            FRAME_MARKING,
             DEPENDENCY_DESCRIPTOR,
         )
     ),
 }
-"""What we take from a client that sends, by kind."""
+"""What we take from a client that sends, by kind: what the engine reads or passes on."""
 
 SENT_EXTENSIONS = {
     "audio": (Extension(1, MID), Extension(2, ABS_CAPTURE_TIME)),
@@ -160,7 +158,9 @@ def sent(track: SendingTrack, quirks: Quirks) -> tuple[Codec, ...]:
         found.append(_audio(63, "audio/red", 2, "111/111", nack=False))
     if "audio/opus" in by_mime or red:
         stereo = ";sprop-stereo=1" if track.stereo else ""
-        found.append(_audio(111, "audio/opus", 2, OPUS_FMTP + stereo, nack=not red))
+        # With RED too, unlike LIVEKIT.md 4.5: it repairs single losses, and requests repair the rest. NetEq asks only
+        # for what can still come in time.
+        found.append(_audio(111, "audio/opus", 2, OPUS_FMTP + stereo, nack=True))
     if "audio/pcmu" in by_mime:
         found.append(_audio(0, "audio/PCMU", 1, "", nack=False))
     if "audio/pcma" in by_mime:

@@ -152,6 +152,36 @@ def test_red_is_left_out_where_the_track_disables_it() -> None:
     assert "red/48000" not in answer.sdp
 
 
+def test_forward_error_correction_is_refused() -> None:
+    flexfec = "a=rtpmap:49 flexfec-03/90000\r\na=fmtp:49 repair-window=10000000\r\n"
+    offer = sdp("chromium_simulcast").replace(
+        "a=rtpmap:120 ulpfec/90000\r\n", "a=rtpmap:120 ulpfec/90000\r\n" + flexfec
+    )
+    offer = re.sub(r"(m=video .*? 120)\b", r"\1 49", offer)
+    assert "a=rtpmap:118 red/90000\r\n" in offer
+    assert " 120 49" in offer
+    answer = answered(negotiation(), offer)
+    video = "\r\n".join(section_lines(answer.sdp, "1"))
+    assert not re.search(r"red/90000|ulpfec|flexfec|a=\w+:(118|119|120|49)\b", video)
+    assert not {"118", "119", "120", "49"} & set(parse(answer.sdp).sections[1].formats)
+    assert {codec.mime for codec in answer.sections[1].codecs} <= {"video/VP8", "video/VP9", "video/H264", "video/AV1"}
+
+
+def test_only_what_the_engine_knows_is_taken_of_header_extensions() -> None:
+    taken = {
+        extension.uri.rsplit(":", 1)[-1].rsplit("/", 1)[-1]
+        for extension in answered(negotiation(), sdp("chromium_simulcast")).extensions
+    }
+    assert not taken & {
+        "video-orientation",
+        "playout-delay",
+        "video-content-type",
+        "video-timing",
+        "color-space",
+        "toffset",
+    }
+
+
 def test_only_enabled_codecs_are_taken() -> None:
     ours = Negotiation(LOCAL, frozenset(("video/h264", "audio/opus")), Quirks(), session_id=1)
     audio, video = answered(ours, sdp("chromium_simulcast")).sections

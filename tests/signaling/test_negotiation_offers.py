@@ -102,7 +102,7 @@ def test_a_microphone_and_a_camera() -> None:
     assert "a=sendonly\r\n" in audio
     assert "a=msid:PA_0001|TR_A0001 TR_A0001\r\n" in audio
     assert "ssrc-group" not in audio
-    assert "nack" not in audio  # RED repairs already (LIVEKIT.md 4.5)
+    assert "a=rtcp-fb:111 nack\r\n" in audio  # RED repairs single losses, requests the others
     assert video.startswith("m=video 9 UDP/TLS/RTP/SAVPF 96 97\r\n")
     assert "a=ssrc-group:FID 200002 200003\r\n" in video
     assert "a=ssrc:200003 cname:PA_0001|TR_V0001\r\n" in video

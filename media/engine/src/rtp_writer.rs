@@ -10,18 +10,9 @@ use crate::rtp::{FIXED_HEADER, Fields, write_header, write_padding};
 use crate::sequence::low_16;
 use crate::subscription::{Filler, Subscription};
 
-/// What passes through to receivers that negotiated it. Mid and times are our own; rids and transport-wide numbers
-/// belong to the publisher's path.
-const PASSED_ON: Kinds = Kinds::of(&[
-    ExtensionKind::AudioLevel,
-    ExtensionKind::DependencyDescriptor,
-    ExtensionKind::AbsCaptureTime,
-    ExtensionKind::PlayoutDelay,
-    ExtensionKind::VideoOrientation,
-    ExtensionKind::VideoContentType,
-    ExtensionKind::VideoTiming,
-    ExtensionKind::ColorSpace,
-]);
+/// What passes through to receivers that negotiated it, and all that signalling offers them of others' making. Mid and
+/// times are our own; rids, levels and transport-wide numbers belong to the publisher's path.
+const PASSED_ON: Kinds = Kinds::of(&[ExtensionKind::DependencyDescriptor, ExtensionKind::AbsCaptureTime]);
 /// What Blank packets carry: enough to be a packet, all of it padding.
 const PADDING: u8 = 1;
 /// What packets of padding carry that fill a probe: all that RFC 3550 section 5.1 lets one have.
