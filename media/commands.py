@@ -188,6 +188,28 @@ class RemoveSubscription:
 
 
 @dataclass(frozen=True, slots=True)
+class StartCapture:
+    """Begins to capture the headers of a transport's packets as a pcap file; one under way on it ends.
+
+    The file comes piece by piece in `CaptureGrew`. `wall_clock` is the Unix time of now and `duration` is in seconds,
+    at most an hour; `bytes` bounds the file, at most 64 MiB.
+    """
+
+    transport: int
+    capture: int
+    wall_clock: float
+    duration: float
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class StopCapture:
+    """Ends the capture on a transport."""
+
+    transport: int
+
+
+@dataclass(frozen=True, slots=True)
 class CloseTransport:
     """Forgets the transport with its tracks and subscriptions, and wipes its keys."""
 
@@ -207,5 +229,7 @@ Command = (
     | SetSubscription
     | AllowPauses
     | RemoveSubscription
+    | StartCapture
+    | StopCapture
     | CloseTransport
 )

@@ -149,6 +149,16 @@ class SubscriptionMeasured:
 
 
 @dataclass(frozen=True, slots=True)
+class CaptureGrew:
+    """The next piece of a capture's pcap file; the last one where it has `ended`."""
+
+    transport: int
+    capture: int
+    data: bytes
+    ended: bool
+
+
+@dataclass(frozen=True, slots=True)
 class EngineFailed:
     """A shard panicked and has started again empty: its transports are gone."""
 
@@ -166,5 +176,6 @@ Event = (
     | SubscriptionPaused
     | TrackMeasured
     | SubscriptionMeasured
+    | CaptureGrew
     | EngineFailed
 )

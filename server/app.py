@@ -27,6 +27,7 @@ from server.api.meetings import MeetingsApi
 from server.api.requests import Callers
 from server.api.rooms import RoomsApi
 from server.api.search import Search
+from server.captures import Captures
 from server.config import Settings, SettingsError
 from server.database import Database
 from server.meetings import Meetings
@@ -43,6 +44,8 @@ logger = logging.getLogger(__name__)
 
 CLOSE_TIME = 5.0
 """Seconds that requests under way have to end after SIGTERM."""
+CAPTURES = "captures"
+"""Folder of captures in the data folder."""
 IDLE_TIME = 75.0
 """Seconds for which a connection without a request is kept: as long as proxies and browsers keep theirs."""
 
@@ -231,7 +234,10 @@ async def run(settings: Settings, reload: Reload, announce: Callable[[str, str],
         stack.callback(engine.close)
         store: Store = RedisStore(settings.redis.url) if settings.redis.url else MemoryStore()
         stack.push_async_callback(store.close)
-        node = Node(node_settings(settings, keys.secrets, offered, engine.udp_port), engine, store)
+        kept = Captures(settings.data_dir / CAPTURES) if settings.rtc.captures else None
+        if kept is not None:
+            stack.callback(kept.close)
+        node = Node(node_settings(settings, keys.secrets, offered, engine.udp_port), engine, store, captures=kept)
         await node.start()
 
         public = listeners.Listeners(lambda: runner.server())  # type: ignore[misc]

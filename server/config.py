@@ -120,6 +120,8 @@ class Rtc(Section):
     """Video without room on its receiver's path may be paused where the client does not say; else its least is sent."""
     datachannel_slow_threshold: Count = 0
     """Bits a second below which a receiver of reliable data is skipped; 0 waits for it."""
+    captures: bool = False
+    """Whether the API may write the headers of one participant's packets to the data folder, for support cases."""
 
     _split = field_validator("addresses", mode="before")(split_words)
 

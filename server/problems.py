@@ -11,7 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from server.meetings import MeetingNotFound, WrongInput
 from server.pages.assets import ClientNotBuilt
-from signaling.errors import NotAllowed, NotFound
+from signaling.errors import FailedPrecondition, LimitExceeded, NotAllowed, NotFound
 from signaling.store import StoreUnavailable
 from signaling.token import ClaimRefused, TokenRefused
 
@@ -57,6 +57,8 @@ TABLE: dict[type[Exception], Problem] = {
     MeetingNotFound: Problem(404, "meeting_not_found", "There is no such meeting"),
     NotFound: Problem(404, "not_found", "There is no such thing here"),
     NotAllowed: Problem(403, "not_allowed", "The token does not allow it"),
+    FailedPrecondition: Problem(409, "failed_precondition", "The settings do not allow it"),
+    LimitExceeded: Problem(409, "limit_exceeded", "A limit is reached"),
     TokenRefused: Problem(401, "token_refused", "The access token is missing or not good"),
     ClaimRefused: Problem(422, "wrong_input", "The request can't be taken"),
     WrongInput: Problem(422, "wrong_input", "The request can't be taken"),

@@ -71,6 +71,7 @@ class Owner(Protocol):
 
     def remember(self, change: Change) -> None: ...
     def announce(self, event: RoomEvent) -> None: ...
+    def captured(self, event: events.CaptureGrew) -> None: ...
     def fresh_token(self, participant: Participant) -> str: ...
     def room_closed(self, room: Room) -> None: ...
 
@@ -283,6 +284,9 @@ class Driver:
             transport = self._dtls.get(event.transport)
             if transport is not None:
                 transport.feed(event.data)
+            return
+        if isinstance(event, events.CaptureGrew):
+            self._owner.captured(event)
             return
         found = self._home(event.transport)
         if found is not None:

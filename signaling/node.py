@@ -19,12 +19,14 @@ from livekit.protocol.room import (
 )
 from livekit.protocol.rtc import LeaveRequest, SignalRequest
 
+from media.commands import StartCapture, StopCapture
+from media.events import CaptureGrew
 from signaling import joining, moderation, session, snapshot, token
 from signaling.chance import ChanceNumbers
 from signaling.cluster import Cluster
 from signaling.driver import Driver, PacketEngine, Socket, refuse
 from signaling.effects import Change, ParticipantChanged, ParticipantForgotten, RoomChanged, RoomEvent
-from signaling.errors import LimitExceeded, NotFound, RoomError, Unavailable
+from signaling.errors import FailedPrecondition, LimitExceeded, NotFound, RoomError, Unavailable
 from signaling.figures import Figures
 from signaling.negotiation import Candidate
 from signaling.participant import Joining, Participant
@@ -49,6 +51,13 @@ class RoomListener(Protocol):
     def __call__(self, event: RoomEvent) -> None: ...
 
 
+class CaptureSink(Protocol):
+    """Keeps captures of packets. Neither method waits."""
+
+    def begin(self, owner: str, seconds: float, now: float) -> tuple[int, str]: ...
+    def grow(self, number: int, data: bytes, *, ended: bool) -> None: ...
+
+
 class Node:
     """`start` and `stop` bracket its life; both belong to the event loop that it lives on.
 
@@ -64,12 +73,14 @@ class Node:
         listeners: Sequence[RoomListener] = (),
         *,
         url: str = "",
+        captures: CaptureSink | None = None,
     ) -> None:
         self.settings = settings
         self._keys = dict(settings.keys)
         self._engine = engine
         self._store = store
         self._listeners = listeners
+        self._captures = captures
         self._cluster = Cluster(
             store, settings.node_id, url, snapshot=self._snapshot, room_lost=self._room_taken_elsewhere
         )
@@ -155,13 +166,6 @@ class Node:
             )
             for kind in ("audio", "video")
         }
-
-    def snapshot(self, name: str) -> RoomSnapshot:
-        """A live room of this node, for an operator. Raises NotFound."""
-        room = self._rooms.get(name)
-        if room is None:
-            raise NotFound("this node has no such room")
-        return snapshot.of_room(room, self.driver.now())
 
     def count(self, name: str) -> None:
         """Adds one to a total of `counters`."""
@@ -365,6 +369,39 @@ class Node:
         except NotFound:
             raise NotFound("participant does not exist") from None
 
+    # Support cases.
+
+    def snapshot(self, name: str) -> RoomSnapshot:
+        """A live room of this node. Raises NotFound."""
+        return snapshot.of_room(self._here(name), self.driver.now())
+
+    def start_capture(self, name: str, identity: str, seconds: float, size: int) -> list[str]:
+        """Captures the headers of a participant's packets, at most `size` bytes for each transport; the files' names.
+
+        Captures of it that are under way end. Raises NotFound, FailedPrecondition, LimitExceeded.
+        """
+        if self._captures is None:
+            raise FailedPrecondition("rtc.captures: takes true, for packets to be captured")
+        participant = moderation.find(self._here(name), identity)
+        now, names = self.driver.now(), []
+        for role, transport in participant.transports():
+            number, file = self._captures.begin(f"{participant.sid}-{role}", seconds, now)
+            self.driver.submit(StartCapture(transport.number, number, now, seconds, size))
+            names.append(file)
+        logger.info("room %s: packets of %s are captured for %.0f s", self._here(name).sid, participant.sid, seconds)
+        return names
+
+    def stop_capture(self, name: str, identity: str) -> None:
+        """Ends the captures of a participant. Raises NotFound."""
+        for _, transport in moderation.find(self._here(name), identity).transports():
+            self.driver.submit(StopCapture(transport.number))
+
+    def _here(self, name: str) -> Room:
+        room = self._rooms.get(name)
+        if room is None:
+            raise NotFound("this node has no such room")
+        return room
+
     # Rooms and the store.
 
     async def _room(self, name: str, asked: CreateRoomRequest, *, create: bool) -> Room:
@@ -418,6 +455,11 @@ class Node:
                 listener(event)
             except Exception:
                 logger.exception("a listener failed on %s", type(event).__name__)
+
+    def captured(self, event: CaptureGrew) -> None:
+        """A piece of a capture came."""
+        if self._captures is not None:
+            self._captures.grow(event.capture, event.data, ended=event.ended)
 
     def fresh_token(self, participant: Participant) -> str:
         """A token with what the participant is now, signed with the first key; "" where there is no key."""

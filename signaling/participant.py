@@ -170,6 +170,11 @@ class Participant:
         """Nothing is heard on one of its transports."""
         return any(t.silent for t in (self.publisher, self.subscriber) if t)
 
+    def transports(self) -> list[tuple[str, Transport]]:
+        """Its transports with what each is for."""
+        known = (("publisher", self.publisher), ("subscriber", self.subscriber))
+        return [(role, transport) for role, transport in known if transport is not None]
+
     def transport(self, number: int) -> Transport | None:
         """Its transport of this number."""
         return next((t for t in (self.publisher, self.subscriber) if t and t.number == number), None)

@@ -184,11 +184,7 @@ def _participant(participant: Participant, now: float) -> ParticipantSnapshot:
         protocol=participant.protocol,
         joined_at=participant.joined_at,
         quality=name_in(ConnectionQuality, participant.quality),
-        transports=[
-            _transport(participant, transport, role)
-            for role, transport in (("publisher", participant.publisher), ("subscriber", participant.subscriber))
-            if transport is not None
-        ],
+        transports=[_transport(participant, transport, role) for role, transport in participant.transports()],
         tracks=[_track(track, now) for track in participant.tracks.values()],
         subscriptions=[_subscription(subscription, now) for subscription in participant.subscriptions.values()],
     )

@@ -16,6 +16,7 @@ from livekit.protocol.rtc import SignalRequest, SignalResponse
 
 from media._engine import Engine
 from server import app, data_folder
+from server.captures import Captures
 from server.config import Settings, load
 from server.database import Database
 from signaling import token, websocket
@@ -37,6 +38,7 @@ class Site:
     url: str
     port: int
     node: Node
+    engine: Engine
     database: Database
     settings: Settings
     web: aiohttp.ClientSession
@@ -58,20 +60,28 @@ class Site:
 
 @asynccontextmanager
 async def running_site(
-    folder: Path, settings: Mapping[str, object] | None = None, store: Store | None = None
+    folder: Path,
+    settings: Mapping[str, object] | None = None,
+    store: Store | None = None,
+    *,
+    address: str = ADDRESS,
+    shards: int = 1,
 ) -> AsyncIterator[Site]:
     """Starts the application; `settings` are `section.key` names and values. Everything is closed at the end."""
-    given = {"data_dir": folder, "keys": f"{KEY}: {SECRET}", "rtc.addresses": ADDRESS, **(settings or {})}
+    given = {"data_dir": folder, "keys": f"{KEY}: {SECRET}", "rtc.addresses": address, **(settings or {})}
     read = load(None, [f"{name}={value}" for name, value in given.items()])
     data_folder.make(read)
     async with AsyncExitStack() as stack:
         database = Database(data_folder.database_url(read))
         stack.push_async_callback(database.close)
         await database.migrate()
-        engine = Engine([ADDRESS], 0, 1, read.rtc.idle_timeout)
+        engine = Engine([address], 0, shards, read.rtc.idle_timeout)
         stack.callback(engine.close)
         store = store or MemoryStore()
-        node = Node(app.node_settings(read, read.keys, (ADDRESS,), engine.udp_port), engine, store)
+        captures = Captures(folder / app.CAPTURES) if read.rtc.captures else None
+        if captures is not None:
+            stack.callback(captures.close)
+        node = Node(app.node_settings(read, read.keys, (address,), engine.udp_port), engine, store, captures=captures)
         await node.start()
         runner = web.AppRunner(
             app.application(read, node, store, database, lambda protocol: None),
@@ -83,11 +93,11 @@ async def running_site(
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         stack.push_async_callback(node.stop)
-        await web.TCPSite(runner, ADDRESS, 0).start()
+        await web.TCPSite(runner, address, 0).start()
         port: int = runner.addresses[0][1]
         session = aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar(), timeout=aiohttp.ClientTimeout(DEADLINE))
         client = await stack.enter_async_context(session)
-        yield Site(f"http://{ADDRESS}:{port}", port, node, database, read, client)
+        yield Site(f"http://{address}:{port}", port, node, engine, database, read, client)
 
 
 async def database_threads_ended() -> None:

@@ -1,20 +1,40 @@
-"""`/api/v1/rooms/{room}/debug`: one live room as JSON, for whoever looks for a fault in it."""
+"""`/api/v1/rooms`: one live room as JSON, and captures of packets, for whoever looks for a fault in it."""
 
 from __future__ import annotations
 
 from aiohttp import web
-from pydantic import RootModel
+from pydantic import BaseModel, ConfigDict, Field, RootModel
 
+from server.api.requests import read_json
 from signaling import snapshot, token, websocket
 from signaling.errors import NotAllowed
 from signaling.node import Node
 from signaling.token import TokenRefused
 
 PATH = "/api/v1/rooms/{room}/debug"
+CAPTURE_PATH = "/api/v1/rooms/{room}/participants/{identity}/capture"
 
 
 class RoomDebug(RootModel[snapshot.RoomSnapshot]):
     """A live room: participants, their transports, tracks and subscriptions."""
+
+
+class CaptureRequest(BaseModel):
+    """How much of one participant's packets is captured: headers only, of each of its transports."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    seconds: int = Field(60, ge=1, le=3600)
+    """For so long."""
+    bytes: int = Field(16 << 20, ge=1024, le=64 << 20)
+    """The largest file."""
+
+
+class CaptureStarted(BaseModel):
+    """A capture has begun, and ends by itself."""
+
+    files: list[str]
+    """Names in the folder `captures` of the data folder: pcap files, one for each transport."""
 
 
 async def check_admin(node: Node, request: web.Request, room: str) -> None:
@@ -27,19 +47,41 @@ async def check_admin(node: Node, request: web.Request, room: str) -> None:
 
 
 class DebugApi:
-    """The route. The token stands in a header, never in a cookie: no page of another site can ask."""
+    """The routes. The token stands in a header, never in a cookie: no page of another site can ask."""
 
     def __init__(self, node: Node) -> None:
         self._node = node
 
     def routes(self) -> list[web.RouteDef]:
         """Routes for an application."""
-        return [web.get(PATH, self.show)]
+        return [
+            web.get(PATH, self.show),
+            web.post(CAPTURE_PATH, self.start_capture),
+            web.delete(CAPTURE_PATH, self.stop_capture),
+        ]
 
     async def show(self, request: web.Request) -> web.Response:
         """200 RoomDebug."""
+        room = await self._room(request)
+        body = RoomDebug(self._node.snapshot(room)).model_dump_json()
+        return web.Response(text=body, content_type="application/json", headers={"Cache-Control": "no-store"})
+
+    async def start_capture(self, request: web.Request) -> web.Response:
+        """201 CaptureStarted."""
+        room = await self._room(request)
+        asked = await read_json(request, CaptureRequest)
+        files = self._node.start_capture(room, request.match_info["identity"], asked.seconds, asked.bytes)
+        body = CaptureStarted(files=files).model_dump_json()
+        return web.Response(text=body, status=201, content_type="application/json")
+
+    async def stop_capture(self, request: web.Request) -> web.Response:
+        """204, also where none is under way."""
+        self._node.stop_capture(await self._room(request), request.match_info["identity"])
+        return web.Response(status=204)
+
+    async def _room(self, request: web.Request) -> str:
+        """The room of the path, which the token must be for."""
         room = request.match_info["room"]
         token.check_room_name(room, self._node.settings.limit)
         await check_admin(self._node, request, room)
-        body = RoomDebug(self._node.snapshot(room)).model_dump_json()
-        return web.Response(text=body, content_type="application/json", headers={"Cache-Control": "no-store"})
+        return room

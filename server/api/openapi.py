@@ -7,12 +7,12 @@ from typing import Any
 from aiohttp import web
 from pydantic.json_schema import models_json_schema
 
+from server.api.debug import CAPTURE_PATH, CaptureRequest, CaptureStarted, RoomDebug
 from server.api.debug import PATH as DEBUG_PATH
-from server.api.debug import RoomDebug
 from server.api.meetings import PATH, Entered, JoinRequest, MeetingFound, MeetingMade, NewMeeting
 from server.problems import PROBLEM_JSON, TABLE
 
-MODELS = (NewMeeting, MeetingMade, MeetingFound, JoinRequest, Entered, RoomDebug)
+MODELS = (NewMeeting, MeetingMade, MeetingFound, JoinRequest, Entered, RoomDebug, CaptureRequest, CaptureStarted)
 
 _CODE = {
     "name": "code",
@@ -28,6 +28,13 @@ _ROOM = {
     "required": True,
     "schema": {"type": "string"},
     "description": "A room's name, percent-encoded.",
+}
+_IDENTITY = {
+    "name": "identity",
+    "in": "path",
+    "required": True,
+    "schema": {"type": "string"},
+    "description": "A participant's identity, percent-encoded.",
 }
 
 
@@ -62,10 +69,22 @@ def document(version: str) -> dict[str, Any]:
             },
             DEBUG_PATH: {
                 "parameters": [_ROOM],
-                "get": {
-                    **_operation("Look into a live room of this node", None, 200, RoomDebug, (401, 403, 404, 422)),
-                    "security": [{"token": []}],
-                },
+                "get": _for_admins(
+                    _operation("Look into a live room of this node", None, 200, RoomDebug, (401, 403, 404, 422))
+                ),
+            },
+            CAPTURE_PATH: {
+                "parameters": [_ROOM, _IDENTITY],
+                "post": _for_admins(
+                    _operation(
+                        "Capture the headers of a participant's packets",
+                        CaptureRequest,
+                        201,
+                        CaptureStarted,
+                        (401, 403, 404, 409, 415, 422),
+                    )
+                ),
+                "delete": _for_admins(_operation("End the capture", None, 204, None, (401, 403, 404, 422))),
             },
         },
         "components": {
@@ -92,15 +111,18 @@ def routes(version: str) -> list[web.RouteDef]:
     return [web.get("/api/v1/openapi.json", openapi)]
 
 
-def _operation(summary: str, takes: type | None, status: int, gives: type, problems: tuple[int, ...]) -> dict[str, Any]:
+def _for_admins(operation: dict[str, Any]) -> dict[str, Any]:
+    return {**operation, "security": [{"token": []}]}
+
+
+def _operation(
+    summary: str, takes: type | None, status: int, gives: type | None, problems: tuple[int, ...]
+) -> dict[str, Any]:
     refused = {"description": "Refused", "content": {PROBLEM_JSON: {"schema": _reference("Problem")}}}
     operation: dict[str, Any] = {
         "summary": summary,
         "responses": {
-            str(status): {
-                "description": summary,
-                "content": {"application/json": {"schema": _reference(gives.__name__)}},
-            },
+            str(status): {"description": summary, **_json(gives)},
             **{str(code): refused for code in problems},
         },
     }
@@ -108,6 +130,10 @@ def _operation(summary: str, takes: type | None, status: int, gives: type, probl
         content = {"application/json": {"schema": _reference(takes.__name__)}}
         operation["requestBody"] = {"required": True, "content": content}
     return operation
+
+
+def _json(model: type | None) -> dict[str, Any]:
+    return {"content": {"application/json": {"schema": _reference(model.__name__)}}} if model else {}
 
 
 def _reference(name: str) -> dict[str, str]:

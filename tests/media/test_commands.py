@@ -29,6 +29,8 @@ from media.commands import (
     SetExtensions,
     SetKeys,
     SetSubscription,
+    StartCapture,
+    StopCapture,
     Stream,
 )
 from tests.media.ice import BINDING_SUCCESS, Client
@@ -54,6 +56,8 @@ EXAMPLES: list[Command] = [
     SetSubscription(26, 5, True, 2, 3),
     AllowPauses(26, True),
     RemoveSubscription(26, 5),
+    StartCapture(26, 7, 1.5, 60.0, 4096),
+    StopCapture(26),
     RemoveTrack(26, 1),
     CloseTransport(26),
 ]
@@ -78,6 +82,8 @@ def wrong_values(value: object) -> list[Any]:
             return ["yes", None, 1]
         case int():
             return ["many", None, 2**64, -2, 1.5]
+        case float():
+            return ["long", None, -1.0, float("nan"), float("inf"), [value]]
         case str():
             return [5, None, b"bytes", "\udc80"]
         case bytes():

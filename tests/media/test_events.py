@@ -23,6 +23,7 @@ from media.commands import (
     Extension,
     SetExtensions,
     SetKeys,
+    StartCapture,
     Stream,
 )
 from media.events import (
@@ -162,6 +163,7 @@ def test_every_event_comes_up(engine: Engine) -> None:
     engine.submit([SetExtensions(2, (LEVEL,)), publish(2), subscribe(3, 2), AllowPauses(3, allowed=True)])
     engine.submit([AddTrack(2, 2, "video", "1", (VP8,), (), (Stream(99, 0, ""),), False)])
     engine.submit([AddSubscription(3, 50, 2, 2, "video", "1", 8_000, 0, "name", (VP8,), ())])
+    engine.submit([StartCapture(2, 8, 1.7e9, 1.0, 1 << 20)])
     events: list[Event] = []
     deadline = time.monotonic() + DEADLINE
     next_check = 0.0

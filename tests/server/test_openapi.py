@@ -63,9 +63,13 @@ async def test_it_lists_what_is_served_and_nothing_else(site: Site) -> None:
         ("GET", "/api/v1/meetings/{code}"),
         ("POST", "/api/v1/meetings/{code}/join"),
         ("GET", "/api/v1/rooms/{room}/debug"),
+        ("POST", "/api/v1/rooms/{room}/participants/{identity}/capture"),
+        ("DELETE", "/api/v1/rooms/{room}/participants/{identity}/capture"),
     }
     for verb, path in found:
-        address = site.url + path.replace("{code}", "bcdf-ghjk-mnpq").replace("{room}", "room")
+        address = site.url + path.replace("{code}", "bcdf-ghjk-mnpq").replace("{room}", "room").replace(
+            "{identity}", "anna"
+        )
         async with site.web.request(verb, address, json={} if verb == "POST" else None) as answer:
             assert str(answer.status) in listed["paths"][path][verb.lower()]["responses"]
 

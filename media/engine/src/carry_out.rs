@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use crate::capture::Capture;
 use crate::command::{Command, SubscriptionDescription, SubscriptionId, TrackDescription, TrackId, TransportId};
 use crate::handoff::Handoff;
 use crate::ice::Ice;
@@ -69,6 +70,17 @@ impl Shard {
                 }
             }
             Command::RemoveSubscription { subscription, .. } => self.remove_subscription(subscription),
+            Command::StartCapture { transport, capture, limits } => {
+                if let Some(&place) = self.transport_places.get(&transport) {
+                    self.end_capture(place);
+                    self.transports[place].capture = Some(Box::new(Capture::new(now, capture, &limits)));
+                }
+            }
+            Command::StopCapture { transport } => {
+                if let Some(&place) = self.transport_places.get(&transport) {
+                    self.end_capture(place);
+                }
+            }
             Command::CloseTransport { transport } => self.close_transport(transport),
         }
     }
@@ -85,6 +97,7 @@ impl Shard {
 
     fn close_transport(&mut self, id: TransportId) {
         let Some(&place) = self.transport_places.get(&id) else { return };
+        self.end_capture(place);
         for number in self.transports[place].subscriptions.clone() {
             self.remove_subscription(self.subscriptions[number].id);
         }

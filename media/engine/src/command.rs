@@ -1,6 +1,7 @@
 //! Commands: what Python tells a shard. The Rust mirror of `media/commands.py`, where each is described.
 
 use std::fmt;
+use std::time::Duration;
 
 pub use crate::srtp::Profile as SrtpProfile;
 
@@ -15,6 +16,20 @@ pub struct TrackId(pub u64);
 /// A subscription's number, unique in one process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SubscriptionId(pub u64);
+
+/// A capture's number, unique in one process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct CaptureId(pub u64);
+
+/// How much of a transport is captured, and what time it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CaptureLimits {
+    /// Unix time of now.
+    pub wall_clock: Duration,
+    pub duration: Duration,
+    /// Of the whole file.
+    pub bytes: u64,
+}
 
 impl TransportId {
     /// The shard that owns this transport among `shards` of them.
@@ -159,6 +174,14 @@ pub enum Command {
         transport: TransportId,
         subscription: SubscriptionId,
     },
+    StartCapture {
+        transport: TransportId,
+        capture: CaptureId,
+        limits: CaptureLimits,
+    },
+    StopCapture {
+        transport: TransportId,
+    },
     CloseTransport {
         transport: TransportId,
     },
@@ -184,6 +207,10 @@ impl std::error::Error for Error {}
 pub const MAX_LAYERS: usize = 4;
 /// RFC 8866 gives a section at most 128 payload types.
 const MAX_CODECS: usize = 128;
+/// An hour: a fault that shows less often is not found by looking at packets.
+const LONGEST_CAPTURE: Duration = Duration::from_secs(3600);
+/// 64 MiB hold the headers of a million packets, and may wait in memory where the disk is slow.
+const LARGEST_CAPTURE: u64 = 64 << 20;
 /// A DTLS record of this size fits every path that media fits.
 const MAX_DATAGRAM: usize = 1500;
 
@@ -201,6 +228,8 @@ impl Command {
             | Self::SetSubscription { transport, .. }
             | Self::AllowPauses { transport, .. }
             | Self::RemoveSubscription { transport, .. }
+            | Self::StartCapture { transport, .. }
+            | Self::StopCapture { transport }
             | Self::CloseTransport { transport } => *transport,
             Self::AddTrack(track) => track.transport,
             Self::AddSubscription(subscription) => subscription.transport,
@@ -238,11 +267,21 @@ impl Command {
                     "another value than ssrc",
                 )
             }
+            Self::StartCapture { limits, .. } => {
+                ensure(
+                    limits.duration <= LONGEST_CAPTURE,
+                    "duration",
+                    || format!("{} s", limits.duration.as_secs_f64()),
+                    "at most 3600 seconds",
+                )?;
+                ensure(limits.bytes <= LARGEST_CAPTURE, "bytes", || limits.bytes.to_string(), "at most 67108864")
+            }
             Self::BlockTrack { .. }
             | Self::RemoveTrack { .. }
             | Self::SetSubscription { .. }
             | Self::AllowPauses { .. }
             | Self::RemoveSubscription { .. }
+            | Self::StopCapture { .. }
             | Self::CloseTransport { .. } => Ok(()),
         }
     }

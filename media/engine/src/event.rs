@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use crate::command::{SubscriptionId, TrackId, TransportId};
+use crate::command::{CaptureId, SubscriptionId, TrackId, TransportId};
 use crate::measure::{Choice, Reported, Requests};
 
 /// What a shard tells Python. `EngineFailed` is made by the runtime, not by a shard.
@@ -17,6 +17,7 @@ pub enum Event {
     SubscriptionPaused { transport: TransportId, subscription: SubscriptionId, paused: bool },
     TrackMeasured(TrackMeasured),
     SubscriptionMeasured(SubscriptionMeasured),
+    CaptureGrew { transport: TransportId, capture: CaptureId, data: Vec<u8>, ended: bool },
 }
 
 /// Totals of one received layer since its start.

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use crate::batch::{Batch, Path};
 use crate::command::{
-    Codec, Command, Extension, Keys, Kind, SrtpProfile, Stream, SubscriptionDescription, SubscriptionId,
-    TrackDescription, TrackId, TransportId,
+    CaptureId, CaptureLimits, Codec, Command, Extension, Keys, Kind, SrtpProfile, Stream, SubscriptionDescription,
+    SubscriptionId, TrackDescription, TrackId, TransportId,
 };
 use crate::extensions::Kind as ExtensionKind;
 use crate::rtp::{Fields, Header, write_header};
@@ -265,12 +265,22 @@ fn a_command(content: &[u8]) -> Command {
     let number = u64::from(at(1) % 2) + 1;
     let (track, subscription) = (TrackId(number), SubscriptionId(number));
     let kind = if number == 1 { Kind::Video } else { Kind::Audio };
-    match at(0) % 8 {
+    match at(0) % 10 {
         0 => Command::BlockTrack { transport: publisher, track, blocked: at(2) & 1 == 1 },
         1 => Command::RemoveTrack { transport: publisher, track },
         2 => Command::AddTrack(track_description(number, kind)),
         3 => Command::AddSubscription(subscription_description(number, kind)),
         4 => Command::RemoveSubscription { transport: viewer, subscription },
+        6 => Command::StartCapture {
+            transport: viewer,
+            capture: CaptureId(1),
+            limits: CaptureLimits {
+                wall_clock: Duration::from_secs(1_700_000_000),
+                duration: Duration::from_millis(u64::from(at(1)) * 100),
+                bytes: u64::from(at(2)) * 256,
+            },
+        },
+        7 => Command::StopCapture { transport: viewer },
         5 => Command::RestartIce {
             transport: viewer,
             local_ufrag: format!("{}2", ufrag(viewer)),

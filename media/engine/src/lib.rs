@@ -35,6 +35,7 @@ mod alarms;
 mod allocation;
 mod bandwidth;
 mod budget;
+mod capture;
 mod costs;
 mod decode_target;
 mod equalise;

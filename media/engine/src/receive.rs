@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::batch::Path;
+use crate::capture::Direction;
 use crate::command::parse_owner;
 use crate::demux::{self, Protocol};
 use crate::event::Event;
@@ -42,7 +43,7 @@ impl Shard {
             _ => return self.counters.path_unknown += 1,
         };
         match protocol {
-            Protocol::Dtls => self.receive_dtls(place, datagram),
+            Protocol::Dtls => self.receive_dtls(now, place, path, datagram),
             Protocol::Rtp => self.receive_rtp(now, place, path, datagram),
             Protocol::Rtcp => self.receive_rtcp(now, place, path, datagram),
             Protocol::Stun => {}
@@ -72,7 +73,12 @@ impl Shard {
             self.answer(path, answer);
         }
         match result {
-            Ok(checked) => self.note_check(now, place, path, via, &checked),
+            Ok(checked) => {
+                if let Some(capture) = &mut self.transports[place].capture {
+                    capture.note_datagram(now, path, Direction::Received, datagram);
+                }
+                self.note_check(now, place, path, via, &checked);
+            }
             Err(CheckRefusal::Forged) => self.counters.stun_forged += 1,
             Err(CheckRefusal::RoleConflict) => self.counters.stun_role_conflict += 1,
             Err(CheckRefusal::Replayed) => self.counters.path_kept += 1,
@@ -112,8 +118,11 @@ impl Shard {
         }
     }
 
-    fn receive_dtls(&mut self, place: usize, datagram: &[u8]) {
+    fn receive_dtls(&mut self, now: Instant, place: usize, path: Path, datagram: &[u8]) {
         self.counters.dtls_in += 1;
+        if let Some(capture) = &mut self.transports[place].capture {
+            capture.note_datagram(now, path, Direction::Received, datagram);
+        }
         let transport = self.transports[place].id;
         self.tell(Event::DatagramReceived { transport, data: datagram.to_vec() });
     }
@@ -131,6 +140,9 @@ impl Shard {
             Err(SrtpRefusal::Replayed) => return self.counters.srtp_replayed += 1,
             Err(SrtpRefusal::Unauthentic) => return self.counters.srtp_forged += 1,
         };
+        if let Some(capture) = &mut transport.capture {
+            capture.note_datagram(now, path, Direction::Received, datagram);
+        }
         let returned = transport.ice.handle_authentic(now, path);
         let received = transport.intake.handle_rtp(now, &header, &datagram[..opened.length], &mut self.counters);
         if let Some(due) = transport.intake.request_due(now) {
@@ -207,6 +219,9 @@ impl Shard {
             Err(SrtpRefusal::Replayed) => return self.counters.srtcp_replayed += 1,
             Err(SrtpRefusal::Unauthentic) => return self.counters.srtcp_forged += 1,
         };
+        if let Some(capture) = &mut transport.capture {
+            capture.note_control(now, path, Direction::Received, &datagram[..length]);
+        }
         if transport.ice.handle_authentic(now, path) {
             self.tell_reachable(place);
         }

@@ -56,6 +56,7 @@ impl Shard {
     }
 
     fn tick(&mut self, now: Instant, place: usize) {
+        self.hand_on_capture(now, place);
         if self.transports[place].ice.is_expired() {
             return;
         }

@@ -7,6 +7,7 @@ use rustc_hash::FxHashMap;
 
 use crate::bandwidth::Bandwidth;
 use crate::batch::{Batch, LARGEST_SENT};
+use crate::capture::{Capture, Direction};
 use crate::command::{Keys, Kind, TransportId};
 use crate::counters::Counters;
 use crate::equalise::Run;
@@ -86,6 +87,7 @@ pub(crate) struct Transport {
     pub(crate) subscriptions: Vec<usize>,
     pub(crate) by_ssrc: FxHashMap<u32, usize>,
     pub(crate) schedule: Schedule,
+    pub(crate) capture: Option<Box<Capture>>,
     /// Whether it stands in the shard's queue of those with something to send.
     pub(crate) is_queued: bool,
     /// What the path carries, once the receiver can tell.
@@ -107,6 +109,7 @@ impl Transport {
             subscriptions: Vec::new(),
             by_ssrc: FxHashMap::default(),
             schedule: Schedule { tick: now, report: now, loudness: now, measure: now, allocate: now },
+            capture: None,
             is_queued: false,
             bandwidth: None,
             may_pause: false,
@@ -213,6 +216,15 @@ impl Transport {
                 number(now, bandwidth.as_deref_mut(), out, start, &plain);
                 sender.as_mut()?.seal_rtp(out, start, plain.header_length, index).ok()
             });
+            if let (Some(length), Some(capture)) = (written, &mut self.capture) {
+                match &outgoing {
+                    Outgoing::Control(compound) => capture.note_control(now, path, Direction::Sent, compound),
+                    Outgoing::Media { .. } | Outgoing::Filler { .. } | Outgoing::Datagram(_) => {
+                        let datagram = &batch.bytes()[batch.bytes().len() - length..];
+                        capture.note_datagram(now, path, Direction::Sent, datagram);
+                    }
+                }
+            }
             match (written, outgoing) {
                 (Some(length), _) => {
                     counters.datagrams_out += 1;

@@ -2,9 +2,11 @@
 //!
 //! Errors name the field, what it held and what it takes. Keys, passwords and payloads are never shown.
 
+use std::time::Duration;
+
 use engine::command::{
-    Codec, Command, Extension, Keys, Kind, SrtpProfile, Stream, SubscriptionDescription, SubscriptionId,
-    TrackDescription, TrackId, TransportId,
+    CaptureId, CaptureLimits, Codec, Command, Extension, Keys, Kind, SrtpProfile, Stream, SubscriptionDescription,
+    SubscriptionId, TrackDescription, TrackId, TransportId,
 };
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
@@ -47,6 +49,16 @@ fn read_one(object: &Bound<'_, PyAny>) -> PyResult<Command> {
                 receive_salt: fields.bytes("receive_salt")?,
             },
         },
+        "StartCapture" => Command::StartCapture {
+            transport: transport()?,
+            capture: fields.number("capture").map(CaptureId)?,
+            limits: CaptureLimits {
+                wall_clock: fields.seconds("wall_clock")?,
+                duration: fields.seconds("duration")?,
+                bytes: fields.number("bytes")?,
+            },
+        },
+        "StopCapture" => Command::StopCapture { transport: transport()? },
         "SetExtensions" => {
             Command::SetExtensions { transport: transport()?, extensions: fields.each("extensions", extension)? }
         }
@@ -170,6 +182,12 @@ impl<'py> Fields<'_, 'py> {
             Some(number) if u8::try_from(number).is_ok() => Ok(u8::try_from(number).ok()),
             _ => Err(self.wrong(name, &shown(&value), "-1 to 255")),
         }
+    }
+
+    fn seconds(&self, name: &str) -> PyResult<Duration> {
+        let value = self.get(name)?;
+        let seconds = value.extract::<f64>().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+        seconds.ok_or_else(|| self.wrong(name, &shown(&value), "0 seconds or more"))
     }
 
     fn flag(&self, name: &str) -> PyResult<bool> {

@@ -19,6 +19,7 @@ pub(crate) struct EventClasses {
     subscription_paused: Py<PyAny>,
     track_measured: Py<PyAny>,
     subscription_measured: Py<PyAny>,
+    capture_grew: Py<PyAny>,
     engine_failed: Py<PyAny>,
     choice: Py<PyAny>,
     reported: Py<PyAny>,
@@ -39,6 +40,7 @@ impl EventClasses {
             subscription_paused: class("SubscriptionPaused")?,
             track_measured: class("TrackMeasured")?,
             subscription_measured: class("SubscriptionMeasured")?,
+            capture_grew: class("CaptureGrew")?,
             engine_failed: class("EngineFailed")?,
             choice: class("Choice")?,
             reported: class("Reported")?,
@@ -69,6 +71,9 @@ impl EventClasses {
             }
             Event::SubscriptionPaused { transport, subscription, paused } => {
                 self.subscription_paused.bind(py).call1((transport.0, subscription.0, paused))
+            }
+            Event::CaptureGrew { transport, capture, data, ended } => {
+                self.capture_grew.bind(py).call1((transport.0, capture.0, PyBytes::new(py, &data), ended))
             }
             Event::TrackMeasured(totals) => self.track_measured.bind(py).call1((
                 totals.transport.0,

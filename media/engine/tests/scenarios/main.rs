@@ -5,6 +5,7 @@ mod support;
 mod bad_input;
 mod blocked;
 mod burst;
+mod capture;
 mod chaos;
 mod clocks;
 mod codecs;
