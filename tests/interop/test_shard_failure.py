@@ -1,0 +1,77 @@
+"""A media thread fails under a meeting of LiveKit's SDK: it starts again, and its clients come back by themselves."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from livekit import rtc
+
+from signaling.node import Node
+from tests.application import Site, running_site
+from tests.interop.clients import Camera, Viewer, until, video_of
+from tests.network import SERVER_ADDRESS
+
+SHARDS = 2
+
+
+class Watcher:
+    """Watches whatever video comes: a client that starts anew gets another track. `times` are those of all frames."""
+
+    def __init__(self, client: rtc.Room) -> None:
+        self._viewers: list[Viewer] = []
+        client.on("track_subscribed", lambda track, *_: self._watch(track))
+        found = video_of(client)
+        if found is not None and found.track is not None:
+            self._watch(found.track)
+
+    def _watch(self, track: rtc.Track) -> None:
+        if track.kind == rtc.TrackKind.KIND_VIDEO:
+            self._viewers.append(Viewer(track))
+
+    @property
+    def times(self) -> list[float]:
+        return sorted(time for viewer in self._viewers for time in viewer.times)
+
+    async def stop(self) -> None:
+        for viewer in self._viewers:
+            await viewer.stop()
+
+
+async def joined(site: Site, identity: str) -> rtc.Room:
+    client = rtc.Room()
+    await client.connect(site.url.replace("http", "ws"), site.token(identity, room="room", room_join=True))
+    return client
+
+
+def shards_of(node: Node, identity: str) -> set[int]:
+    """The media threads that have a participant's transports."""
+    here = next(participant for participant in node.snapshot("room").participants if participant.identity == identity)
+    return {transport.number % SHARDS for transport in here.transports}
+
+
+@pytest.mark.parametrize("who", ["alice", "bob"], ids=["the publisher's", "the receiver's"])
+async def test_clients_of_a_media_thread_that_failed_come_back(network: None, tmp_path: Path, who: str) -> None:
+    async with running_site(tmp_path, address=SERVER_ADDRESS, shards=SHARDS) as site:
+        alice, bob = await joined(site, "alice"), await joined(site, "bob")
+        camera = Camera(640, 360)
+        watcher = Watcher(bob)
+        try:
+            await camera.publish(alice, simulcast=False)
+            await until(lambda: len(watcher.times) > 30, "Bob decodes Alice's video")
+            failing = shards_of(site.node, who)
+            begun = asyncio.get_running_loop().time()
+            for shard in failing:
+                site.engine._panic_shard(shard)
+            await until(lambda: site.engine.counters()["shard_panics"] == len(failing), "the threads fail")
+            await until(lambda: sum(time > begun + 1 for time in watcher.times) > 60, "Bob decodes again")
+            gap = max(after - before for before, after in zip(watcher.times, watcher.times[1:], strict=False))
+            print(f"{len(failing)} of {SHARDS} media threads failed under {who}: {gap:.2f} s without a frame")
+            assert {p.identity for p in site.node.snapshot("room").participants} == {"alice", "bob"}
+            assert site.node.counters()["shards_failed"] == len(failing)
+        finally:
+            await watcher.stop()
+            await camera.stop()
+            await alice.disconnect()
+            await bob.disconnect()
