@@ -122,3 +122,47 @@ fn sound_goes_on_where_no_picture_fits() {
     // What was in the queue when the path narrowed is lost; nothing afterwards.
     assert!(heard > 1425, "{heard}");
 }
+
+#[test]
+fn a_narrow_path_costs_nobody_else_anything() {
+    let mut world = World::new(66, 1);
+    let camera = publish(&mut world);
+    let wide = world.join(Weather::clear());
+    let narrow = world.join(Weather::narrow(300_000, 25));
+    let views = [wide, narrow].map(|client| world.view(client, camera));
+    world.run(seconds(10));
+    let (start, sent) = (world.now, world.camera(camera).encodings[2].key_frames);
+    world.run(seconds(30));
+    let end = world.now;
+    let key_frames = world.camera(camera).encodings[2].key_frames - sent;
+    let [best, least] = views.map(|view| world.viewer(view).shown(start, end));
+    let is_best =
+        world.viewer(views[0]).frames.iter().filter(|frame| frame.shown >= start).all(|frame| frame.layer == 2);
+    eprintln!("beside 300 kbit/s: {best} of 900 frames at their best, {key_frames} key frames; there {least} frames");
+    assert!(best >= 899 && is_best, "{best} frames, all of them at their best: {is_best}");
+    assert!(least >= 200, "{least} frames");
+    // Each change of layer on the narrow path asks for one; the wide one sees them as any picture.
+    assert!(key_frames <= 10, "{key_frames}");
+}
+
+#[test]
+fn two_of_ours_share_a_path_fairly() {
+    let mut world = World::new(67, 1);
+    let camera = publish(&mut world);
+    let bob = world.join(Weather::narrow(2_000_000, 25));
+    let carol = world.join(Weather::narrow(2_000_000, 25));
+    world.network.share(carol, bob);
+    let views = [bob, carol].map(|client| world.view(client, camera));
+    world.run(seconds(90));
+    let end = world.now;
+    let rates = [bob, carol].map(|client| received(&world, client, 30, 90));
+    let jain = (rates[0] + rates[1]).powi(2) / (2.0 * (rates[0].powi(2) + rates[1].powi(2)));
+    let freezes = views.map(|view| world.viewer(view).longest_freeze(end - seconds(60), end));
+    eprintln!(
+        "two on 2 Mbit/s: {:.0} and {:.0} kbit/s, Jain {jain:.3}, freezes {freezes:?}",
+        rates[0] / 1e3,
+        rates[1] / 1e3
+    );
+    assert!(jain >= 0.85 && rates[0] + rates[1] > 1_000_000.0, "{rates:?}");
+    assert!(freezes.iter().all(|freeze| *freeze < seconds(1)), "{freezes:?}");
+}

@@ -36,17 +36,20 @@ impl Packet for Datagram {
 pub(crate) struct Network {
     seed: u64,
     lines: Vec<[Line<Datagram>; 2]>,
+    /// By client: whose lines it uses.
+    homes: Vec<usize>,
 }
 
 impl Network {
     pub(crate) fn new(seed: u64) -> Self {
-        Self { seed, lines: Vec::new() }
+        Self { seed, lines: Vec::new(), homes: Vec::new() }
     }
 
     /// Lines for one more client.
     pub(crate) fn add(&mut self, now: Instant, weather: [Weather; 2]) {
         let first = self.lines.len() as u64 * 2;
         let line = |way: u64| Line::new(now, weather[way as usize], self.seed ^ (first + way) << 32);
+        self.homes.push(self.lines.len());
         self.lines.push([line(0), line(1)]);
     }
 
@@ -58,7 +61,12 @@ impl Network {
     }
 
     pub(crate) fn line(&mut self, client: usize, way: usize) -> &mut Line<Datagram> {
-        &mut self.lines[client][way]
+        &mut self.lines[self.homes[client]][way]
+    }
+
+    /// Lets a client use another's lines from now on: both share one house.
+    pub(crate) fn share(&mut self, client: usize, with: usize) {
+        self.homes[client] = self.homes[with];
     }
 
     pub(crate) fn next(&self) -> Option<Instant> {

@@ -51,7 +51,7 @@ pub(crate) struct World {
     pub(crate) recording: Option<Vec<Datagram>>,
     pub(crate) server: SocketAddr,
     profile: SrtpProfile,
-    network: Network,
+    pub(crate) network: Network,
     random: Random,
     addresses: HashMap<SocketAddr, usize>,
     tracks: u64,
