@@ -35,6 +35,9 @@ const SILENT_RECEIVER: Duration = Duration::from_secs(4);
 /// its queue has no more room.
 const STANDING_QUEUE: i64 = 60_000;
 const OVERFLOWING: f64 = 0.05;
+/// A queue shorter than both is none: what a small frame takes (bytes) at the path's rate, and this (microseconds).
+const QUEUE_OF_A_FRAME: f64 = 3_600.0;
+const SHORTEST_QUEUE: i64 = 25_000;
 /// A probe that shows less than this part of the estimate shows that the estimate was never tried.
 const DISPROVED: f64 = 0.9;
 /// Assumed until a report told.
@@ -109,10 +112,18 @@ impl Bandwidth {
         self.queue.note(self.micros(now), delays);
         self.reports = reports;
         let overflows = self.queue.standing() > STANDING_QUEUE && self.loss_rate.latest() > OVERFLOWING;
-        let usage = if overflows { Usage::Over } else { self.trend.usage() };
+        let usage = match self.trend.usage() {
+            _ if overflows => Usage::Over,
+            // Frames of another size move the trend too, and leave no queue.
+            Usage::Over if !self.is_queueing() => Usage::Normal,
+            usage => usage,
+        };
         let departed = self.departed.latest();
         // A path that overflows has become narrower than what it is remembered to carry.
-        let acknowledged = if overflows { self.acknowledged.latest() } else { self.acknowledged.rate() };
+        // One that more was just put onto may carry more than it is remembered for.
+        let (latest, smooth) = (self.acknowledged.latest(), self.acknowledged.rate());
+        let acknowledged =
+            if overflows { latest } else { smooth.zip(latest).map(|(smooth, latest)| smooth.max(latest)) };
         self.delay_rate.update(now, usage, acknowledged, departed, self.rtt);
         let target = self.delay_rate.rate();
         if overflows {
@@ -153,6 +164,13 @@ impl Bandwidth {
             _ if !self.has_feedback && self.is_unheard(now) => HIGHEST,
             _ => self.estimate_by_feedback(),
         }
+    }
+
+    /// Whether packets wait longer than a few of them take anyway.
+    fn is_queueing(&self) -> bool {
+        let rate = self.acknowledged.rate().unwrap_or(START).max(LOWEST);
+        let usual = (QUEUE_OF_A_FRAME * 8e6 / rate) as i64;
+        self.queue.standing() > usual.max(SHORTEST_QUEUE)
     }
 
     /// Whether packets have left long enough for a receiver that tells of them to have told.

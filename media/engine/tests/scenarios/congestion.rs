@@ -21,7 +21,7 @@ fn received(world: &World, client: usize, from: usize, to: usize) -> f64 {
 #[test]
 fn what_a_steady_path_carries_is_used() {
     // Of a second's bits: what the largest set of layers takes that fits with room to spare.
-    for (rate, fits) in [(300_000, 0.4), (500_000, 0.48), (750_000, 0.45), (1_000_000, 0.6), (1_500_000, 0.8)] {
+    for (rate, fits) in [(300_000, 0.8), (500_000, 0.48), (750_000, 0.8), (1_000_000, 0.6), (1_500_000, 0.8)] {
         let mut world = World::new(rate, 1);
         let camera = publish(&mut world);
         let bob = world.join(Weather::narrow(rate, 25));
