@@ -73,6 +73,7 @@ impl Shard {
     pub(crate) fn allocate(&mut self, now: Instant, place: usize) {
         let Some(bandwidth) = &self.transports[place].bandwidth else { return };
         let estimate = bandwidth.estimate(now);
+        let may_pause = self.transports[place].may_pause && !bandwidth.is_held_by_loss();
         let mut numbers = Vec::new();
         let mut wishes = Vec::new();
         for &number in &self.transports[place].subscriptions {
@@ -97,7 +98,7 @@ impl Shard {
         }
         let wanted: f64 = wishes.iter().filter_map(|wish| Some(wish.cost(wish.best()?))).sum();
         let mut given = Vec::new();
-        allocate(estimate, self.transports[place].may_pause, &wishes, &mut given);
+        allocate(estimate, may_pause, &wishes, &mut given);
         for (number, point) in numbers.into_iter().zip(given) {
             self.allot(now, number, point.map_or(Allotment::Nothing, Allotment::UpTo));
         }

@@ -59,9 +59,10 @@ impl<'a> Packets<'a> {
         let length = usize::from(reader.u16()?) * 4;
         let mut body = reader.take(length)?;
         if first & 0x20 != 0 {
-            // RFC 3550 section 6.4.1: only the last packet of a compound may be padded.
+            // RFC 3550 section 6.4.1: only the last packet of a compound may be padded. By multiples of 4 it says, but
+            // libwebrtc pads transport feedback, whose content has any length, by 1 to 3 bytes.
             let padding = body.last().map_or(0, |last| usize::from(*last));
-            if !reader.is_empty() || padding == 0 || padding % 4 != 0 || padding > body.len() {
+            if !reader.is_empty() || padding == 0 || padding > body.len() {
                 return Err(Malformed("RTCP: the padding is misplaced or has a wrong length"));
             }
             body = &body[..body.len() - padding];
@@ -490,10 +491,21 @@ mod tests {
         padded[3] += 1;
         padded.extend_from_slice(&[0, 0, 0, 4]);
         assert_eq!(picture_losses(&[&picture_loss(1)[..], &padded].concat()), (vec![1, 2], false));
-        for wrong in [0, 3, 8, 255] {
+        for wrong in [0, 8, 255] {
             padded[15] = wrong;
             assert_eq!(picture_losses(&padded), (vec![], true), "padding {wrong}");
         }
+    }
+
+    #[test]
+    fn transport_feedback_padded_by_any_length_is_read() {
+        // As Chromium sends it: 3 packets that came, a run of 3 small deltas, 3 bytes of padding.
+        let bytes = [0xaf, 205, 0, 6, 0, 0, 0, 1, 0, 0, 0, 2, 0, 7, 0, 3, 0, 0, 9, 0, 0x20, 3, 4, 4, 4, 0, 0, 3];
+        let mut read = packets(&bytes);
+        let Some(Packet::TransportFeedback(feedback)) = read.next() else { panic!("a feedback") };
+        let came: Vec<_> = feedback.statuses().map(|(number, arrived)| (number, arrived.is_some())).collect();
+        assert_eq!(came, [(7, true), (8, true), (9, true)]);
+        assert!(!read.is_broken());
     }
 
     #[test]

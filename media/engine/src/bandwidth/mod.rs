@@ -182,6 +182,11 @@ impl Bandwidth {
         self.loss_rate.limit().unwrap_or(HIGHEST).min(self.delay_rate.rate()).clamp(LOWEST, HIGHEST)
     }
 
+    /// Whether loss alone speaks for so little: no reason to send nothing, for less is lost as well.
+    pub(crate) fn is_held_by_loss(&self) -> bool {
+        self.loss_rate.limit().is_some_and(|limit| limit < self.delay_rate.rate())
+    }
+
     /// Begins a probe if more than the estimate is `wanted` (bits a second) and it is time to try.
     pub(crate) fn consider_probe(&mut self, now: Instant, wanted: f64) {
         let estimate = self.estimate(now);
