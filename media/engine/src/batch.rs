@@ -1,13 +1,42 @@
-//! What leaves: datagrams written one after the other into one reused buffer, ready for sendmmsg.
+//! What leaves: datagrams written one after the other into one reused buffer, ready for sendmmsg or for a connection.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::ops::Range;
 
-/// Where a datagram came from or goes to. Answers leave from the local address that received.
+/// What carries the datagrams of a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Carrier {
+    Udp,
+    /// A connection that the client opened (ICE-TCP, RFC 6544), with each datagram in a frame of RFC 4571.
+    Tcp,
+}
+
+impl fmt::Display for Carrier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Udp => "UDP",
+            Self::Tcp => "TCP",
+        })
+    }
+}
+
+/// Where a datagram came from or goes to. Answers leave from the local address that received, by what carried it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Path {
+    pub carrier: Carrier,
     pub local: SocketAddr,
     pub remote: SocketAddr,
+}
+
+impl Path {
+    pub fn udp(local: SocketAddr, remote: SocketAddr) -> Self {
+        Self { carrier: Carrier::Udp, local, remote }
+    }
+
+    pub fn tcp(local: SocketAddr, remote: SocketAddr) -> Self {
+        Self { carrier: Carrier::Tcp, local, remote }
+    }
 }
 
 /// One sendmmsg call takes this many: more gains nothing (measured), fewer costs a system call each.
@@ -20,6 +49,7 @@ pub(crate) const LARGEST_SENT: usize = 1452;
 pub struct Batch {
     bytes: Vec<u8>,
     entries: Vec<Entry>,
+    framed: Vec<Entry>,
 }
 
 /// One datagram of a batch: its path and where its bytes lie.
@@ -32,17 +62,22 @@ pub struct Entry {
 impl Batch {
     /// An empty batch with room for all its datagrams.
     pub fn new() -> Self {
-        Self { bytes: Vec::with_capacity(BATCH_DATAGRAMS * LARGEST_SENT), entries: Vec::with_capacity(BATCH_DATAGRAMS) }
+        Self {
+            bytes: Vec::with_capacity(BATCH_DATAGRAMS * LARGEST_SENT),
+            entries: Vec::with_capacity(BATCH_DATAGRAMS),
+            framed: Vec::new(),
+        }
     }
 
     /// Forgets the datagrams and keeps the buffer.
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.entries.clear();
+        self.framed.clear();
     }
 
     pub fn is_full(&self) -> bool {
-        self.entries.len() >= BATCH_DATAGRAMS
+        self.len() >= BATCH_DATAGRAMS
     }
 
     /// How many more datagrams it takes.
@@ -51,15 +86,21 @@ impl Batch {
     }
 
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.len() == 0
     }
 
     pub fn len(&self) -> usize {
-        self.entries.len()
+        self.entries.len() + self.framed.len()
     }
 
+    /// What leaves by UDP.
     pub fn entries(&self) -> &[Entry] {
         &self.entries
+    }
+
+    /// What leaves by connections, each to be put into a frame.
+    pub fn framed(&self) -> &[Entry] {
+        &self.framed
     }
 
     /// The buffer that the entries' ranges index.
@@ -67,9 +108,9 @@ impl Batch {
         &self.bytes
     }
 
-    /// The datagrams in order.
+    /// All datagrams, those of each carrier in order.
     pub fn datagrams(&self) -> impl Iterator<Item = (Path, &[u8])> {
-        self.entries.iter().map(|entry| (entry.path, &self.bytes[entry.range.clone()]))
+        self.entries.iter().chain(&self.framed).map(|entry| (entry.path, &self.bytes[entry.range.clone()]))
     }
 
     /// Lets `write` append a datagram; where it gives `None` or too much, the batch stays as it was.
@@ -82,7 +123,11 @@ impl Batch {
             self.bytes.truncate(start);
             return None;
         }
-        self.entries.push(Entry { path, range: start..start + length });
+        let entries = match path.carrier {
+            Carrier::Udp => &mut self.entries,
+            Carrier::Tcp => &mut self.framed,
+        };
+        entries.push(Entry { path, range: start..start + length });
         Some(length)
     }
 }

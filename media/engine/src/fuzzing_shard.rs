@@ -298,7 +298,7 @@ fn a_command(content: &[u8]) -> Command {
 }
 
 fn path((address, port): ([u8; 4], u16)) -> Path {
-    Path { local: SERVER.into(), remote: (address, port).into() }
+    Path::udp(SERVER.into(), (address, port).into())
 }
 
 fn ufrag(transport: TransportId) -> String {

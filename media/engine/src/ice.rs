@@ -95,6 +95,8 @@ pub(crate) struct Ice {
     restarts: u32,
     pairs: Vec<Pair>,
     selected: Option<usize>,
+    /// A path has been selected at some time.
+    is_reached: bool,
     /// DTLS is done: the selected path is no longer lightly left.
     settled: bool,
     nomination: Option<Nomination>,
@@ -112,6 +114,7 @@ impl Ice {
             restarts: 0,
             pairs: Vec::new(),
             selected: None,
+            is_reached: false,
             settled: false,
             nomination: None,
             seen: Transactions::default(),
@@ -150,6 +153,14 @@ impl Ice {
 
     pub(crate) fn pairs(&self) -> &[Pair] {
         &self.pairs
+    }
+
+    /// A path has ended from below. Where it was the selected one, the next nomination is followed at once.
+    pub(crate) fn forget(&mut self, path: Path) {
+        let selected = self.selected.map(|place| self.pairs[place].path);
+        self.pairs.retain(|pair| pair.path != path);
+        self.selected = selected.and_then(|selected| self.pairs.iter().position(|pair| pair.path == selected));
+        self.nomination.take_if(|waiting| waiting.path == path);
     }
 
     pub(crate) fn is_expired(&self) -> bool {
@@ -226,7 +237,7 @@ impl Ice {
             return Some(Lapse::Expired);
         }
         let silent = now.saturating_duration_since(self.heard) >= TRANSPORT_SILENCE;
-        if self.hearing == Hearing::Alive && silent && self.selected.is_some() {
+        if self.hearing == Hearing::Alive && silent && self.is_reached {
             self.hearing = Hearing::Silent;
             return Some(Lapse::Silent);
         }
@@ -304,6 +315,7 @@ impl Ice {
     fn select(&mut self, place: usize, checked: &mut Checked) {
         let path = self.pairs[place].path;
         self.nomination = None;
+        self.is_reached = true;
         if self.pairs[place].restarts == self.restarts && self.previous.take().is_some() {
             let restarts = self.restarts;
             checked.ended.extend(self.pairs.extract_if(.., |pair| pair.restarts != restarts));

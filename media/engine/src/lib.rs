@@ -15,12 +15,13 @@ pub mod measure;
 mod packet;
 mod shard;
 
-pub use batch::{BATCH_DATAGRAMS, Batch, Entry, Path};
+pub use batch::{BATCH_DATAGRAMS, Batch, Carrier, Entry, Path};
 pub use command::{Command, Error};
 pub use counters::Counters;
 pub use event::Event;
 pub use handoff::{ClockMapping, Handoff};
 pub use packet::Packet;
+pub use receive::named_transport;
 pub use shard::{Config, Holdings, Shard};
 
 // What a shard does, by what it is given.

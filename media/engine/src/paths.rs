@@ -40,6 +40,11 @@ impl Paths {
         Some(route.owner)
     }
 
+    /// Whose path this is, without using it.
+    pub(crate) fn owner(&self, path: Path) -> Option<Owner> {
+        self.routes.get(&path).map(|route| route.owner)
+    }
+
     /// Gives a path to an owner: the last keyed check counts.
     pub(crate) fn claim(&mut self, now: Instant, path: Path, owner: Owner) {
         if matches!(owner, Owner::Shard(_)) && self.foreign >= MAX_FOREIGN && !self.routes.contains_key(&path) {

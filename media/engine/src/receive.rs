@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::batch::Path;
+use crate::batch::{Carrier, Path};
 use crate::capture::Direction;
-use crate::command::parse_owner;
+use crate::command::{TransportId, parse_owner};
 use crate::demux::{self, Protocol};
 use crate::event::Event;
 use crate::handoff::Handoff;
@@ -21,6 +21,15 @@ use crate::srtp::Refusal as SrtpRefusal;
 use crate::stun::Message;
 use crate::subscription::{Answer, LayerClock, Offered};
 use crate::transport::Outgoing;
+
+/// The transport that a STUN check names by its USERNAME; whether it is authentic only the transport can tell.
+pub fn named_transport(datagram: &[u8]) -> Option<TransportId> {
+    if demux::classify(datagram) != Ok(Protocol::Stun) {
+        return None;
+    }
+    let (local, _) = Message::parse(datagram).ok()?.ufrags()?;
+    parse_owner(local.as_bytes())
+}
 
 impl Shard {
     /// Takes a datagram that a socket of this shard received, or that of shard `via`.
@@ -56,7 +65,8 @@ impl Shard {
         let Some(transport) = owner else { return self.counters.stun_unknown_transport += 1 };
         let shard = transport.owner(self.shards);
         if shard != self.index {
-            if via.is_none() {
+            // A connection lives on the shard of the transport that its first check named, and serves no other.
+            if via.is_none() && path.carrier == Carrier::Udp {
                 self.hand(shard, Handoff::Datagram { path, bytes: Box::from(datagram), shard: self.index });
             }
             return;

@@ -17,7 +17,7 @@ use crate::counters::Counters;
 use crate::event::Event;
 use crate::handoff::Handoff;
 use crate::overload::Overload;
-use crate::paths::Paths;
+use crate::paths::{Owner, Paths};
 use crate::source::Source;
 use crate::subscription::Subscription;
 use crate::transport::{Outgoing, Transport};
@@ -123,6 +123,19 @@ impl Shard {
         self.counters.datagrams_in += 1;
         self.counters.bytes_in += datagram.len() as u64;
         self.receive_datagram(now, path, None, datagram);
+    }
+
+    /// True where a transport of this shard has proven by a keyed check that `path` is its own.
+    pub fn serves(&self, path: Path) -> bool {
+        matches!(self.paths.owner(path), Some(Owner::Here(_)))
+    }
+
+    /// The connection under `path` has closed: nothing goes there any more.
+    pub fn handle_closed_path(&mut self, path: Path) {
+        if let Some(Owner::Here(place)) = self.paths.owner(path) {
+            self.transports[place].ice.forget(path);
+            self.paths.release(path, Owner::Here(place));
+        }
     }
 
     /// Carries out a command that passed `Command::check`; one about something that is gone is ignored.

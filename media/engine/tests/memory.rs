@@ -100,7 +100,7 @@ impl Stage {
         let mut held = 0;
         for peer in &mut self.peers {
             let (shard, now, transport) = (&mut self.world.shards[0], self.world.now, peer.transport);
-            let path = Path { local: self.world.server, remote: peer.address };
+            let path = Path::udp(self.world.server, peer.address);
             let (local_ufrag, local_pwd) = credentials(transport, 0);
             let keys = keys(engine::command::SrtpProfile::AeadAes128Gcm, transport);
             let mut check = peer.check(Role::Controlling(7), true);
@@ -152,7 +152,7 @@ impl Stage {
             let (shard, batch, local) = (&mut self.world.shards[0], &mut self.batch, self.world.server);
             let ((), allocated, bytes) = counted(|| {
                 for (remote, datagram) in &mut arriving {
-                    shard.handle_datagram(now, Path { local, remote: *remote }, datagram);
+                    shard.handle_datagram(now, Path::udp(local, *remote), datagram);
                 }
                 while shard.poll_transmit(now, batch) {
                     batch.clear();

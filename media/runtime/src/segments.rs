@@ -102,7 +102,7 @@ mod tests {
     use engine::Path;
 
     fn path(port: u16) -> Path {
-        Path { local: ([127, 0, 0, 1], 7882).into(), remote: ([127, 0, 0, 2], port).into() }
+        Path::udp(([127, 0, 0, 1], 7882).into(), ([127, 0, 0, 2], port).into())
     }
 
     fn groups(datagrams: &[(u16, usize)], refusals: Option<&Refusals>) -> Vec<usize> {

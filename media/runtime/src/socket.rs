@@ -208,7 +208,7 @@ impl Datagrams {
         let spaces = self.buffer.chunks_exact_mut(RECEIVE_BYTES);
         let filled = self.messages.headers[..self.count].iter().zip(&self.messages.names);
         for ((message, name), space) in filled.zip(spaces) {
-            let path = read_name(name).map(|remote| Path { local: received_by(&message.msg_hdr, self.local), remote });
+            let path = read_name(name).map(|remote| Path::udp(received_by(&message.msg_hdr, self.local), remote));
             match (path, space.get_mut(..message.msg_len as usize)) {
                 (Some(path), Some(bytes)) if message.msg_hdr.msg_flags & libc::MSG_TRUNC == 0 => take(path, bytes),
                 _ => self.failures.receive_truncated += 1,
@@ -496,10 +496,10 @@ mod tests {
     /// A datagram goes from `client` to `server`, which is bound to a wildcard, and the answer comes back.
     fn answers_from_the_address_that_received(client: &Socket, server: &Socket, address: &str) {
         let target = SocketAddr::new(address.parse().expect("address"), server.local().port());
-        let out = Path { local: client.local(), remote: target };
+        let out = Path::udp(client.local(), target);
         Sender::new().send(std::slice::from_ref(client), b"hello", &entries(&[out], 5));
         let received = receive(server);
-        assert_eq!(received, vec![(Path { local: target, remote: client.local() }, b"hello".to_vec())]);
+        assert_eq!(received, vec![(Path::udp(target, client.local()), b"hello".to_vec())]);
         Sender::new().send(std::slice::from_ref(server), b"again", &entries(&[received[0].0], 5));
         assert_eq!(receive(client), vec![(out, b"again".to_vec())]);
     }
@@ -517,7 +517,7 @@ mod tests {
     fn what_cannot_be_sent_is_counted_and_the_rest_goes() {
         let server = bound("127.0.0.1:0");
         let client = bound("127.0.0.1:0");
-        let good = Path { local: server.local(), remote: client.local() };
+        let good = Path::udp(server.local(), client.local());
         let broadcast = Path { remote: "255.255.255.255:9".parse().expect("address"), ..good };
         let gone = Path { local: "127.0.0.9:9".parse().expect("address"), ..good };
         let mut sender = Sender::new();
@@ -535,7 +535,7 @@ mod tests {
 
     /// Sends 20 datagrams and a shorter one, in one message where the kernel lets us.
     fn send_many(sender: &mut Sender, server: &Socket, client: &Socket) {
-        let path = Path { local: server.local(), remote: client.local() };
+        let path = Path::udp(server.local(), client.local());
         let bytes: Vec<u8> = (0..21 * 100).map(|place| (place / 100) as u8).collect();
         let mut many = entries(&[path; 21], 100);
         many[20].range.end -= 60;
@@ -574,7 +574,7 @@ mod tests {
     fn a_datagram_that_is_too_long_is_dropped_and_counted() {
         let server = bound("127.0.0.1:0");
         let client = bound("127.0.0.1:0");
-        let path = Path { local: client.local(), remote: server.local() };
+        let path = Path::udp(client.local(), server.local());
         let bytes = vec![7; RECEIVE_BYTES + 1];
         let mut sender = Sender::new();
         sender.send(std::slice::from_ref(&client), &bytes, &entries(&[path], RECEIVE_BYTES + 1));

@@ -10,6 +10,7 @@ mod chaos;
 mod clocks;
 mod codecs;
 mod congestion;
+mod connections;
 mod consent;
 mod equal_lengths;
 mod flood;

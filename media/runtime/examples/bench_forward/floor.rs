@@ -121,7 +121,7 @@ fn run(
                     let _ = sealer.seal_rtp_slice(space, plain.length, plain.header, plain.index);
                     let range = end..end + space.len();
                     end = range.end;
-                    entries.push(Entry { path: Path { local, remote: *remote }, range });
+                    entries.push(Entry { path: Path::udp(local, *remote), range });
                     if entries.len() == BATCH_DATAGRAMS {
                         sender.send(&sockets, &batch, &entries);
                         entries.clear();

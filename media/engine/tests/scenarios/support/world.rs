@@ -1,6 +1,6 @@
 //! Shards and scripted clients, joined by a network in virtual time.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
@@ -54,6 +54,8 @@ pub(crate) struct World {
     pub(crate) network: Network,
     random: Random,
     addresses: HashMap<SocketAddr, usize>,
+    /// The addresses from which clients hold connections.
+    connections: HashSet<SocketAddr>,
     tracks: u64,
     subscriptions: u64,
 }
@@ -79,6 +81,7 @@ impl World {
             network: Network::new(seed),
             random: Random::new(seed ^ 0x5eed),
             addresses: HashMap::new(),
+            connections: HashSet::new(),
             tracks: 0,
             subscriptions: 0,
         }
@@ -123,6 +126,26 @@ impl World {
         let address = SocketAddr::from((Ipv4Addr::new(127, 0, 2, client as u8), port));
         self.addresses.insert(address, client);
         address
+    }
+
+    /// From now on a client's address is the end of a connection (ICE-TCP).
+    pub(crate) fn connect(&mut self, address: SocketAddr) {
+        self.connections.insert(address);
+    }
+
+    /// A connection closes: the shard that has it is told, and nothing more is carried.
+    pub(crate) fn disconnect(&mut self, address: SocketAddr) {
+        let shard = self.shard_of_connection(address);
+        self.shards[shard].handle_closed_path(Path::tcp(self.server, address));
+        self.connections.remove(&address);
+        self.addresses.remove(&address);
+        self.settle();
+    }
+
+    /// A connection lives on the shard that owns its client's transport.
+    fn shard_of_connection(&self, address: SocketAddr) -> usize {
+        let transport = self.clients[self.addresses[&address]].peer.transport;
+        usize::from(transport.owner(self.shards.len() as u16))
     }
 
     pub(crate) fn publish_camera(&mut self, client: usize, layers: usize) -> Published {
@@ -360,7 +383,7 @@ impl World {
         }
     }
 
-    /// Gives the server a datagram, by the shard that the kernel's hash of the address would choose.
+    /// Gives the server a datagram, by its connection or by the shard that the kernel's hash of the address would choose.
     pub(crate) fn receive(&mut self, from: SocketAddr, bytes: &mut [u8]) {
         self.hand_in(from, bytes);
         self.settle();
@@ -368,8 +391,12 @@ impl World {
 
     /// The same, without taking yet what it leads to: what arrives together is answered together.
     fn hand_in(&mut self, from: SocketAddr, bytes: &mut [u8]) {
-        let shard = Random::new(u64::from(from.port())).below(self.shards.len() as u64) as usize;
-        let path = Path { local: self.server, remote: from };
+        let (shard, path) = if self.connections.contains(&from) {
+            (self.shard_of_connection(from), Path::tcp(self.server, from))
+        } else {
+            let shard = Random::new(u64::from(from.port())).below(self.shards.len() as u64) as usize;
+            (shard, Path::udp(self.server, from))
+        };
         self.shards[shard].handle_datagram(self.now, path, bytes);
     }
 
