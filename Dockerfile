@@ -27,6 +27,6 @@ WORKDIR /data
 VOLUME /data
 ENV VECHE_DATA_DIR=/data PYTHONUNBUFFERED=1
 # HTTP, HTTPS, media
-EXPOSE 8080/tcp 8443/tcp 7882/udp
+EXPOSE 8080/tcp 8443/tcp 7882/udp 7881/tcp
 ENTRYPOINT ["veche"]
 CMD ["serve"]

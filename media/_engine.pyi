@@ -8,18 +8,25 @@ __all__ = ["Engine"]
 
 @final
 class Engine:
-    """The shards, their threads and their UDP port.
+    """The shards, their threads and their ports.
 
     `addresses` are IP literals to bind, each on `udp_port` (0 picks a free one); a wildcard takes the place of all
-    others of its family. `shards` is the number of media threads, 1 to 256; `idle_timeout` in seconds ends a silent
-    transport. Raises ValueError, naming the argument, and OSError where an address can't be bound: errno EADDRINUSE
-    where another server has the port.
+    others of its family. On `tcp_port` of the same addresses it takes connections of clients that no UDP reaches
+    (passive ICE-TCP, RFC 6544); 0 picks a free one, None is none. `shards` is the number of media threads, 1 to 256;
+    `idle_timeout` in seconds ends a silent transport. Raises ValueError, naming the argument, and OSError where an
+    address can't be bound: errno EADDRINUSE where another server has the port.
     """
 
-    def __new__(cls, addresses: Sequence[str], udp_port: int, shards: int, idle_timeout: float) -> Engine: ...
+    def __new__(
+        cls, addresses: Sequence[str], udp_port: int, shards: int, idle_timeout: float, tcp_port: int | None = None
+    ) -> Engine: ...
     @property
     def udp_port(self) -> int:
         """The port that was bound."""
+
+    @property
+    def tcp_port(self) -> int | None:
+        """The port on which it takes connections, where it does."""
 
     @property
     def shards(self) -> int:
@@ -42,7 +49,7 @@ class Engine:
         """Totals over all shards since the start: datagrams and bytes in and out, drops by reason, events lost."""
 
     def close(self) -> None:
-        """Stops the threads and frees the port; safe to call twice. Events that wait can still be drained."""
+        """Stops the threads and frees the ports; safe to call twice. Events that wait can still be drained."""
 
     def _panic_shard(self, shard: int) -> None:
         """Makes a shard panic, so that tests see what follows. Raises ValueError where there is no such shard."""

@@ -61,13 +61,14 @@ def version() -> str:
         return "0"
 
 
-def node_settings(settings: Settings, keys: dict[str, str], offered: tuple[str, ...], udp_port: int) -> NodeSettings:
+def node_settings(settings: Settings, keys: dict[str, str], offered: tuple[str, ...], engine: Engine) -> NodeSettings:
     """What the node takes of the settings."""
     limit = settings.limit
     return NodeSettings(
         keys=keys,
         addresses=offered,
-        udp_port=udp_port,
+        udp_port=engine.udp_port,
+        tcp_port=engine.tcp_port,
         node_id=data_folder.node_id(settings),
         software=f"veche {version()}",
         idle_timeout=settings.rtc.idle_timeout,
@@ -96,15 +97,19 @@ def node_settings(settings: Settings, keys: dict[str, str], offered: tuple[str, 
 
 
 def open_engine(settings: Settings, offered: tuple[str, ...]) -> Engine:
-    """The engine on its port. Raises SettingsError where another program has it."""
+    """The engine on its ports. Raises SettingsError where another program has one of them."""
     rtc = settings.rtc
     bind = addresses.bound(offered, addresses.local_addresses())
     try:
-        return Engine(bind, rtc.udp_port, rtc.shards or os.cpu_count() or 1, rtc.idle_timeout)
+        shards = rtc.shards or os.cpu_count() or 1
+        return Engine(bind, rtc.udp_port, shards, rtc.idle_timeout, rtc.tcp_port or None)
     except OSError as error:
+        # The engine names what it could not have as "TCP 192.0.2.1:7881".
+        kind, port = ("TCP", rtc.tcp_port) if str(error.filename).startswith("TCP") else ("UDP", rtc.udp_port)
         where = ", ".join(bind)
         raise SettingsError(
-            f"rtc.udp_port: got {rtc.udp_port}, takes a UDP port that is free on {where}: {error.strerror or error}"
+            f"rtc.{kind.lower()}_port: got {port}, takes a {kind} port that is free on {where}:"
+            f" {error.strerror or error}"
         ) from None
 
 
@@ -237,7 +242,7 @@ async def run(settings: Settings, reload: Reload, announce: Callable[[str, str],
         kept = Captures(settings.data_dir / CAPTURES) if settings.rtc.captures else None
         if kept is not None:
             stack.callback(kept.close)
-        node = Node(node_settings(settings, keys.secrets, offered, engine.udp_port), engine, store, captures=kept)
+        node = Node(node_settings(settings, keys.secrets, offered, engine), engine, store, captures=kept)
         await node.start()
 
         public = listeners.Listeners(lambda: runner.server())  # type: ignore[misc]

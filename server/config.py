@@ -109,7 +109,7 @@ class Rtc(Section):
     udp_port: Port = 7882
     """The one UDP port of all media."""
     tcp_port: OptionalPort = 7881
-    """Port kept for media over TCP; this version does not listen on it."""
+    """The one TCP port of all media, for clients that UDP does not reach; 0 turns it off."""
     addresses: Words = ()
     """IP addresses that clients are told to send media to; by default those of this machine's interfaces."""
     shards: Annotated[int, Field(ge=0, le=256)] = 0

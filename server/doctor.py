@@ -68,7 +68,8 @@ async def examine(settings: Settings) -> list[Finding]:
             return "in use by the running service"
         opened = app.open_engine(settings, offered)
         try:
-            return f"UDP {opened.udp_port}, {opened.shards} media threads"
+            tcp = f", TCP {opened.tcp_port}" if opened.tcp_port else ""
+            return f"UDP {opened.udp_port}{tcp}, {opened.shards} media threads"
         finally:
             opened.close()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from media.commands import Codec, Extension
-from signaling.sections import LocalParameters
+from signaling.sections import Candidate, LocalParameters
 
 DATA_FORMAT = "webrtc-datachannel"
 SCTP_PORT = 5000
@@ -39,12 +39,15 @@ def transport_lines(local: LocalParameters, setup: str, mid: str, *, candidates:
         f"a=mid:{mid}",
     ]
     if candidates:
-        lines += [
-            f"a=candidate:{number} 1 udp {candidate.priority} {candidate.address} {candidate.port} typ host"
-            for number, candidate in enumerate(local.candidates, 1)
-        ]
+        lines += [_candidate_line(number, candidate) for number, candidate in enumerate(local.candidates, 1)]
         lines.append("a=end-of-candidates")
     return lines
+
+
+def _candidate_line(foundation: int, candidate: Candidate) -> str:
+    tail = " tcptype passive" if candidate.protocol == "tcp" else ""
+    place = f"{candidate.address} {candidate.port} typ host{tail}"
+    return f"a=candidate:{foundation} 1 {candidate.protocol} {candidate.priority} {place}"
 
 
 def data_lines() -> list[str]:

@@ -15,11 +15,15 @@ EnabledCodecs = frozenset[str]
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One of our host UDP candidates (RFC 8839): IP address in text, port, priority."""
+    """One of our host candidates (RFC 8839): IP address in text, port, priority, and "udp" or "tcp".
+
+    A TCP one is passive (RFC 6544): the client connects to it.
+    """
 
     address: str
     port: int
     priority: int
+    protocol: str = "udp"
 
 
 @dataclass(frozen=True, slots=True)

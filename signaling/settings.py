@@ -65,6 +65,8 @@ class NodeSettings:
     """IP literals that are offered to clients as host candidates."""
     udp_port: int
     """Port of those candidates: the engine's `udp_port`."""
+    tcp_port: int | None = None
+    """Port of TCP candidates beside them: the engine's `tcp_port`; None offers none."""
     node_id: str = "ND_local"
     region: str = ""
     software: str = ""

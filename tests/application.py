@@ -81,7 +81,7 @@ async def running_site(
         captures = Captures(folder / app.CAPTURES) if read.rtc.captures else None
         if captures is not None:
             stack.callback(captures.close)
-        node = Node(app.node_settings(read, read.keys, (address,), engine.udp_port), engine, store, captures=captures)
+        node = Node(app.node_settings(read, read.keys, (address,), engine), engine, store, captures=captures)
         await node.start()
         runner = web.AppRunner(
             app.application(read, node, store, database, lambda protocol: None),

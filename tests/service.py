@@ -34,6 +34,7 @@ class Service:
     https: str
     websocket: str
     udp_port: int
+    tcp_port: int
     key: str
     secret: str
     data_dir: Path
@@ -104,7 +105,7 @@ def running_service(data_dir: Path, settings: Mapping[str, str] | None = None) -
 
     `settings` are VECHE_ variables over those of the tests.
     """
-    http_port, tls_port, udp_port = free_port(), free_port(), free_port(socket.SOCK_DGRAM)
+    http_port, tls_port, tcp_port, udp_port = free_port(), free_port(), free_port(), free_port(socket.SOCK_DGRAM)
     environment = {
         **os.environ,
         "VECHE_DATA_DIR": str(data_dir),
@@ -112,6 +113,7 @@ def running_service(data_dir: Path, settings: Mapping[str, str] | None = None) -
         "VECHE_HTTP__PORT": str(http_port),
         "VECHE_HTTP__TLS_PORT": str(tls_port),
         "VECHE_RTC__UDP_PORT": str(udp_port),
+        "VECHE_RTC__TCP_PORT": str(tcp_port),
         "VECHE_RTC__ADDRESSES": SERVER_ADDRESS,
         "VECHE_KEYS": f"{KEY}: {SECRET}",
         **(settings or {}),
@@ -123,6 +125,7 @@ def running_service(data_dir: Path, settings: Mapping[str, str] | None = None) -
         https=f"https://{SERVER_ADDRESS}:{tls_port}",
         websocket=f"ws://{SERVER_ADDRESS}:{http_port}",
         udp_port=udp_port,
+        tcp_port=tcp_port,
         key=KEY,
         secret=SECRET,
         data_dir=data_dir,

@@ -96,10 +96,11 @@ def test_a_free_port_is_picked_and_threads_carry_names(start: Start) -> None:
         ((["localhost"], 0, 1, 30.0), 'addresses: got "localhost", expected IP addresses such as 127.0.0.1 or ::'),
         (([LOOPBACK], 65_536, 1, 30.0), "udp_port: got 65536, expected 0 to 65535"),
         (([LOOPBACK], 0, 0, 30.0), "shards: got 0, expected 1 to 256"),
+        (([LOOPBACK], 0, 1, 30.0, -1), "tcp_port: got -1, expected 0 to 65535"),
         (([LOOPBACK], 0, 1, 0.0), "idle_timeout: got 0, expected more than 0 seconds"),
     ],
 )
-def test_a_wrong_argument_is_named(arguments: tuple[list[str], int, int, float], text: str) -> None:
+def test_a_wrong_argument_is_named(arguments: tuple[list[str], int, int, float, int | None], text: str) -> None:
     with pytest.raises(ValueError, match="expected") as raised:
         Engine(*arguments)
     assert str(raised.value) == text
@@ -112,6 +113,18 @@ def test_a_taken_port_is_refused(start: Start, address: str) -> None:
         Engine([address], engine.udp_port, 4, 30.0)
     assert raised.value.errno == errno.EADDRINUSE
     assert f"UDP {address}:{engine.udp_port}" in str(raised.value)
+
+
+def test_a_taken_tcp_port_is_refused() -> None:
+    engine = Engine([LOOPBACK], 0, 2, 30.0, 0)
+    assert engine.tcp_port
+    with pytest.raises(OSError, match="Address already in use") as raised:
+        Engine([LOOPBACK], 0, 2, 30.0, engine.tcp_port)
+    assert raised.value.errno == errno.EADDRINUSE
+    assert raised.value.filename == f"TCP {LOOPBACK}:{engine.tcp_port}"
+    engine.close()
+    Engine([LOOPBACK], 0, 2, 30.0, engine.tcp_port).close()
+    assert Engine([LOOPBACK], 0, 1, 30.0).tcp_port is None
 
 
 def test_a_second_process_is_refused_until_the_first_is_killed() -> None:
@@ -152,7 +165,7 @@ def test_closing_ends_the_threads_and_frees_the_port(start: Start) -> None:
     again = Engine([LOOPBACK], 0, 3, 30.0)
     del again
     until(lambda: len(media_threads()) == len(threads) + 2)
-    assert len(os.listdir("/proc/self/fd")) == descriptors + 5, "of one engine: two sockets, three eventfds"
+    assert len(os.listdir("/proc/self/fd")) == descriptors + 8, "of one engine: two sockets, four eventfds, two epolls"
 
 
 def test_every_shard_answers_for_every_transport(start: Start) -> None:

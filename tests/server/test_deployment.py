@@ -62,7 +62,7 @@ def test_every_variable_is_a_setting(place: str) -> None:
 
 def test_ports_are_those_of_the_settings() -> None:
     environment = SERVICES["veche"]["environment"]
-    for name in ("HTTP__PORT", "HTTP__TLS_PORT", "RTC__UDP_PORT"):
+    for name in ("HTTP__PORT", "HTTP__TLS_PORT", "RTC__UDP_PORT", "RTC__TCP_PORT"):
         assert environment[f"{PREFIX}{name}"] == str(default_of(*setting(name)))
     exposed = next(step[1] for step in LAST_STAGE if step[0] == "EXPOSE").split()
     settings = Settings()
@@ -70,6 +70,7 @@ def test_ports_are_those_of_the_settings() -> None:
         f"{settings.http.port}/tcp",
         f"{settings.http.tls_port}/tcp",
         f"{settings.rtc.udp_port}/udp",
+        f"{settings.rtc.tcp_port}/tcp",
     }
 
 

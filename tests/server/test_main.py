@@ -30,7 +30,8 @@ def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
     for name in [name for name in os.environ if name.upper().startswith("VECHE_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("VECHE_DATA_DIR", str(tmp_path / "data"))
-    for name, kind in (("HTTP__PORT", "STREAM"), ("HTTP__TLS_PORT", "STREAM"), ("RTC__UDP_PORT", "DGRAM")):
+    for name in ("HTTP__PORT", "HTTP__TLS_PORT", "RTC__UDP_PORT", "RTC__TCP_PORT"):
+        kind = "DGRAM" if "UDP" in name else "STREAM"
         monkeypatch.setenv(f"VECHE_{name}", str(free_port(socket.SocketKind[f"SOCK_{kind}"])))
     monkeypatch.setenv("VECHE_RTC__ADDRESSES", "127.0.0.1")
     monkeypatch.setenv("VECHE_HTTP__HOST", "127.0.0.1")
@@ -173,6 +174,7 @@ def test_doctor_beside_a_running_service(monkeypatch: pytest.MonkeyPatch, tmp_pa
             "HTTP__PORT": service.http.rpartition(":")[2],
             "HTTP__TLS_PORT": service.https.rpartition(":")[2],
             "RTC__UDP_PORT": str(service.udp_port),
+            "RTC__TCP_PORT": str(service.tcp_port),
         }.items():
             monkeypatch.setenv(f"VECHE_{name}", value)
         assert run("doctor", "--healthy").exit_code == 0
@@ -186,7 +188,7 @@ def test_doctor_beside_a_running_service(monkeypatch: pytest.MonkeyPatch, tmp_pa
 def test_serve_refuses_a_taken_port(tmp_path: Path) -> None:
     with ExitStack() as stack:
         started = {}
-        for name in ("HTTP__PORT", "HTTP__TLS_PORT", "RTC__UDP_PORT"):
+        for name in ("HTTP__PORT", "HTTP__TLS_PORT", "RTC__UDP_PORT", "RTC__TCP_PORT"):
             taken = socket.socket(socket.AF_INET, socket.SOCK_DGRAM if "UDP" in name else socket.SOCK_STREAM)
             stack.enter_context(taken).bind(("127.0.0.1", 0))
             port = str(taken.getsockname()[1])

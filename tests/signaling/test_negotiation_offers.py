@@ -11,13 +11,15 @@ from hypothesis import strategies as st
 from livekit.protocol.models import ClientInfo
 
 from media.commands import Codec
-from signaling.negotiation import Accepted, Negotiation, Offer, Quirks
+from signaling.negotiation import Accepted, Candidate, Negotiation, Offer, Quirks
 from signaling.sdp import MAX_SECTIONS, Description, SdpError
 from signaling.sdp import parse as parse_text
 from tests.signaling.negotiating import (
     AV1,
+    ENABLED,
     H264,
     H265,
+    LOCAL,
     OPUS,
     RED,
     RESTARTED,
@@ -79,6 +81,16 @@ def test_the_first_offer_opens_the_data_section() -> None:
     assert {"extmap-allow-mixed", "ice-lite"} <= parse(offer.sdp).attributes.keys()
     assert (accepted.application, accepted.sections, accepted.remote.setup) == (True, (), "active")
     assert not ours.needs_offer
+
+
+def test_a_tcp_candidate_is_passive() -> None:
+    candidates = (*LOCAL.candidates, Candidate("198.18.0.1", 7881, 1518280447, "tcp"))
+    ours = Negotiation(replace(LOCAL, candidates=candidates), ENABLED, Quirks(), session_id=1, application=True)
+    lines = re.findall("a=candidate:(.*)\r\n", exchanged(ours)[0].sdp)
+    assert lines == [
+        "1 1 udp 2130706431 198.18.0.1 7882 typ host",
+        "2 1 tcp 1518280447 198.18.0.1 7881 typ host tcptype passive",
+    ]
 
 
 def test_without_a_data_section_there_is_nothing_to_offer_at_first() -> None:

@@ -15,7 +15,7 @@ use crate::runtime::{Runtime, Settings, StartError};
 /// More media threads than any machine has cores for.
 const MAX_SHARDS: u16 = 256;
 
-/// The shards, their threads and their UDP port.
+/// The shards, their threads and their ports.
 #[pyclass(frozen, module = "media._engine")]
 struct Engine {
     runtime: Runtime,
@@ -25,8 +25,16 @@ struct Engine {
 #[pymethods]
 impl Engine {
     #[new]
-    fn new(py: Python<'_>, addresses: Vec<String>, udp_port: i64, shards: i64, idle_timeout: f64) -> PyResult<Self> {
-        let settings = settings(&addresses, udp_port, shards, idle_timeout)?;
+    #[pyo3(signature = (addresses, udp_port, shards, idle_timeout, tcp_port=None))]
+    fn new(
+        py: Python<'_>,
+        addresses: Vec<String>,
+        udp_port: i64,
+        shards: i64,
+        idle_timeout: f64,
+        tcp_port: Option<i64>,
+    ) -> PyResult<Self> {
+        let settings = settings(&addresses, udp_port, shards, idle_timeout, tcp_port)?;
         let events = EventClasses::import(py)?;
         let runtime = py.detach(|| Runtime::start(&settings)).map_err(os_error)?;
         let logger = py.import("logging")?.call_method1("getLogger", ("media",))?;
@@ -39,6 +47,11 @@ impl Engine {
     #[getter]
     fn udp_port(&self) -> u16 {
         self.runtime.udp_port()
+    }
+
+    #[getter]
+    fn tcp_port(&self) -> Option<u16> {
+        self.runtime.tcp_port()
     }
 
     #[getter]
@@ -67,7 +80,7 @@ impl Engine {
         py.detach(|| self.runtime.counters())
     }
 
-    /// Stops the threads and frees the port; safe to call twice.
+    /// Stops the threads and frees the ports; safe to call twice.
     fn close(&self, py: Python<'_>) {
         py.detach(|| self.runtime.close());
     }
@@ -82,7 +95,13 @@ impl Engine {
     }
 }
 
-fn settings(addresses: &[String], udp_port: i64, shards: i64, idle_timeout: f64) -> PyResult<Settings> {
+fn settings(
+    addresses: &[String],
+    udp_port: i64,
+    shards: i64,
+    idle_timeout: f64,
+    tcp_port: Option<i64>,
+) -> PyResult<Settings> {
     let wrong = |field: &str, received: String, expected: &str| {
         PyValueError::new_err(format!("{field}: got {received}, expected {expected}"))
     };
@@ -94,7 +113,9 @@ fn settings(addresses: &[String], udp_port: i64, shards: i64, idle_timeout: f64)
     if addresses.is_empty() {
         return Err(wrong("addresses", "none".into(), "one IP address or more"));
     }
-    let udp_port = u16::try_from(udp_port).map_err(|_| wrong("udp_port", udp_port.to_string(), "0 to 65535"))?;
+    let port = |field, number: i64| u16::try_from(number).map_err(|_| wrong(field, number.to_string(), "0 to 65535"));
+    let udp_port = port("udp_port", udp_port)?;
+    let tcp_port = tcp_port.map(|number| port("tcp_port", number)).transpose()?;
     let shards = u16::try_from(shards)
         .ok()
         .filter(|shards| (1..=MAX_SHARDS).contains(shards))
@@ -103,7 +124,7 @@ fn settings(addresses: &[String], udp_port: i64, shards: i64, idle_timeout: f64)
         .ok()
         .filter(|timeout| !timeout.is_zero())
         .ok_or_else(|| wrong("idle_timeout", idle_timeout.to_string(), "more than 0 seconds"))?;
-    Ok(Settings { addresses, udp_port, shards, idle_timeout, segments: true })
+    Ok(Settings { addresses, udp_port, tcp_port, shards, idle_timeout, segments: true })
 }
 
 /// With a number Python makes the fitting subclass of OSError; the address stands where a file's name would.
@@ -112,7 +133,7 @@ fn os_error(error: StartError) -> PyErr {
     let text = error.source.to_string();
     let text = text.strip_suffix(&format!(" (os error {number})")).unwrap_or(&text).to_owned();
     match error.address {
-        Some(address) => PyOSError::new_err((number, text, format!("UDP {address}"))),
+        Some((carrier, address)) => PyOSError::new_err((number, text, format!("{carrier} {address}"))),
         None => PyOSError::new_err((number, text)),
     }
 }

@@ -1,4 +1,4 @@
-//! What waits for one shard: commands from Python and handoffs from the other shards.
+//! What waits for one shard: commands from Python, handoffs from the other shards, and new connections.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crossbeam_queue::SegQueue;
 use engine::{Command, Handoff};
 
+use crate::acceptor::Newcomer;
 use crate::sleeper::Sleeper;
 use crate::wake::Wake;
 
@@ -19,6 +20,7 @@ const MAX_PACKETS: usize = 16_384;
 pub(crate) struct Inbox {
     commands: SegQueue<Command>,
     handoffs: SegQueue<Handoff>,
+    newcomers: SegQueue<Newcomer>,
     wake: Wake,
     sleeper: Sleeper,
     closed: AtomicBool,
@@ -32,6 +34,7 @@ impl Inbox {
         Ok(Self {
             commands: SegQueue::new(),
             handoffs: SegQueue::new(),
+            newcomers: SegQueue::new(),
             wake: Wake::new()?,
             sleeper: Sleeper::new(),
             closed: AtomicBool::new(false),
@@ -69,6 +72,16 @@ impl Inbox {
         }
     }
 
+    /// Leaves a connection for a transport of this shard; the seats of the acceptor bound how many wait.
+    pub(crate) fn adopt(&self, newcomer: Newcomer) {
+        self.newcomers.push(newcomer);
+        self.rouse();
+    }
+
+    pub(crate) fn next_newcomer(&self) -> Option<Newcomer> {
+        self.newcomers.pop()
+    }
+
     pub(crate) fn next_command(&self) -> Option<Command> {
         self.commands.pop()
     }
@@ -103,6 +116,7 @@ impl Inbox {
         self.sleeper.fall_asleep(|| {
             self.commands.is_empty()
                 && self.handoffs.is_empty()
+                && self.newcomers.is_empty()
                 && !self.is_closed()
                 && !self.panic.load(Ordering::SeqCst)
         })

@@ -1,9 +1,11 @@
-//! The UDP port: one socket for each bind address and shard, all on one port that no other server shares.
+//! The ports: for UDP one socket for each bind address and shard, all on one port that no other server shares; for TCP
+//! one listener for each bind address.
 
 use std::fmt;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, TcpListener};
 
+use engine::Carrier;
 use socket2::{Domain, Protocol, Type};
 
 use crate::socket::Socket;
@@ -12,6 +14,8 @@ use crate::socket::Socket;
 pub(crate) const BUFFER_BYTES: usize = 8 << 20;
 /// A port that is free on one address may be taken on another: so often is another one tried where any will do.
 const ATTEMPTS: usize = 16;
+/// Connections that the kernel may hold for the acceptor; net.core.somaxconn bounds it too.
+const BACKLOG: i32 = 1024;
 
 /// The sockets of all shards.
 #[derive(Debug)]
@@ -27,22 +31,45 @@ pub(crate) struct Port {
 /// An address that can't be had.
 #[derive(Debug)]
 pub(crate) struct Refused {
+    pub(crate) carrier: Carrier,
     pub(crate) address: SocketAddr,
     pub(crate) source: io::Error,
 }
 
 impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "UDP {}: {}", self.address, self.source)
+        write!(f, "{} {}: {}", self.carrier, self.address, self.source)
     }
 }
 
-/// Binds `number` (0: any free one) on every address, `shards` times.
+/// Binds the UDP port `number` (0: any free one) on every address, `shards` times.
 pub(crate) fn open(addresses: &[IpAddr], number: u16, shards: u16) -> Result<Port, Refused> {
     let addresses = without_covered(addresses);
+    try_ports(number, || open_all(&addresses, number, shards))
+}
+
+/// Listens on the TCP port `number` (0: any free one) of every address. Gives the port too.
+pub(crate) fn listen(addresses: &[IpAddr], number: u16) -> Result<(u16, Vec<TcpListener>), Refused> {
+    let addresses = without_covered(addresses);
+    try_ports(number, || {
+        let mut bound = number;
+        let mut listeners = Vec::with_capacity(addresses.len());
+        for ip in &addresses {
+            let address = SocketAddr::new(*ip, bound);
+            let refused = |source| Refused { carrier: Carrier::Tcp, address, source };
+            let listener = listen_on(address).map_err(refused)?;
+            bound = listener.local_addr().map_err(refused)?.port();
+            listeners.push(listener);
+        }
+        Ok((bound, listeners))
+    })
+}
+
+/// Tries again where any port will do and one that is free on one address is taken on another.
+fn try_ports<T>(number: u16, open: impl Fn() -> Result<T, Refused>) -> Result<T, Refused> {
     let mut attempt = 1;
     loop {
-        match open_all(&addresses, number, shards) {
+        match open() {
             Err(refused) if number == 0 && in_use(&refused.source) && attempt < ATTEMPTS => attempt += 1,
             result => return result,
         }
@@ -75,7 +102,7 @@ fn open_all(addresses: &[IpAddr], number: u16, shards: u16) -> Result<Port, Refu
     for ip in addresses {
         for shard in 0..usize::from(shards) {
             let address = SocketAddr::new(*ip, port.number);
-            let refused = |source| Refused { address, source };
+            let refused = |source| Refused { carrier: Carrier::Udp, address, source };
             let socket = bind(address, shard == 0).map_err(refused)?;
             grow_buffers(&socket, &mut port).map_err(refused)?;
             let socket = Socket::new(socket).map_err(refused)?;
@@ -99,6 +126,18 @@ fn bind(address: SocketAddr, first: bool) -> io::Result<socket2::Socket> {
     socket.bind(&address.into())?;
     socket.set_reuse_port(true)?;
     Ok(socket)
+}
+
+fn listen_on(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = socket2::Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    // Connections of a server that has ended linger; a second listener is refused all the same.
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
 }
 
 /// Asks for big buffers, beyond the system's limit where the process may.
@@ -142,6 +181,18 @@ mod tests {
         let number = port.number;
         drop(port);
         open(&[LOOPBACK], number, 2).expect("free again");
+    }
+
+    #[test]
+    fn one_tcp_port_on_all_addresses_that_nobody_else_gets() {
+        let v6 = IpAddr::V6(Ipv6Addr::LOCALHOST);
+        let (number, listeners) = listen(&[LOOPBACK, v6], 0).expect("free port");
+        assert_eq!(listeners.len(), 2);
+        let refused = listen(&[LOOPBACK], number).expect_err("taken");
+        assert!(in_use(&refused.source), "{refused}");
+        assert!(refused.to_string().starts_with(&format!("TCP 127.0.0.1:{number}: ")), "{refused}");
+        drop(listeners);
+        listen(&[ANY], number).expect("free again");
     }
 
     #[test]

@@ -9,11 +9,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use engine::Command;
+use engine::{Carrier, Command};
 
+use crate::acceptor::{Acceptor, Closing};
+use crate::connections::Connections;
 use crate::inbox::Inbox;
 use crate::outbox::{Notice, Outbox};
 use crate::port;
+use crate::seats::Limits;
+use crate::tcp_totals::TcpTotals;
 use crate::thread::MediaThread;
 use crate::totals::Totals;
 
@@ -24,6 +28,8 @@ pub struct Settings {
     pub addresses: Vec<IpAddr>,
     /// 0 picks a port that is free on all of them.
     pub udp_port: u16,
+    /// Where clients that no UDP reaches connect (ICE-TCP); 0 picks one, `None` is none.
+    pub tcp_port: Option<u16>,
     /// Media threads, 1 or more.
     pub shards: u16,
     /// A transport that was not heard for this long ends.
@@ -36,14 +42,14 @@ pub struct Settings {
 #[derive(Debug)]
 pub struct StartError {
     /// The address that can't be had, where it is that.
-    pub address: Option<SocketAddr>,
+    pub address: Option<(Carrier, SocketAddr)>,
     pub source: io::Error,
 }
 
 impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.address {
-            Some(address) => write!(f, "UDP {address}: {}", self.source),
+            Some((carrier, address)) => write!(f, "{carrier} {address}: {}", self.source),
             None => write!(f, "media threads: {}", self.source),
         }
     }
@@ -61,28 +67,41 @@ impl From<io::Error> for StartError {
     }
 }
 
+impl From<port::Refused> for StartError {
+    fn from(refused: port::Refused) -> Self {
+        Self { address: Some((refused.carrier, refused.address)), source: refused.source }
+    }
+}
+
 /// Shards on their threads. Safe to use from any thread; nothing here waits for a shard but `close`.
 #[derive(Debug)]
 pub struct Runtime {
     port: u16,
+    tcp_port: Option<u16>,
     warnings: Vec<String>,
     inboxes: Arc<[Inbox]>,
     outbox: Arc<Outbox>,
     totals: Arc<[Totals]>,
+    tcp_totals: Arc<TcpTotals>,
+    /// Of the thread that accepts connections.
+    closing: Arc<Closing>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl Runtime {
-    /// Binds the port and starts a thread for each shard.
+    /// Binds the ports and starts a thread for each shard, and one that accepts connections.
     pub fn start(settings: &Settings) -> Result<Self, StartError> {
-        let port = port::open(&settings.addresses, settings.udp_port, settings.shards)
-            .map_err(|refused| StartError { address: Some(refused.address), source: refused.source })?;
+        let port = port::open(&settings.addresses, settings.udp_port, settings.shards)?;
+        let tcp = settings.tcp_port.map(|number| port::listen(&settings.addresses, number)).transpose()?;
         let runtime = Self {
             port: port.number,
+            tcp_port: tcp.as_ref().map(|(number, _)| *number),
             warnings: warnings(&port),
             inboxes: (0..settings.shards).map(|_| Inbox::new()).collect::<io::Result<_>>()?,
             outbox: Arc::new(Outbox::new(settings.shards)?),
             totals: (0..settings.shards).map(|_| Totals::default()).collect(),
+            tcp_totals: Arc::default(),
+            closing: Arc::new(Closing::new()?),
             threads: Mutex::default(),
         };
         for (index, sockets) in (0..settings.shards).zip(port.shards) {
@@ -95,15 +114,31 @@ impl Runtime {
                 outbox: Arc::clone(&runtime.outbox),
                 totals: Arc::clone(&runtime.totals),
             };
-            // Where one can't be started, `drop` ends those before it.
-            let started = std::thread::Builder::new().name(format!("veche-shard-{index}")).spawn(|| thread.run())?;
-            runtime.threads().push(started);
+            let connections = Connections::new(Arc::clone(&runtime.tcp_totals))?;
+            runtime.spawn(format!("veche-shard-{index}"), || thread.run(connections))?;
+        }
+        if let Some((_, listeners)) = tcp {
+            let inboxes = Arc::clone(&runtime.inboxes);
+            let totals = Arc::clone(&runtime.tcp_totals);
+            let closing = Arc::clone(&runtime.closing);
+            let acceptor = Acceptor::new(listeners, inboxes, totals, closing, Limits::default())?;
+            runtime.spawn("veche-tcp".into(), || acceptor.run())?;
         }
         Ok(runtime)
     }
 
+    /// Starts a thread. Where one can't be started, `drop` ends those before it.
+    fn spawn(&self, name: String, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
+        self.threads().push(std::thread::Builder::new().name(name).spawn(work)?);
+        Ok(())
+    }
+
     pub fn udp_port(&self) -> u16 {
         self.port
+    }
+
+    pub fn tcp_port(&self) -> Option<u16> {
+        self.tcp_port
     }
 
     pub fn shards(&self) -> u16 {
@@ -143,7 +178,8 @@ impl Runtime {
         for totals in &*self.totals {
             totals.add_to(&mut sums);
         }
-        for (name, count) in self.inboxes.iter().flat_map(Inbox::dropped).chain(self.outbox.dropped()) {
+        let queues = self.inboxes.iter().flat_map(Inbox::dropped).chain(self.outbox.dropped());
+        for (name, count) in queues.chain(self.tcp_totals.each()) {
             *sums.entry(name).or_default() += count;
         }
         sums
@@ -157,8 +193,9 @@ impl Runtime {
         })
     }
 
-    /// Ends the threads and frees the port. Later calls find nothing to do.
+    /// Ends the threads and frees the ports. Later calls find nothing to do.
     pub fn close(&self) {
+        self.closing.ask();
         for inbox in &*self.inboxes {
             inbox.close();
         }

@@ -9,9 +9,11 @@ use std::time::{Duration, Instant};
 use engine::{Batch, Config, Handoff, Shard};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+use crate::connections::Connections;
 use crate::inbox::Inbox;
 use crate::outbox::{Notice, Outbox};
 use crate::socket::{Datagrams, Sender, Socket};
+use crate::tcp::FramedInflow;
 use crate::totals::Totals;
 
 /// Commands, and handoffs, taken before the sockets are looked at again.
@@ -34,12 +36,17 @@ pub(crate) struct MediaThread {
 
 impl MediaThread {
     /// Drives a shard until the inbox is closed: a new, empty one after each panic, on the same sockets.
-    pub(crate) fn run(self) {
-        let mut inflow = Inflow { datagrams: Datagrams::new(), readable: vec![true; self.sockets.len()] };
+    pub(crate) fn run(self, connections: Connections) {
+        let mut inflow = Inflow {
+            datagrams: Datagrams::new(),
+            readable: vec![true; self.sockets.len()],
+            framed: FramedInflow::new(),
+        };
         let sender = if self.segments { Sender::new() } else { Sender::without_segmentation() };
-        let mut outflow = Outflow { thread: &self, batch: Batch::new(), sender, notices: Vec::new() };
+        let mut outflow = Outflow { thread: &self, batch: Batch::new(), sender, connections, notices: Vec::new() };
         while let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.drive(&mut inflow, &mut outflow))) {
             outflow.batch.clear();
+            outflow.connections.close_all();
             outflow.notices.push(Notice::ShardFailed { shard: self.index, reason: reason(&*panic) });
             self.totals().restart();
             for (_, inbox) in (0..).zip(self.inboxes.iter()).filter(|(other, _)| *other != self.index) {
@@ -63,6 +70,13 @@ impl MediaThread {
             for handoff in std::iter::from_fn(|| inbox.next_handoff()).take(TURN) {
                 shard.handle_handoff(now, handoff);
             }
+            for newcomer in std::iter::from_fn(|| inbox.next_newcomer()).take(TURN) {
+                inflow.framed.welcome(now, &mut shard, outflow, newcomer);
+            }
+            if inflow.framed.is_ready {
+                inflow.framed.receive(&mut shard, outflow);
+                outflow.hand_over(&mut shard);
+            }
             for (socket, readable) in self.sockets.iter().zip(&mut inflow.readable).filter(|(_, readable)| **readable) {
                 inflow.datagrams.receive(socket);
                 *readable = inflow.datagrams.is_full();
@@ -77,11 +91,12 @@ impl MediaThread {
             }
             outflow.send(&mut shard, now);
             outflow.hand_over(&mut shard);
+            outflow.connections.sweep(now, |path| shard.serves(path));
             let published =
                 self.totals().publish(shard.counters(), inflow.datagrams.failures(), outflow.sender.failures());
             let again = if outflow.deliver() && published { None } else { Some(now + SOON) };
-            let due = [shard.poll_timeout(), again].into_iter().flatten().min();
-            self.sleep(inbox, due, &mut inflow.readable);
+            let due = [shard.poll_timeout(), outflow.connections.sweep_due(), again].into_iter().flatten().min();
+            self.sleep(inbox, due, inflow, &outflow.connections);
         }
     }
 
@@ -96,17 +111,21 @@ impl MediaThread {
         &self.totals[usize::from(self.index)]
     }
 
-    /// Sleeps until a socket is readable, something is left in the inbox or `due` has come; not at all where more is
-    /// known to wait. Notes which sockets are readable.
-    fn sleep(&self, inbox: &Inbox, due: Option<Instant>, readable: &mut [bool]) {
+    /// Sleeps until a socket or connection is ready, something is left in the inbox or `due` has come; not at all where
+    /// more is known to wait. Notes which are ready.
+    fn sleep(&self, inbox: &Inbox, due: Option<Instant>, inflow: &mut Inflow, connections: &Connections) {
+        let readable = &mut inflow.readable;
         let may_sleep = !readable.contains(&true) && inbox.fall_asleep();
         let patience =
             if may_sleep { due.map(|due| due.saturating_duration_since(Instant::now())) } else { Some(Duration::ZERO) };
         let timeout = patience
             .map(|patience| Timespec { tv_sec: patience.as_secs() as i64, tv_nsec: patience.subsec_nanos().into() });
-        let mut polled = Vec::with_capacity(1 + self.sockets.len());
+        let mut polled = Vec::with_capacity(2 + self.sockets.len());
         polled.push(PollFd::new(inbox.wake(), PollFlags::IN));
         polled.extend(self.sockets.iter().map(|socket| PollFd::new(socket, PollFlags::IN)));
+        if !connections.is_empty() {
+            polled.push(PollFd::new(connections, PollFlags::IN));
+        }
         // An interrupted poll found nothing, like one that timed out.
         let found = poll(&mut polled, timeout.as_ref()).unwrap_or(0);
         inbox.stay_awake();
@@ -119,21 +138,25 @@ impl MediaThread {
         for (readable, polled) in readable.iter_mut().zip(&polled[1..]) {
             *readable |= !polled.revents().is_empty();
         }
+        let connections = polled.get(1 + self.sockets.len());
+        inflow.framed.is_ready = connections.is_some_and(|polled| !polled.revents().is_empty());
     }
 }
 
-/// What comes in from the sockets.
+/// What comes in from the sockets and connections.
 struct Inflow {
     datagrams: Datagrams,
     /// By socket: datagrams wait there.
     readable: Vec<bool>,
+    framed: FramedInflow,
 }
 
-/// What goes out: datagrams to the sockets, handoffs to other shards, events to Python.
-struct Outflow<'a> {
+/// What goes out: datagrams to the sockets and connections, handoffs to other shards, events to Python.
+pub(crate) struct Outflow<'a> {
     thread: &'a MediaThread,
     batch: Batch,
     sender: Sender,
+    pub(crate) connections: Connections,
     /// Events on their way to the outbox.
     notices: Vec<Notice>,
 }
@@ -165,6 +188,7 @@ impl Outflow<'_> {
 
     fn put_out(&mut self) {
         self.sender.send(&self.thread.sockets, self.batch.bytes(), self.batch.entries());
+        self.connections.send(self.batch.bytes(), self.batch.framed());
         self.batch.clear();
     }
 

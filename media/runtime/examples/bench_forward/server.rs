@@ -27,6 +27,7 @@ impl Server {
         let runtime = Runtime::start(&Settings {
             addresses: vec![Ipv4Addr::LOCALHOST.into()],
             udp_port: 0,
+            tcp_port: None,
             shards,
             idle_timeout: Duration::from_secs(3600),
             segments,

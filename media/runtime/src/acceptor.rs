@@ -1,0 +1,303 @@
+//! Connections of clients that no UDP reaches (ICE-TCP, RFC 6544): a thread of its own accepts them and waits for the
+//! first check, which names the transport. Only then a shard gets the connection, so no flood of connections that say
+//! nothing takes time from media.
+
+use std::collections::BTreeMap;
+use std::io::{self, Read};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use engine::{Path, named_transport};
+use socket2::SockRef;
+
+use crate::frames::{self, LARGEST_FRAME};
+use crate::inbox::Inbox;
+use crate::readiness::{Readiness, Ready};
+use crate::seats::{Limits, Refusal, Seat, Seats};
+use crate::tcp_totals::{TcpTotals, count};
+use crate::wake::Wake;
+
+/// Connections accepted before those that wait are looked at again.
+const TURN: usize = 64;
+/// Without descriptors or memory accept fails again at once: it is tried again after this.
+const PAUSE: Duration = Duration::from_millis(100);
+/// Bytes that the kernel may hold unsent for a connection. What waits beyond is ours, so that we can drop it whole.
+const UNSENT_BYTES: u32 = 32 << 10;
+
+const WAKE: u64 = u64::MAX;
+/// Listeners have the keys from here on.
+const LISTENERS: u64 = u64::MAX - 1024;
+
+/// How the acceptor is asked to end.
+#[derive(Debug)]
+pub(crate) struct Closing {
+    wake: Wake,
+    is_asked: AtomicBool,
+}
+
+impl Closing {
+    pub(crate) fn new() -> io::Result<Self> {
+        Ok(Self { wake: Wake::new()?, is_asked: AtomicBool::new(false) })
+    }
+
+    pub(crate) fn ask(&self) {
+        self.is_asked.store(true, Ordering::SeqCst);
+        self.wake.wake();
+    }
+}
+
+/// A connection whose first check is whole, on its way to the shard that owns the transport.
+#[derive(Debug)]
+pub(crate) struct Newcomer {
+    pub(crate) stream: TcpStream,
+    pub(crate) path: Path,
+    /// What has been read: the first check, and perhaps more.
+    pub(crate) read: Vec<u8>,
+    pub(crate) seat: Seat,
+}
+
+/// A connection whose first check is not whole yet.
+struct Waiting {
+    newcomer: Newcomer,
+    deadline: Instant,
+}
+
+/// Accepts connections. Owned by its thread.
+pub(crate) struct Acceptor {
+    listeners: Vec<TcpListener>,
+    inboxes: Arc<[Inbox]>,
+    totals: Arc<TcpTotals>,
+    closing: Arc<Closing>,
+    limits: Limits,
+    seats: Seats,
+    readiness: Readiness,
+    /// By age: the key counts up.
+    waiting: BTreeMap<u64, Waiting>,
+    next_key: u64,
+}
+
+impl Acceptor {
+    pub(crate) fn new(
+        listeners: Vec<TcpListener>,
+        inboxes: Arc<[Inbox]>,
+        totals: Arc<TcpTotals>,
+        closing: Arc<Closing>,
+        limits: Limits,
+    ) -> io::Result<Self> {
+        let readiness = Readiness::new()?;
+        readiness.add(&closing.wake, WAKE)?;
+        for (key, listener) in (LISTENERS..WAKE).zip(&listeners) {
+            listener.set_nonblocking(true)?;
+            readiness.add(listener, key)?;
+        }
+        Ok(Self {
+            listeners,
+            inboxes,
+            totals,
+            closing,
+            limits,
+            seats: Seats::new(limits),
+            readiness,
+            waiting: BTreeMap::new(),
+            next_key: 0,
+        })
+    }
+
+    /// Works until it is asked to end.
+    pub(crate) fn run(mut self) {
+        let mut ready = Vec::new();
+        while !self.closing.is_asked.load(Ordering::SeqCst) {
+            let first = self.waiting.values().next();
+            let patience = first.map(|first| first.deadline.saturating_duration_since(Instant::now()));
+            self.readiness.wait(patience, &mut ready);
+            let now = Instant::now();
+            for Ready { key, .. } in ready.drain(..) {
+                match key {
+                    WAKE => self.closing.wake.clear(),
+                    LISTENERS.. => self.accept(now, (key - LISTENERS) as usize),
+                    _ => self.read(key),
+                }
+            }
+            while self.waiting.first_key_value().is_some_and(|(_, first)| first.deadline <= now) {
+                self.waiting.pop_first();
+                count(&self.totals.tcp_late);
+            }
+        }
+    }
+
+    fn accept(&mut self, now: Instant, listener: usize) {
+        for _ in 0..TURN {
+            match self.listeners[listener].accept() {
+                Ok((stream, remote)) => {
+                    count(&self.totals.tcp_accepted);
+                    match self.seats.take(remote.ip()) {
+                        Ok(seat) => self.seat(now, stream, remote, seat),
+                        Err(Refusal::Address) => count(&self.totals.tcp_refused_address),
+                        Err(Refusal::Full) => count(&self.totals.tcp_refused_full),
+                    }
+                }
+                Err(error) => match error.kind() {
+                    io::ErrorKind::WouldBlock => return,
+                    // The client has given up meanwhile.
+                    io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted => {}
+                    _ => {
+                        count(&self.totals.tcp_accept_failed);
+                        std::thread::sleep(PAUSE);
+                        return;
+                    }
+                },
+            }
+        }
+    }
+
+    /// Lets a connection wait for its first check. Where too many do, the one that has waited longest gives way: an
+    /// honest client waits a moment only.
+    fn seat(&mut self, now: Instant, stream: TcpStream, remote: SocketAddr, seat: Seat) {
+        let Ok(local) = prepare(&stream) else { return count(&self.totals.tcp_accept_failed) };
+        if self.waiting.len() >= self.limits.waiting {
+            self.waiting.pop_first();
+            count(&self.totals.tcp_displaced);
+        }
+        let key = self.next_key;
+        self.next_key += 1;
+        if self.readiness.add(&stream, key).is_err() {
+            return count(&self.totals.tcp_accept_failed);
+        }
+        let newcomer = Newcomer { stream, path: Path::tcp(local, remote), read: Vec::new(), seat };
+        self.waiting.insert(key, Waiting { newcomer, deadline: now + self.limits.patience });
+    }
+
+    /// Reads of a waiting connection; one whose first frame is whole goes to its shard, or ends.
+    fn read(&mut self, key: u64) {
+        let Some(waiting) = self.waiting.get_mut(&key) else { return };
+        let newcomer = &mut waiting.newcomer;
+        let mut buffer = [0; LARGEST_FRAME];
+        match newcomer.stream.read(&mut buffer) {
+            Ok(0) => {
+                self.waiting.remove(&key);
+                return count(&self.totals.tcp_closed);
+            }
+            Ok(length) => newcomer.read.extend_from_slice(&buffer[..length]),
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => return,
+            Err(_) => {
+                self.waiting.remove(&key);
+                return count(&self.totals.tcp_closed);
+            }
+        }
+        let mut found = Vec::new();
+        let read = &newcomer.read;
+        let Ok(end) = frames::find(read, &mut found) else { return self.refuse(key) };
+        let Some(first) = found.into_iter().next() else {
+            // Empty frames alone say nothing.
+            if end > 0 {
+                self.refuse(key);
+            }
+            return;
+        };
+        let Some(transport) = named_transport(&read[first]) else { return self.refuse(key) };
+        let owner = transport.owner(self.inboxes.len() as u16);
+        if let Some(Waiting { newcomer, .. }) = self.waiting.remove(&key)
+            && self.readiness.remove(&newcomer.stream).is_ok()
+        {
+            self.inboxes[usize::from(owner)].adopt(newcomer);
+        }
+    }
+
+    fn refuse(&mut self, key: u64) {
+        self.waiting.remove(&key);
+        count(&self.totals.tcp_malformed);
+    }
+}
+
+/// Sets a connection up for media; gives its local address.
+fn prepare(stream: &TcpStream) -> io::Result<SocketAddr> {
+    stream.set_nonblocking(true)?;
+    // Media does not wait for more to fill a segment.
+    stream.set_nodelay(true)?;
+    SockRef::from(stream).set_tcp_notsent_lowat(UNSENT_BYTES)?;
+    stream.local_addr()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::{IpAddr, Ipv4Addr};
+    use std::thread::JoinHandle;
+
+    const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+    struct Accepting {
+        address: SocketAddr,
+        totals: Arc<TcpTotals>,
+        closing: Arc<Closing>,
+        thread: Option<JoinHandle<()>>,
+    }
+
+    impl Accepting {
+        fn start(limits: Limits) -> Self {
+            let (port, listeners) = crate::port::listen(&[LOOPBACK], 0).expect("free port");
+            let inboxes = Arc::new([Inbox::new().expect("eventfd")]);
+            let totals = Arc::<TcpTotals>::default();
+            let closing = Arc::new(Closing::new().expect("eventfd"));
+            let acceptor = Acceptor::new(listeners, inboxes, Arc::clone(&totals), Arc::clone(&closing), limits);
+            let acceptor = acceptor.expect("epoll");
+            let thread = Some(std::thread::spawn(|| acceptor.run()));
+            Self { address: SocketAddr::new(LOOPBACK, port), totals, closing, thread }
+        }
+
+        fn connect(&self) -> TcpStream {
+            let stream = TcpStream::connect(self.address).expect("it listens");
+            stream.set_read_timeout(Some(Duration::from_secs(60))).expect("a timeout");
+            stream
+        }
+
+        fn total(&self, name: &str) -> u64 {
+            self.totals.each().find(|(other, _)| *other == name).expect("a total").1
+        }
+    }
+
+    impl Drop for Accepting {
+        fn drop(&mut self) {
+            self.closing.ask();
+            self.thread.take().expect("it runs").join().expect("it ends well");
+        }
+    }
+
+    /// Waits for the other side to close.
+    fn ends(mut stream: &TcpStream) -> bool {
+        matches!(stream.read(&mut [0; 8]), Ok(0))
+    }
+
+    #[test]
+    fn one_that_brings_a_byte_now_and_then_ends_in_time() {
+        let accepting = Accepting::start(Limits { patience: Duration::from_millis(300), ..Limits::default() });
+        let silent = accepting.connect();
+        let mut slow = accepting.connect();
+        io::Write::write_all(&mut slow, &[0]).expect("open");
+        assert!(ends(&silent) && ends(&slow));
+        assert_eq!(accepting.total("tcp_late"), 2);
+    }
+
+    #[test]
+    fn where_too_many_wait_the_oldest_gives_way() {
+        let accepting = Accepting::start(Limits { waiting: 2, ..Limits::default() });
+        let streams: Vec<_> = (0..5).map(|_| accepting.connect()).collect();
+        assert!(streams[..3].iter().all(ends));
+        assert_eq!(accepting.total("tcp_displaced"), 3);
+        assert_eq!(accepting.total("tcp_late"), 0);
+        streams[4].set_nonblocking(true).expect("a flag");
+        let kind = (&streams[4]).read(&mut [0; 8]).map_err(|error| error.kind());
+        assert_eq!(kind, Err(io::ErrorKind::WouldBlock), "the newest is kept");
+    }
+
+    #[test]
+    fn there_are_never_more_than_there_may_be() {
+        let accepting = Accepting::start(Limits { connections: 3, ..Limits::default() });
+        let held: Vec<_> = (0..3).map(|_| accepting.connect()).collect();
+        assert!(ends(&accepting.connect()));
+        assert_eq!(accepting.total("tcp_refused_full"), 1);
+        drop(held);
+    }
+}

@@ -1,0 +1,87 @@
+"""A network that lets no UDP through: people meet over TCP (ICE-TCP), and go over to UDP when it works."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+
+from livekit import rtc
+from playwright.async_api import async_playwright
+
+from tests.browser.people import Person, eventually, person
+from tests.interop.clients import Camera, Listener, Microphone, Viewer, until
+from tests.network import PacketLoss
+from tests.service import Service
+
+# Protocols of the selected candidate pairs of all PeerConnections that are open (W3C webrtc-stats).
+READ_PROTOCOLS = """
+async () => {
+  const found = [];
+  for (const connection of window.connections) {
+    if (connection.connectionState === 'closed') continue;
+    const entries = await connection.getStats();
+    entries.forEach((entry) => {
+      if (entry.type !== 'transport' || !entry.selectedCandidatePairId) return;
+      const pair = entries.get(entry.selectedCandidatePairId);
+      found.push(entries.get(pair.remoteCandidateId).protocol);
+    });
+  }
+  return found;
+}
+"""
+
+
+async def protocols(of: Person) -> list[str]:
+    found: list[str] = await of.page.evaluate(READ_PROTOCOLS)
+    return found
+
+
+async def test_people_without_udp_see_and_hear_each_other(service: Service) -> None:
+    code = str(service.post("/api/v1/meetings", {})["code"])
+    entry = service.post(f"/api/v1/meetings/{code}/join", {"name": "Robot", "tab": "cm9ib3Qtcm9ib3Qtcm9ib3Q"})
+    async with AsyncExitStack() as stack:
+        stack.enter_context(PacketLoss(100))
+        robot = rtc.Room()
+        tracks: dict[int, rtc.Track] = {}
+        robot.on("track_subscribed", lambda track, *_: tracks.update({track.kind: track}))
+        await robot.connect(service.websocket, str(entry["token"]))
+        stack.push_async_callback(robot.disconnect)
+        camera, microphone = Camera(640, 360, 15), Microphone()
+        stack.push_async_callback(camera.stop)
+        stack.push_async_callback(microphone.stop)
+        await camera.publish(robot)
+        await microphone.publish(robot)
+
+        playwright = await stack.enter_async_context(async_playwright())
+        anna = await stack.enter_async_context(person(playwright, "Anna"))
+        await anna.join(f"{service.https}/m/{code}")
+        await anna.moving("Robot")
+        await anna.hears(1)
+        assert set(await protocols(anna)) == {"tcp"}
+
+        await until(lambda: len(tracks) == 2, "the robot gets her camera and microphone")
+        viewer = Viewer(tracks[rtc.TrackKind.KIND_VIDEO])
+        stack.push_async_callback(viewer.stop)
+        listener = Listener(tracks[rtc.TrackKind.KIND_AUDIO])
+        stack.push_async_callback(listener.stop)
+        await until(lambda: viewer.frames > 20, "the robot sees her")
+        await until(lambda: listener.loudest > 0, "the robot hears her")
+
+
+async def test_who_came_over_tcp_moves_to_udp_when_it_works(service: Service) -> None:
+    """UDP comes back while her browser still tries it: libwebrtc gives a pair up that has not worked for 15 s."""
+    link = service.new_meeting()
+    async with AsyncExitStack() as stack:
+        playwright = await stack.enter_async_context(async_playwright())
+        anna = await stack.enter_async_context(person(playwright, "Anna"))
+
+        async def all_by(protocol: str) -> bool:
+            return set(await protocols(anna)) == {protocol}
+
+        with PacketLoss(100):
+            await anna.join(link)
+            await eventually(lambda: all_by("tcp"), "she is connected by TCP")
+        await eventually(lambda: all_by("udp"), "her media goes by UDP")
+        boris = await stack.enter_async_context(person(playwright, "Boris"))
+        await boris.join(link)
+        await anna.moving("Boris")
+        await boris.moving("Anna")
