@@ -383,6 +383,10 @@ impl Subscription {
 
     /// What to send for a request of `sequence`.
     pub(crate) fn answer(&mut self, now: Instant, sequence: u16) -> Result<Answer, Refusal> {
+        // What is paused or disabled begins again with a key frame, and a path that is full needs no old pictures.
+        if !self.is_enabled || self.is_paused() {
+            return Err(Refusal::Refreshed);
+        }
         let sent = self.history.answer(now, sequence)?;
         let has_rtx = self.rtx_ssrc.is_some() && self.rtx_payload_type(sent.payload_type).is_some();
         let is_doubled = has_rtx && self.history.affords_another(&sent);

@@ -1,5 +1,8 @@
 //! Narrow paths: what is sent fits, sound goes on, and a path that becomes wide again is used.
 
+use engine::Event;
+use engine::rtcp_writer::write_nack;
+
 use crate::support::world::Published;
 use crate::support::{Weather, World, millis, seconds};
 
@@ -103,7 +106,7 @@ fn sound_goes_on_where_no_picture_fits() {
     world.run(seconds(26));
     let waited = world.queue(bob);
     let paused = world.events.iter().filter(|(at, _)| *at >= narrowed).filter_map(|(at, event)| match event {
-        engine::Event::SubscriptionPaused { paused: true, .. } => Some(*at - narrowed),
+        Event::SubscriptionPaused { paused: true, .. } => Some(*at - narrowed),
         _ => None,
     });
     let paused: Vec<_> = paused.collect();
@@ -165,4 +168,30 @@ fn two_of_ours_share_a_path_fairly() {
     );
     assert!(jain >= 0.85 && rates[0] + rates[1] > 1_000_000.0, "{rates:?}");
     assert!(freezes.iter().all(|freeze| *freeze < seconds(1)), "{freezes:?}");
+}
+
+#[test]
+fn nothing_of_a_paused_picture_is_sent_again() {
+    let mut world = World::new(68, 1);
+    let camera = publish(&mut world);
+    let bob = world.join(Weather::narrow(10_000_000, 25));
+    world.allow_pauses(bob);
+    let view = world.view(bob, camera);
+    world.run(seconds(10));
+    world.weather[bob][1] = Weather::narrow(40_000, 25);
+    world.run(seconds(5));
+    let paused = |event: &Event| matches!(event, Event::SubscriptionPaused { paused: true, .. });
+    assert!(world.events.iter().any(|(_, event)| paused(event)));
+    let before = world.total(|counters| counters.packets_retransmitted);
+    let (ssrc, last) = (world.viewer(view).ssrc, world.viewer(view).frames.last().expect("frames").sequence as u16);
+    for round in 0..20 {
+        let lost: Vec<u16> = (0..100).map(|packet| last.wrapping_sub(packet)).collect();
+        let mut nack = Vec::new();
+        write_nack(&mut nack, 1, ssrc, &lost);
+        world.clients[bob].peer.send_rtcp(nack);
+        world.collect(bob);
+        world.run(millis(100 + round));
+    }
+    assert!(world.total(|counters| counters.nack_refreshed) >= 2000);
+    assert_eq!(world.total(|counters| counters.packets_retransmitted), before);
 }
