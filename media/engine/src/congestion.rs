@@ -66,7 +66,6 @@ impl Shard {
             *last = now;
             self.allocate(now, place);
         }
-        self.pace(now, place);
     }
 
     /// Shares the path's room among the video of the transport at `place`.
@@ -84,9 +83,8 @@ impl Shard {
                 priority: subscription.priority,
                 wanted: Layers { spatial: wanted.spatial, temporal: wanted.temporal.min(MAX_TEMPORAL as u8 - 1) },
                 given: match subscription.allotted() {
-                    Allotment::All => None,
-                    Allotment::UpTo(point) => Some(point),
-                    Allotment::Nothing => None,
+                    Allotment::UpTo(layers) => Some(layers),
+                    Allotment::All | Allotment::Nothing => None,
                 },
                 live: source.live,
                 costs: *source.costs.costs(),

@@ -104,13 +104,14 @@ impl Bandwidth {
             }
             self.loss_rate.note(report.departed, report.size, report.arrived.is_some());
         }
-        if reports.is_empty() {
+        let delays = reports.iter().filter_map(|report| Some(report.arrived? - report.departed));
+        self.queue.note(self.micros(now), delays);
+        let has_news = !reports.is_empty();
+        self.reports = reports;
+        if !has_news {
             return;
         }
         self.has_feedback = true;
-        let delays = reports.iter().filter_map(|report| Some(report.arrived? - report.departed));
-        self.queue.note(self.micros(now), delays);
-        self.reports = reports;
         let overflows = self.queue.standing() > STANDING_QUEUE && self.loss_rate.latest() > OVERFLOWING;
         let usage = match self.trend.usage() {
             _ if overflows => Usage::Over,
@@ -119,8 +120,8 @@ impl Bandwidth {
             usage => usage,
         };
         let departed = self.departed.latest();
-        // A path that overflows has become narrower than what it is remembered to carry.
-        // One that more was just put onto may carry more than it is remembered for.
+        // A path that overflows has become narrower than what it is remembered to carry; one that more was just put onto
+        // may carry more.
         let (latest, smooth) = (self.acknowledged.latest(), self.acknowledged.rate());
         let acknowledged =
             if overflows { latest } else { smooth.zip(latest).map(|(smooth, latest)| smooth.max(latest)) };
