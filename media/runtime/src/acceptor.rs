@@ -64,7 +64,7 @@ struct Waiting {
     deadline: Instant,
 }
 
-/// Accepts connections. Owned by its thread.
+/// Accepts connections. Owned by its thread. Counts why one ends before it ends: who sees the end sees the count.
 pub(crate) struct Acceptor {
     listeners: Vec<TcpListener>,
     inboxes: Arc<[Inbox]>,
@@ -121,8 +121,8 @@ impl Acceptor {
                 }
             }
             while self.waiting.first_key_value().is_some_and(|(_, first)| first.deadline <= now) {
-                self.waiting.pop_first();
                 count(&self.totals.tcp_late);
+                self.waiting.pop_first();
             }
         }
     }
@@ -157,8 +157,8 @@ impl Acceptor {
     fn seat(&mut self, now: Instant, stream: TcpStream, remote: SocketAddr, seat: Seat) {
         let Ok(local) = prepare(&stream) else { return count(&self.totals.tcp_accept_failed) };
         if self.waiting.len() >= self.limits.waiting {
-            self.waiting.pop_first();
             count(&self.totals.tcp_displaced);
+            self.waiting.pop_first();
         }
         let key = self.next_key;
         self.next_key += 1;
@@ -176,14 +176,16 @@ impl Acceptor {
         let mut buffer = [0; LARGEST_FRAME];
         match newcomer.stream.read(&mut buffer) {
             Ok(0) => {
+                count(&self.totals.tcp_closed);
                 self.waiting.remove(&key);
-                return count(&self.totals.tcp_closed);
+                return;
             }
             Ok(length) => newcomer.read.extend_from_slice(&buffer[..length]),
             Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => return,
             Err(_) => {
+                count(&self.totals.tcp_closed);
                 self.waiting.remove(&key);
-                return count(&self.totals.tcp_closed);
+                return;
             }
         }
         let mut found = Vec::new();
@@ -206,8 +208,8 @@ impl Acceptor {
     }
 
     fn refuse(&mut self, key: u64) {
-        self.waiting.remove(&key);
         count(&self.totals.tcp_malformed);
+        self.waiting.remove(&key);
     }
 }
 
