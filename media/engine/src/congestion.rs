@@ -72,7 +72,8 @@ impl Shard {
     pub(crate) fn allocate(&mut self, now: Instant, place: usize) {
         let Some(bandwidth) = &self.transports[place].bandwidth else { return };
         let estimate = bandwidth.estimate(now);
-        let may_pause = self.transports[place].may_pause && !bandwidth.is_held_by_loss();
+        let is_held_by_loss = bandwidth.is_held_by_loss();
+        let may_pause = self.transports[place].may_pause && !is_held_by_loss;
         let mut numbers = Vec::new();
         let mut wishes = Vec::new();
         for &number in &self.transports[place].subscriptions {
@@ -97,6 +98,12 @@ impl Shard {
         let wanted: f64 = wishes.iter().filter_map(|wish| Some(wish.cost(wish.best()?))).sum();
         let mut given = Vec::new();
         allocate(estimate, may_pause, &wishes, &mut given);
+        // Where no picture has room, sound that says everything twice may itself be too much.
+        let has_room = given.iter().zip(&wishes).any(|(point, wish)| point.is_some_and(|it| wish.cost(it) <= estimate));
+        let is_spare = !wishes.is_empty() && !has_room && !is_held_by_loss;
+        for &number in &self.transports[place].subscriptions {
+            self.subscriptions[number].is_spare = is_spare;
+        }
         for (number, point) in numbers.into_iter().zip(given) {
             self.allot(now, number, point.map_or(Allotment::Nothing, Allotment::UpTo));
         }

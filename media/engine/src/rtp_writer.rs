@@ -3,7 +3,7 @@
 use crate::command::Kind;
 use crate::dependency_descriptor::MAX_LENGTH;
 use crate::extensions::{Kind as ExtensionKind, Kinds, Outgoing, Written};
-use crate::format::{Format, OPUS};
+use crate::format::OPUS;
 use crate::frame::Frame;
 use crate::history::Sent;
 use crate::rtp::{FIXED_HEADER, Fields, write_header, write_padding};
@@ -53,7 +53,7 @@ impl Subscription {
         }
         let payload = out.len();
         match &packet.primary {
-            Some(primary) if self.takes_only_primary(packet.format) => {
+            Some(primary) if self.number_of(OPUS) == Some(sent.payload_type) => {
                 out.extend_from_slice(&packet.bytes[primary.range.clone()]);
             }
             Some(primary) => {
@@ -120,10 +120,6 @@ impl Subscription {
         let descriptor = rewrite_descriptor(sent);
         let extensions = self.extensions_of(sent, &sent.send_time, &descriptor).length(&self.extensions);
         Some(FIXED_HEADER + extensions + sent.packet.payload().len())
-    }
-
-    fn takes_only_primary(&self, format: Format) -> bool {
-        self.number_of(format).is_none()
     }
 }
 

@@ -110,6 +110,8 @@ pub(crate) struct Subscription {
     wanted: Layers,
     pub(crate) priority: u8,
     allotted: Allotment,
+    /// Of RED only the newest frame is sent.
+    pub(crate) is_spare: bool,
     selection: Selection,
     forward: Forward,
     history: History,
@@ -147,6 +149,7 @@ impl Subscription {
             wanted: Layers::ALL,
             priority: 1,
             allotted: Allotment::All,
+            is_spare: false,
             selection: Selection { target: None, temporal: u8::MAX },
             forward: Forward::new(sequence),
             history: History::new(description.kind),
@@ -443,7 +446,11 @@ impl Subscription {
 
     /// The receiver's payload type for a packet: its own format, or Opus for the Opus inside RED.
     fn payload_type_for(&self, packet: &Packet) -> Option<u8> {
-        self.number_of(packet.format).or_else(|| packet.primary.as_ref().and_then(|_| self.number_of(OPUS)))
+        let whole = self.number_of(packet.format);
+        if packet.primary.is_none() || whole.is_some() && !self.is_spare {
+            return whole;
+        }
+        self.number_of(OPUS).or(whole)
     }
 
     pub(crate) fn rtx_payload_type(&self, payload_type: u8) -> Option<u8> {
