@@ -95,22 +95,33 @@ class Camera:
 
 
 class SnowCamera(Camera):
-    """A camera that shows changing grey blocks: an encoder needs all the bitrate that it may take."""
+    """A camera that shows changing grey blocks: an encoder needs all the bitrate that it may take.
+
+    Where only a `part` (0 to 1) of each row changes, the lower layers keep to what they may take too.
+    """
 
     BLOCK = 10  # pixels; not aligned to the blocks of codecs, so that more bits give a better picture
     PICTURES = 16  # then they begin again
 
-    def __init__(self, width: int = WIDTH, height: int = HEIGHT, frame_rate: int = FRAME_RATE, seed: int = 1) -> None:
+    def __init__(
+        self,
+        width: int = WIDTH,
+        height: int = HEIGHT,
+        frame_rate: int = FRAME_RATE,
+        seed: int = 1,
+        part: float = 1.0,
+    ) -> None:
         chance = random.Random(seed)
-        self._pictures = [self._snow(width, height, chance) for _ in range(self.PICTURES)]
+        changing = int(width * part)
+        self._pictures = [self._snow(width, height, changing, chance) for _ in range(self.PICTURES)]
         super().__init__(width, height, frame_rate)
 
     @classmethod
-    def _snow(cls, width: int, height: int, chance: random.Random) -> bytes:
+    def _snow(cls, width: int, height: int, changing: int, chance: random.Random) -> bytes:
         rows = bytearray()
         for top in range(0, height, cls.BLOCK):
-            greys = (bytes([chance.randrange(60, 200)]) * cls.BLOCK for _ in range(0, width, cls.BLOCK))
-            rows += b"".join(greys)[:width] * min(cls.BLOCK, height - top)
+            greys = (bytes([chance.randrange(60, 200)]) * cls.BLOCK for _ in range(0, changing, cls.BLOCK))
+            rows += b"".join(greys)[:changing].ljust(width, b"\x80") * min(cls.BLOCK, height - top)
         return bytes(rows)
 
     def _picture(self) -> bytes:

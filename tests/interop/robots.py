@@ -24,12 +24,14 @@ class Robot:
 
 @dataclass(frozen=True)
 class Output:
-    """What robots send: pixels, frames a second, bits a second of the highest layer; how many speak."""
+    """What robots send: pixels, frames a second, bits a second of the highest layer, the part of the picture that
+    changes; how many speak."""
 
     width: int = 640
     height: int = 360
     frame_rate: int = 15
     bitrate: int = 1_300_000
+    part: float = 1.0
     speaking: int = 1
     sound_bitrate: int = 48_000
 
@@ -50,7 +52,7 @@ async def robots(
             stack.push_async_callback(client.disconnect)
             robot = Robot(
                 client,
-                SnowCamera(output.width, output.height, output.frame_rate, seed=number),
+                SnowCamera(output.width, output.height, output.frame_rate, seed=number, part=output.part),
                 Microphone(),
             )
             stack.push_async_callback(robot.camera.stop)

@@ -37,6 +37,8 @@ from tests.service import Service, running_service
 Row = tuple[str, object, str]
 """A figure, what it is, and what it is to be."""
 
+# Three layers, of which only a part moves, so that each takes what it may: 1,300 kbit/s the highest.
+TALKING_HEAD = Output(width=960, height=540, part=0.35)
 SETTLE = 8.0  # seconds until layers and estimates are where they stay on a good network
 STEP = 0.5  # seconds between two looks
 JOINS = 15
@@ -152,7 +154,7 @@ async def loss10(stage: Stage) -> list[Row]:
 async def capacity(stage: Stage) -> list[Row]:
     """2 Mbit/s, half of one for 30 s, 2 again; a queue of a second, so that a sender who fills it is seen."""
     wide, narrow = ("rate=2M", "queue=1s"), ("rate=500k", "queue=1s")
-    async with meeting(stage) as held:
+    async with meeting(stage, TALKING_HEAD) as held:
         stage.link.both("delay=25ms")
         stage.link.down(*wide)
         before = await held.looks(12)
@@ -253,7 +255,7 @@ async def sound(stage: Stage) -> list[Row]:
 async def rates_in_use(stage: Stage) -> list[Row]:
     """How much of a narrow link is used, and how long its queue gets."""
     rows: list[Row] = []
-    async with meeting(stage) as held:
+    async with meeting(stage, TALKING_HEAD) as held:
         stage.link.both("delay=25ms")
         for kbits in (300, 500, 750, 1000, 1500):
             stage.link.down(f"rate={kbits}k", "queue=1s")

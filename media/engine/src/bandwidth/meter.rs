@@ -13,6 +13,7 @@ pub(super) struct Meter {
     begun: Option<i64>,
     bytes: usize,
     last: i64,
+    last_size: usize,
     /// In bits a second.
     smooth: Option<f64>,
     latest: Option<f64>,
@@ -35,7 +36,9 @@ impl Meter {
             self.bytes = 0;
         }
         self.bytes += bytes;
-        self.last = self.last.max(at);
+        if at >= self.last {
+            (self.last, self.last_size) = (at, bytes);
+        }
     }
 
     /// In bits a second, over the last second or so; `None` until there was time to measure.
@@ -46,6 +49,15 @@ impl Meter {
     /// In bits a second, in the last window alone.
     pub(super) fn latest(&self) -> Option<f64> {
         self.latest
+    }
+
+    /// In bits a second, in the present window once half of it has passed, or else in the last.
+    pub(super) fn newest(&self) -> Option<f64> {
+        let passed = self.last - self.begun?;
+        if passed < WINDOW / 2 {
+            return self.latest;
+        }
+        Some((self.bytes - self.last_size) as f64 * 8e6 / passed as f64)
     }
 }
 
@@ -66,6 +78,9 @@ mod tests {
         }
         let latest = meter.latest().expect("measured");
         assert!((latest - 500_000.0).abs() < 20_000.0, "{latest}");
+        (0..20).for_each(|packet| meter.note(2_500_000 + packet * 20_000, 500));
+        let newest = meter.newest().expect("measured");
+        assert!((newest - 200_000.0).abs() < 20_000.0, "{newest}");
     }
 
     #[test]

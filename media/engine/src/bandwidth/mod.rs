@@ -35,6 +35,13 @@ const SILENT_RECEIVER: Duration = Duration::from_secs(4);
 /// its queue has no more room.
 const STANDING_QUEUE: i64 = 60_000;
 const OVERFLOWING: f64 = 0.05;
+/// A queue of so many frames that is longer than this too (microseconds) says more than its slope: while it lasts nothing
+/// grows, what comes through is all that the path carries, and where so many times that much leaves, the path has become
+/// narrower.
+const LONG_QUEUE: (i64, i64) = (3, 100_000);
+const TOO_MUCH: f64 = 1.25;
+/// The queue's growth is a rough measure: it makes no less than this of what was seen to come.
+const LEAST_THROUGH: f64 = 0.5;
 /// A queue shorter than both is none: what a small frame takes (bytes) at the path's rate, and this (microseconds).
 const QUEUE_OF_A_FRAME: f64 = 3_600.0;
 const SHORTEST_QUEUE: i64 = 25_000;
@@ -113,18 +120,25 @@ impl Bandwidth {
         }
         self.has_feedback = true;
         let overflows = self.queue.standing() > STANDING_QUEUE && self.loss_rate.latest() > OVERFLOWING;
+        let (departed, latest, smooth) = (self.departed.latest(), self.acknowledged.latest(), self.acknowledged.rate());
+        let newest = self.acknowledged.newest();
+        let (frames, shortest) = LONG_QUEUE;
+        let is_long = self.queue.standing() > shortest.max(frames * self.usual_queue());
+        // What did not queue up came through: that shows before a rate is measured.
+        let through = departed.map(|departed| departed * (1.0 - self.queue.growth()));
+        let newest = newest.zip(through).map(|(newest, through)| newest.min(through.max(newest * LEAST_THROUGH)));
+        let is_too_much = departed.zip(newest).is_some_and(|(departed, newest)| departed > TOO_MUCH * newest);
         let usage = match self.trend.usage() {
-            _ if overflows => Usage::Over,
+            _ if overflows || is_long && is_too_much => Usage::Over,
+            Usage::Normal if is_long => Usage::Under,
             // Frames of another size move the trend too, and leave no queue.
             Usage::Over if !self.is_queueing() => Usage::Normal,
             usage => usage,
         };
-        let departed = self.departed.latest();
-        // A path that overflows has become narrower than what it is remembered to carry; one that more was just put onto
-        // may carry more.
-        let (latest, smooth) = (self.acknowledged.latest(), self.acknowledged.rate());
-        let acknowledged =
-            if overflows { latest } else { smooth.zip(latest).map(|(smooth, latest)| smooth.max(latest)) };
+        // A path that is full has become narrower than what it is remembered to carry; one that more was just put onto may
+        // carry more.
+        let highest = smooth.zip(latest).map(|(smooth, latest)| smooth.max(latest));
+        let acknowledged = if overflows || is_long { newest } else { highest };
         self.delay_rate.update(now, usage, acknowledged, departed, self.rtt);
         let target = self.delay_rate.rate();
         if overflows {
@@ -169,9 +183,13 @@ impl Bandwidth {
 
     /// Whether packets wait longer than a few of them take anyway.
     fn is_queueing(&self) -> bool {
+        self.queue.standing() > self.usual_queue().max(SHORTEST_QUEUE)
+    }
+
+    /// What a small frame takes, in microseconds.
+    fn usual_queue(&self) -> i64 {
         let rate = self.acknowledged.rate().unwrap_or(START).max(LOWEST);
-        let usual = (QUEUE_OF_A_FRAME * 8e6 / rate) as i64;
-        self.queue.standing() > usual.max(SHORTEST_QUEUE)
+        (QUEUE_OF_A_FRAME * 8e6 / rate) as i64
     }
 
     /// Whether packets have left long enough for a receiver that tells of them to have told.

@@ -1,7 +1,12 @@
 //! How long packets wait on the way: their delay above the least that was seen lately.
 
+use std::collections::VecDeque;
+
 /// The least delay counts for one to two of these, in microseconds: clocks drift apart, and routes change.
 const MEMORY: i64 = 15_000_000;
+
+/// Reports over which its growth is looked at: some 200 milliseconds.
+const TRAIL: usize = 4;
 
 /// The queue on the way. Times are in microseconds.
 #[derive(Debug, Default)]
@@ -11,6 +16,8 @@ pub(super) struct Queue {
     begun: i64,
     /// The least of the last report: what even the luckiest packet waited.
     standing: i64,
+    /// When the last reports came, and what stood then.
+    trail: VecDeque<(i64, i64)>,
 }
 
 impl Queue {
@@ -26,6 +33,18 @@ impl Queue {
         present = present.min(delay);
         self.least = Some([present, before]);
         self.standing = delay - present.min(before);
+        if self.trail.len() == TRAIL {
+            self.trail.pop_front();
+        }
+        self.trail.push_back((now, self.standing));
+    }
+
+    /// How much longer it has become of late, for each unit of time: more than this part of what was sent stayed behind.
+    pub(super) fn growth(&self) -> f64 {
+        let (Some((first, before)), Some((last, standing))) = (self.trail.front(), self.trail.back()) else {
+            return 0.0;
+        };
+        (standing - before) as f64 / (last - first).max(1) as f64
     }
 
     /// What every packet waits now, in microseconds.

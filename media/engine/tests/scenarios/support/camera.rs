@@ -44,6 +44,8 @@ pub(crate) struct Encoding {
     /// Of the next picture.
     pub(crate) picture_id: u16,
     pub(crate) packets_in_frame: u16,
+    /// Key frames have so many times the packets.
+    pub(crate) key_weight: u16,
     pub(crate) needs_key_frame: bool,
     /// When the server asked for a key frame.
     pub(crate) asked: Vec<Instant>,
@@ -94,6 +96,7 @@ impl Camera {
             rtx_sequence: 100,
             timestamp_base: 0x1234_5678u32.wrapping_mul(1 + layer as u32 + track.0 as u32),
             picture_id: 1_000 * (1 + layer as u16),
+            key_weight: 1,
             packets_in_frame: [1, 2, 5][if layers == 1 { 2 } else { layer.min(2) }],
             needs_key_frame: true,
             asked: Vec::new(),
@@ -189,7 +192,8 @@ impl Camera {
             }
             let is_sync = temporal > 0 && self.frame % 4 != 3;
             let stamp = timestamp(encoding.timestamp_base, since_start);
-            for index in 0..encoding.packets_in_frame {
+            let packets = encoding.packets_in_frame * if is_key { encoding.key_weight } else { 1 };
+            for index in 0..packets {
                 let starts = u8::from(index == 0) << 4;
                 let [high, low] = encoding.picture_id.to_be_bytes();
                 let layers = temporal << 6 | u8::from(is_sync) << 5 | encoding.key_index;
@@ -198,10 +202,10 @@ impl Camera {
                 payload.push(layer as u8);
                 payload.extend_from_slice(&self.frame.to_be_bytes());
                 payload.extend_from_slice(&index.to_be_bytes());
-                payload.extend_from_slice(&encoding.packets_in_frame.to_be_bytes());
+                payload.extend_from_slice(&packets.to_be_bytes());
                 // Sizes differ, as those of real packets do.
                 payload.resize(PAYLOAD + usize::from(index) % 3, layer as u8);
-                let marker = index + 1 == encoding.packets_in_frame && !self.never_ends;
+                let marker = index + 1 == packets && !self.never_ends;
                 let fields = Fields {
                     marker,
                     payload_type: VP8,
