@@ -14,6 +14,9 @@ use crate::transport_feedback::TransportFeedback;
 
 /// How often it is looked at whether there is room for more; less room is noticed with the feedback that shows it.
 const RISE_SPACING: Duration = Duration::from_millis(250);
+/// What one voice takes again by its redundancy, in bits a second, and a path on which that counts.
+const REDUNDANCY: f64 = 80_000.0;
+const NARROW: f64 = 500_000.0;
 /// One packet of a probe at the least, in bytes, for what is counted as sent before it has left.
 const PROBE_PACKET: usize = 250;
 /// A probe lags at most so many packets behind, each time it is looked at.
@@ -98,12 +101,8 @@ impl Shard {
         let wanted: f64 = wishes.iter().filter_map(|wish| Some(wish.cost(wish.best()?))).sum();
         let mut given = Vec::new();
         allocate(estimate, may_pause, &wishes, &mut given);
-        // Where no picture has room, sound that says everything twice may itself be too much.
-        let has_room = given.iter().zip(&wishes).any(|(point, wish)| point.is_some_and(|it| wish.cost(it) <= estimate));
-        let is_spare = !wishes.is_empty() && !has_room && !is_held_by_loss;
-        for &number in &self.transports[place].subscriptions {
-            self.subscriptions[number].is_spare = is_spare;
-        }
+        let spent = wishes.iter().zip(&given).filter_map(|(wish, point)| Some(wish.cost((*point)?))).sum();
+        self.spare_sound(place, !wishes.is_empty() && !is_held_by_loss, estimate, spent);
         for (number, point) in numbers.into_iter().zip(given) {
             self.allot(now, number, point.map_or(Allotment::Nothing, Allotment::UpTo));
         }
@@ -116,6 +115,17 @@ impl Shard {
             if let Some(due) = bandwidth.probe_due() {
                 self.alarms.arm(place, due.max(now));
             }
+        }
+    }
+
+    /// Sends sound once, without what RED says again, where pictures have too little room, of `estimate` bits a second, and
+    /// until that much is left over.
+    fn spare_sound(&mut self, place: usize, is_sensible: bool, estimate: f64, spent: f64) {
+        let has_room = spent > 0.0 && spent <= estimate;
+        for &number in &self.transports[place].subscriptions {
+            let subscription = &mut self.subscriptions[number];
+            let stays = subscription.is_spare && estimate < NARROW && estimate - spent < REDUNDANCY;
+            subscription.is_spare = is_sensible && (!has_room || stays);
         }
     }
 

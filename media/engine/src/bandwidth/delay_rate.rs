@@ -20,6 +20,8 @@ const SLOWEST_GROWTH: f64 = 4_000.0;
 const SPACING: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(200));
 /// Below this part of the estimate the sender did not try the path: a growing queue is others' doing.
 const TRIED: f64 = 0.7;
+/// What was carried is kept with the little that its measure swings.
+const KEPT: f64 = 1.05;
 /// Below this part nothing is learned that it could grow by.
 const GROWING: f64 = 0.5;
 /// Of what was sent: when so much came through, the path is not narrower than it.
@@ -79,7 +81,8 @@ impl DelayRate {
         }
     }
 
-    /// Takes what the queue does and what was sent and came through, in bits a second.
+    /// Takes what the queue does and what was sent and came through, in bits a second; `carried` is what the path has
+    /// carried without the probe that may have made the queue.
     pub(super) fn update(
         &mut self,
         now: Instant,
@@ -87,9 +90,10 @@ impl DelayRate {
         acknowledged: Option<f64>,
         departed: Option<f64>,
         rtt: Duration,
+        carried: Option<f64>,
     ) {
         match usage {
-            Usage::Over => self.decrease(now, acknowledged, departed, rtt),
+            Usage::Over => self.decrease(now, acknowledged, departed, rtt, carried.unwrap_or(0.0)),
             Usage::Under => {
                 self.holds = true;
                 self.grown = Some(now);
@@ -126,7 +130,14 @@ impl DelayRate {
         self.rate = grown.min(most);
     }
 
-    fn decrease(&mut self, now: Instant, acknowledged: Option<f64>, departed: Option<f64>, rtt: Duration) {
+    fn decrease(
+        &mut self,
+        now: Instant,
+        acknowledged: Option<f64>,
+        departed: Option<f64>,
+        rtt: Duration,
+        carried: f64,
+    ) {
         let (shortest, longest) = SPACING;
         let is_soon =
             self.decreased.is_some_and(|last| now.saturating_duration_since(last) < rtt.clamp(shortest, longest));
@@ -145,7 +156,7 @@ impl DelayRate {
                 limit => Some(Limit::note(limit, acknowledged / 1000.0)),
             };
         }
-        self.rate = self.rate.min(lowered.max(LOWEST));
+        self.rate = self.rate.min(lowered.max(carried * KEPT).max(LOWEST));
         self.decreased = Some(now);
         self.grown = Some(now);
         self.holds = true;
@@ -163,18 +174,18 @@ mod tests {
     fn overuse_goes_below_what_came_through() {
         let start = Instant::now();
         let mut rate = DelayRate::new(2_000_000.0);
-        rate.update(start, Usage::Over, Some(500_000.0), Some(1_800_000.0), RTT);
+        rate.update(start, Usage::Over, Some(500_000.0), Some(1_800_000.0), RTT, None);
         assert_eq!(rate.rate(), 425_000.0);
         // The queue drains: nothing grows, and a second report at once takes nothing more.
-        rate.update(start + Duration::from_millis(5), Usage::Over, Some(400_000.0), Some(400_000.0), RTT);
-        rate.update(start + Duration::from_secs(1), Usage::Under, Some(500_000.0), Some(400_000.0), RTT);
+        rate.update(start + Duration::from_millis(5), Usage::Over, Some(400_000.0), Some(400_000.0), RTT, None);
+        rate.update(start + Duration::from_secs(1), Usage::Under, Some(500_000.0), Some(400_000.0), RTT, None);
         assert_eq!(rate.rate(), 425_000.0);
     }
 
     #[test]
     fn a_queue_of_others_costs_little_of_what_was_not_tried() {
         let mut rate = DelayRate::new(2_000_000.0);
-        rate.update(Instant::now(), Usage::Over, Some(100_000.0), Some(101_000.0), RTT);
+        rate.update(Instant::now(), Usage::Over, Some(100_000.0), Some(101_000.0), RTT, None);
         assert_eq!(rate.rate(), 1_700_000.0);
     }
 
@@ -189,6 +200,7 @@ mod tests {
                 Some(400_000.0),
                 Some(400_000.0),
                 RTT,
+                None,
             );
         }
         assert_eq!(rate.rate(), 610_000.0);

@@ -139,7 +139,9 @@ impl Bandwidth {
         // carry more.
         let highest = smooth.zip(latest).map(|(smooth, latest)| smooth.max(latest));
         let acknowledged = if overflows || is_long { newest } else { highest };
-        self.delay_rate.update(now, usage, acknowledged, departed, self.rtt);
+        // A queue that a probe has made says nothing against what the path carried before.
+        let carried = self.probing.carried(now).filter(|_| !overflows);
+        self.delay_rate.update(now, usage, acknowledged, departed, self.rtt, carried);
         let target = self.delay_rate.rate();
         if overflows {
             self.loss_rate.pass_over();
@@ -209,7 +211,8 @@ impl Bandwidth {
     /// Begins a probe if more than the estimate is `wanted` (bits a second) and it is time to try.
     pub(crate) fn consider_probe(&mut self, now: Instant, wanted: f64) {
         let estimate = self.estimate(now);
-        self.probing.consider(now, estimate, wanted, self.rtt, self.has_feedback);
+        let carried = if self.is_queueing() { 0.0 } else { self.acknowledged.rate().unwrap_or(0.0) };
+        self.probing.consider(now, estimate, wanted, carried, self.rtt, self.has_feedback);
     }
 
     /// Bytes that the present probe lacks now, beyond what has left anyway.

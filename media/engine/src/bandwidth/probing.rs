@@ -26,6 +26,8 @@ const LONGEST_WAIT: Duration = Duration::from_millis(3500);
 const WAIT_GROWTH: f64 = 1.5;
 /// A probe whose packets were not told of by then has been lost.
 const RESULT_TIME: Duration = Duration::from_secs(1);
+/// The queue that a probe makes has drained by then, and the feedback about it has come.
+const DRAINING: Duration = Duration::from_millis(500);
 /// This part of its packets must have come.
 const HEARD: f64 = 0.8;
 /// Where less comes than was sent, the path is full: a little less than that is taken.
@@ -87,12 +89,23 @@ pub(super) struct Probing {
     next: Option<Instant>,
     wait: Duration,
     has_begun: bool,
+    /// Until when a queue is the last probe's doing, and what came through before it, in bits a second.
+    stirs_until: Option<Instant>,
+    carried: f64,
 }
 
 impl Probing {
-    /// Begins a probe where `wanted` is above `estimate` (bits a second) and it is time. The first may come before any
-    /// feedback.
-    pub(super) fn consider(&mut self, now: Instant, estimate: f64, wanted: f64, rtt: Duration, has_feedback: bool) {
+    /// Begins a probe where `wanted` is above `estimate` (bits a second) and it is time, while `carried` comes through
+    /// without it. The first may come before any feedback.
+    pub(super) fn consider(
+        &mut self,
+        now: Instant,
+        estimate: f64,
+        wanted: f64,
+        carried: f64,
+        rtt: Duration,
+        has_feedback: bool,
+    ) {
         if let Some(probe) = &self.probe {
             if now < probe.begun + RESULT_TIME + rtt {
                 return;
@@ -110,6 +123,8 @@ impl Probing {
         let size = ((rate * LENGTH.as_secs_f64() / 8.0) as usize).min(LARGEST);
         self.last_number = self.last_number.wrapping_add(1).max(1);
         let number = self.last_number;
+        self.carried = carried;
+        self.stirs_until = Some(now + LENGTH + rtt + DRAINING);
         self.probe = Some(Probe { number, rate, begun: now, size, sent: 0, packets: 0, heard: Heard::default() });
     }
 
@@ -152,6 +167,11 @@ impl Probing {
         } else {
             self.put_off(now);
         }
+    }
+
+    /// What came through before a probe that may have made the queue that is seen now, in bits a second.
+    pub(super) fn carried(&self, now: Instant) -> Option<f64> {
+        self.stirs_until.is_some_and(|until| now < until).then_some(self.carried)
     }
 
     /// The path is full.

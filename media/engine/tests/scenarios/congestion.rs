@@ -166,6 +166,29 @@ fn sound_goes_on_where_no_picture_fits() {
 }
 
 #[test]
+fn redundant_sound_leaves_room_for_a_picture() {
+    let mut world = World::new(69, 1);
+    let camera = publish(&mut world);
+    world.camera(camera).is_temporal = false;
+    let microphone = world.publish_microphone(camera.client);
+    world.microphone(microphone).is_redundant = true;
+    // The lowest layer takes 250 kbit/s with its headers; sound 80, or 40 where it goes once.
+    let bob = world.join(Weather::narrow(330_000, 25));
+    world.allow_pauses(bob);
+    world.weather[bob][0] = Weather::lossy(0.0, 25);
+    let view = world.view(bob, camera);
+    let ear = world.listen(bob, microphone, true);
+    world.run(seconds(10));
+    let start = world.now;
+    world.run(seconds(60));
+    let end = world.now;
+    let shown = world.viewer(view).shown(start, end);
+    let heard = world.listener(ear).heard.values().filter(|heard| heard.at >= start).count();
+    eprintln!("330 kbit/s: {shown} of 1800 frames, {heard} of 3000 sounds");
+    assert!(shown > 1600 && heard > 2970, "{shown} {heard}");
+}
+
+#[test]
 fn a_narrow_path_costs_nobody_else_anything() {
     let mut world = World::new(66, 1);
     let camera = publish(&mut world);
