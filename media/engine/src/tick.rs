@@ -18,6 +18,10 @@ const COMPOUND_LENGTH: usize = 1100;
 /// What one receiver report holds (RFC 3550 section 6.4.2).
 const MAX_BLOCKS: usize = 31;
 
+/// Ticks fall on multiples of this since the shard's start, so that one waking of the thread serves many transports: with
+/// little traffic that is what costs.
+const GRID: Duration = Duration::from_millis(20);
+
 /// Timers are no finer.
 const SHORTEST_SPACING: Duration = Duration::from_micros(500);
 
@@ -30,6 +34,12 @@ fn takes_turn(last: &mut Instant, now: Instant, spacing: Duration) -> bool {
     is_due
 }
 
+/// The last multiple of the grid.
+pub(crate) fn on_grid(now: Instant, epoch: Instant) -> Instant {
+    let since = now.saturating_duration_since(epoch);
+    epoch + since - Duration::from_nanos((since.as_nanos() % GRID.as_nanos()) as u64)
+}
+
 impl Shard {
     /// Does what is due for the transport at `place`, and arms its next alarm.
     pub(crate) fn wake(&mut self, now: Instant, place: usize) {
@@ -39,7 +49,8 @@ impl Shard {
         self.send_requests(now, place);
         self.pace(now, place);
         let spacing = if self.transports[place].has_media() { TICK } else { IDLE_TICK };
-        if takes_turn(&mut self.transports[place].schedule.tick, now, spacing) {
+        let on_grid = on_grid(now, self.epoch);
+        if takes_turn(&mut self.transports[place].schedule.tick, on_grid, spacing) {
             self.tick(now, place);
         }
         let transport = &self.transports[place];

@@ -19,6 +19,7 @@ use crate::rtp::write_padding;
 use crate::rtp_writer::Plain;
 use crate::srtp;
 use crate::subscription::{Filler, Subscription};
+use crate::tick::on_grid;
 
 /// How often a transport with media is looked at: feedback at this pace keeps a browser's estimate fresh.
 pub(crate) const TICK: Duration = Duration::from_millis(100);
@@ -108,7 +109,7 @@ impl Transport {
             intake: Intake::new(epoch),
             subscriptions: Vec::new(),
             by_ssrc: FxHashMap::default(),
-            schedule: Schedule { tick: now, report: now, loudness: now, measure: now, allocate: now },
+            schedule: Schedule { tick: on_grid(now, epoch), report: now, loudness: now, measure: now, allocate: now },
             capture: None,
             is_queued: false,
             bandwidth: None,
