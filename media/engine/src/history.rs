@@ -22,6 +22,9 @@ const MAX_ANSWERS: u8 = 5;
 /// Repeated requests within a round trip crossed the answer on its way. Of an unknown one this is assumed, as libwebrtc
 /// does when it asks.
 const FIRST_RTT: Duration = Duration::from_millis(100);
+/// Where so much is lost, and the way back and forth takes so long, an answer goes twice at once.
+const MUCH_LOST: f64 = 0.05;
+const LONG_PATH: Duration = Duration::from_millis(70);
 /// A receiver that asks for a key frame this soon after one began is still putting that one together.
 const KEY_FRAME_SPAN: Duration = Duration::from_secs(1);
 
@@ -72,6 +75,8 @@ pub(crate) struct History {
     ring: Vec<Option<Kept>>,
     limits: (usize, usize),
     highest: Option<u64>,
+    /// The part (0..=1) that was lost of late.
+    lost: f64,
     rtt: Option<Duration>,
     refresh: Refresh,
     budget: Budget,
@@ -87,6 +92,7 @@ impl History {
             ring: Vec::new(),
             limits,
             highest: None,
+            lost: 0.0,
             rtt: None,
             refresh: Refresh::default(),
             budget: Budget::new(kind),
@@ -96,6 +102,8 @@ impl History {
     /// The receiver has reported the part (0..=1) that it lost, and how long the way to it and back is.
     pub(crate) fn note_report(&mut self, lost: f64, rtt: Option<Duration>) {
         self.budget.note_loss(lost);
+        // Reports of a second differ by chance.
+        self.lost += (lost - self.lost) / 4.0;
         self.rtt = rtt;
     }
 
@@ -192,10 +200,11 @@ impl History {
     }
 
     /// Whether an answer may go twice: what was lost again is late, and where one in five is lost so is every third answer
-    /// with its request.
+    /// with its request. On a long path that loses much, even the second chance comes too late.
     pub(crate) fn affords_another(&mut self, sent: &Sent) -> bool {
         let kept = self.ring[self.place(sent.numbers.sequence)].as_ref();
-        kept.is_some_and(|kept| kept.answers > 1) && self.budget.spend(sent.packet.bytes.len())
+        let is_late = self.lost >= MUCH_LOST && self.rtt.is_some_and(|rtt| rtt >= LONG_PATH);
+        kept.is_some_and(|kept| kept.answers > 1 || is_late) && self.budget.spend(sent.packet.bytes.len())
     }
 
     fn place(&self, sequence: u64) -> usize {

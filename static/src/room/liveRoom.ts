@@ -19,6 +19,7 @@ import { AUDIO, VIDEO, browserKind, wish } from "./capture";
 import { receiveChat, sendChat } from "./chat";
 import { markFirstFrame } from "./firstFrame";
 import { watchLevel, type LevelListener } from "./level";
+import { waitForRepairs } from "./patience";
 import type { Opened } from "./preview";
 import { watchSilence } from "./silence";
 import { personOf } from "./snapshot";
@@ -84,6 +85,7 @@ export class LiveRoom {
     this.emit({ type: "connected" });
     this.emitSoundBlocked();
     this.stops.push(watchSilence(this.room, (silent) => this.trouble("silence", silent)));
+    this.stops.push(waitForRepairs(this.room));
     const tracks: LocalTrack[] = [opened.microphone, opened.camera].filter((track) => track !== null);
     await Promise.allSettled(tracks.map((track) => this.room.localParticipant.publishTrack(track)));
   }

@@ -1,0 +1,28 @@
+/** How long a picture waits before it is shown, so that what was lost on the way can be sent again in time. */
+
+/** What a receiver counts, in all, and the round trip of its path in seconds. */
+export interface Receipt {
+  readonly packets: number;
+  readonly requests: number;
+  readonly roundTrip: number;
+}
+
+/** Requests for so small a part of the packets are no loss worth waiting for. */
+const LOSSY = 0.02;
+/** A request and its answer take one round trip, and the next chance another. */
+const ROUND_TRIPS = 2;
+/** Longer than this lips and voices fall apart, in seconds. */
+const LONGEST = 0.25;
+/** What is left of the wait after each look without loss: it ends softly, for the loss may come back. */
+const FALL = 0.7;
+/** A shorter wait is none, in seconds. */
+const SHORTEST = 0.02;
+
+/** The wait in seconds, from the one before and what was counted between two looks. */
+export function nextWait(wait: number, before: Receipt, now: Receipt): number {
+  const packets = now.packets - before.packets;
+  const isLossy = packets > 0 && (now.requests - before.requests) / packets > LOSSY;
+  const wanted = isLossy ? Math.min(ROUND_TRIPS * now.roundTrip, LONGEST) : 0;
+  const next = Math.max(wanted, wait * FALL);
+  return next < SHORTEST ? 0 : next;
+}
