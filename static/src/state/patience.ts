@@ -11,6 +11,8 @@ export interface Receipt {
 const LOSSY = 0.02;
 /** A request and its answer take one round trip, and the next chance another. */
 const ROUND_TRIPS = 2;
+/** What the end of a frame lacks shows only when the next frame comes, in seconds. */
+const NOTICED = 0.07;
 /** Longer than this lips and voices fall apart, in seconds. */
 const LONGEST = 0.25;
 /** What is left of the wait after each look without loss: it ends softly, for the loss may come back. */
@@ -22,7 +24,7 @@ const SHORTEST = 0.02;
 export function nextWait(wait: number, before: Receipt, now: Receipt): number {
   const packets = now.packets - before.packets;
   const isLossy = packets > 0 && (now.requests - before.requests) / packets > LOSSY;
-  const wanted = isLossy ? Math.min(ROUND_TRIPS * now.roundTrip, LONGEST) : 0;
+  const wanted = isLossy ? Math.min(NOTICED + ROUND_TRIPS * now.roundTrip, LONGEST) : 0;
   const next = Math.max(wanted, wait * FALL);
   return next < SHORTEST ? 0 : next;
 }

@@ -6,8 +6,8 @@ function receipt(packets: number, requests: number, roundTrip = 0.1): Receipt {
 }
 
 describe("how long a picture waits", () => {
-  it("is for two round trips where packets must be asked for again", () => {
-    expect(nextWait(0, receipt(1000, 0, 0.05), receipt(2000, 50, 0.05))).toBeCloseTo(0.1);
+  it("is for a frame and two round trips where packets must be asked for again", () => {
+    expect(nextWait(0, receipt(1000, 0, 0.05), receipt(2000, 50, 0.05))).toBeCloseTo(0.17);
   });
 
   it("has a bound, for lips and voices belong together", () => {
