@@ -20,7 +20,7 @@ from pathlib import Path
 from aiohttp import web
 
 from media._engine import Engine
-from server import addresses, certificate, data_folder, listeners, logs, problems
+from server import addresses, certificate, data_folder, listeners, logs, problems, sections
 from server.api import health, metrics, openapi
 from server.api.debug import DebugApi
 from server.api.meetings import MeetingsApi
@@ -34,7 +34,10 @@ from server.meetings import Meetings
 from server.pages import security
 from server.pages.assets import Assets
 from server.pages.pages import Pages
+from server.webhook_events import Wanted
+from server.webhooks import Webhooks
 from signaling import websocket
+from signaling.chance import ChanceNumbers
 from signaling.node import Node
 from signaling.redis_store import RedisStore
 from signaling.settings import Limits, NodeSettings, RoomSettings
@@ -75,7 +78,7 @@ def node_settings(settings: Settings, keys: dict[str, str], offered: tuple[str, 
         allow_pause=settings.rtc.allow_pause,
         datachannel_slow_threshold=settings.rtc.datachannel_slow_threshold,
         trusted_proxies=settings.http.trusted_proxies,
-        room=RoomSettings(**settings.room.model_dump()),
+        room=room_settings(settings.room),
         limit=Limits(
             max_identity_length=limit.max_participant_identity_length,
             max_name_length=limit.max_participant_name_length,
@@ -93,6 +96,39 @@ def node_settings(settings: Settings, keys: dict[str, str], offered: tuple[str, 
             data_messages_per_second=limit.data_messages_per_second,
             data_message_burst=limit.data_message_burst,
         ),
+    )
+
+
+def room_settings(section: sections.Room) -> RoomSettings:
+    """What rooms take of the section."""
+    return RoomSettings(**section.model_dump(exclude={"enable_full_room_in_webhooks"}))
+
+
+def check_webhook_key(settings: Settings, keys: Mapping[str, str]) -> None:
+    """Raises SettingsError where webhooks would have nothing to be signed with."""
+    given = settings.webhook
+    if given.urls and given.api_key not in keys:
+        known = ", ".join(keys)
+        raise SettingsError(f"webhook.api_key: got {given.api_key!r}, takes one of the API keys: {known}")
+
+
+def open_webhooks(
+    settings: Settings, keys: Callable[[], Mapping[str, str]], database: Database, count: Callable[[str], None]
+) -> Webhooks | None:
+    """The webhooks of the settings, not yet started; None where there are none."""
+    given = settings.webhook
+    if not given.urls:
+        return None
+    filters = given.filter_params
+    return Webhooks(
+        given.urls,
+        given.api_key,
+        keys,
+        database,
+        ChanceNumbers(1).sid,
+        count,
+        wanted=Wanted(frozenset(filters.include_events), frozenset(filters.exclude_events)),
+        full_room=settings.room.enable_full_room_in_webhooks,
     )
 
 
@@ -219,6 +255,7 @@ async def run(settings: Settings, reload: Reload, announce: Callable[[str, str],
     listeners.raise_descriptor_limit()
     data_folder.make(settings)
     keys = data_folder.ensure_keys(settings)
+    check_webhook_key(settings, keys.secrets)
     offered = addresses.offered(settings.rtc.addresses, addresses.local_addresses())
     async with AsyncExitStack() as stack:
         database = Database(data_folder.database_url(settings))
@@ -242,8 +279,14 @@ async def run(settings: Settings, reload: Reload, announce: Callable[[str, str],
         kept = Captures(settings.data_dir / CAPTURES) if settings.rtc.captures else None
         if kept is not None:
             stack.callback(kept.close)
-        node = Node(node_settings(settings, keys.secrets, offered, engine), engine, store, captures=kept)
+        hooks = open_webhooks(settings, lambda: node.keys, database, lambda name: node.count(name))
+        if hooks is not None:
+            stack.push_async_callback(hooks.close)
+        heard = [hooks] if hooks is not None else []
+        node = Node(node_settings(settings, keys.secrets, offered, engine), engine, store, heard, captures=kept)
         await node.start()
+        if hooks is not None:
+            await hooks.start()
 
         public = listeners.Listeners(lambda: runner.server())  # type: ignore[misc]
         app = application(settings, node, store, database, public.heard)
@@ -271,6 +314,7 @@ async def run(settings: Settings, reload: Reload, announce: Callable[[str, str],
             try:
                 again = reload()
                 keys = data_folder.ensure_keys(again).secrets
+                check_webhook_key(settings, keys)
                 if tls is not None:
                     files = certificate_files(again, offered)
                     tls_context(*files)  # tried before anything is changed
@@ -326,6 +370,5 @@ def address_to_open(settings: Settings, offered: Sequence[str]) -> str:
 
 
 def _warn_of_unused(settings: Settings) -> None:
-    for name, given in (("webhook.urls", settings.webhook.urls), ("mail.url", settings.mail.url)):
-        if given:
-            logger.warning("%s is set, and this version does nothing with it", name)
+    if settings.mail.url:
+        logger.warning("mail.url is set, and this version does nothing with it")

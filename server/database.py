@@ -10,7 +10,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, LargeBinary, MetaData, String, event
+from sqlalchemy import Connection, Integer, LargeBinary, MetaData, String, Text, event
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import DateTime, TypeDecorator
@@ -55,6 +55,19 @@ class MeetingRow(Table):
     title: Mapped[str] = mapped_column(String(200))
     host_secret_hash: Mapped[bytes] = mapped_column(LargeBinary(32))
     identity_key: Mapped[bytes] = mapped_column(LargeBinary(32))
+    created_at: Mapped[datetime.datetime] = mapped_column(Time)
+
+
+class WebhookRow(Table):
+    """A message about room life that waits until its target has taken it; ids grow in the order of the events."""
+
+    __tablename__ = "webhooks"
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    url: Mapped[str] = mapped_column(Text)
+    room: Mapped[str] = mapped_column(Text)
+    event: Mapped[str] = mapped_column(String(64))
+    body: Mapped[bytes] = mapped_column(LargeBinary)
     created_at: Mapped[datetime.datetime] = mapped_column(Time)
 
 

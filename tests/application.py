@@ -81,8 +81,14 @@ async def running_site(
         captures = Captures(folder / app.CAPTURES) if read.rtc.captures else None
         if captures is not None:
             stack.callback(captures.close)
-        node = Node(app.node_settings(read, read.keys, (address,), engine), engine, store, captures=captures)
+        hooks = app.open_webhooks(read, lambda: node.keys, database, lambda name: node.count(name))
+        if hooks is not None:
+            stack.push_async_callback(hooks.close)
+        heard = [hooks] if hooks is not None else []
+        node = Node(app.node_settings(read, read.keys, (address,), engine), engine, store, heard, captures=captures)
         await node.start()
+        if hooks is not None:
+            await hooks.start()
         runner = web.AppRunner(
             app.application(read, node, store, database, lambda protocol: None),
             access_log=None,

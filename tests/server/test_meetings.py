@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import select
 
 from server import codes
-from server.database import Database, MeetingRow
+from server.database import Database, MeetingRow, newest_revision
 from server.meetings import (
     MeetingNotFound,
     Meetings,
@@ -43,7 +43,7 @@ async def test_a_meeting_outlives_a_restart(database: Database, tmp_path: Path) 
     await database.close()
     again = Database(f"sqlite:///{tmp_path / 'veche.sqlite3'}")
     try:
-        assert await again.migrate() == ("0001", "0001")
+        assert await again.migrate() == (newest_revision(), newest_revision())
         found = await Meetings(again).find(made.code)
         assert found == made
         assert (found.title, found.created_at) == ("Weekly", NOW)

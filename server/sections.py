@@ -1,0 +1,307 @@
+"""The sections of the settings, each one table of the file. The text under each field is its manual."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from yarl import URL
+
+from signaling import settings as node_settings
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+OptionalPort = Annotated[int, Field(ge=0, le=65535)]
+Count = Annotated[int, Field(ge=0)]
+Rate = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Words = tuple[str, ...]
+
+
+class Section(BaseModel):
+    """One table of the file."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, hide_input_in_errors=True)
+
+
+def split_words(value: object) -> object:
+    """Lists come from variables as text: words between commas or white space, or a JSON list."""
+    if not isinstance(value, str):
+        return value
+    return tuple(word for word in re.split(r'[\s,\[\]"]+', value) if word)
+
+
+def check_address(value: str) -> str:
+    """An IP literal in its usual form. Raises ValueError saying what is taken."""
+    try:
+        return str(ipaddress.ip_address(value))
+    except ValueError:
+        raise ValueError("an IP address such as 192.0.2.7 or 2001:db8::7") from None
+
+
+def check_network(value: str) -> str:
+    """A network in CIDR form. Raises ValueError saying what is taken."""
+    try:
+        return str(ipaddress.ip_network(value))
+    except ValueError:
+        raise ValueError(f"addresses or networks such as 10.0.0.0/8; {value} is none") from None
+
+
+class Http(Section):
+    """Pages, API and signalling."""
+
+    host: str = "0.0.0.0"
+    """Address to listen on; `::` is every IPv6 and IPv4 address."""
+    port: Port = 8080
+    """Port of plain HTTP: for SDKs, for localhost, and for a reverse proxy that ends TLS."""
+    tls_port: OptionalPort = 8443
+    """Port of HTTPS; 0 turns it off, and then pages are not redirected to it."""
+    cert: Path | None = None
+    """PEM file with the certificate chain; without it a self-signed one is made in the data folder."""
+    key: Path | None = None
+    """PEM file with the certificate's private key."""
+    trusted_proxies: Words = ()
+    """Addresses or networks (CIDR) whose X-Forwarded-For, -Proto and -Host are believed."""
+
+    _split = field_validator("trusted_proxies", mode="before")(split_words)
+
+    @field_validator("host")
+    @classmethod
+    def _host_is_an_address(cls, value: str) -> str:
+        return check_address(value)
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _proxies_are_networks(cls, value: Words) -> Words:
+        return tuple(check_network(network) for network in value)
+
+    @model_validator(mode="after")
+    def _both_or_none(self) -> Http:
+        if (self.cert is None) != (self.key is None):
+            raise ValueError("http.cert and http.key belong together: set both or none")
+        if self.port == self.tls_port:
+            raise ValueError(f"http.port and http.tls_port are both {self.port}: two different ports")
+        return self
+
+
+class Rtc(Section):
+    """Media."""
+
+    udp_port: Port = 7882
+    """The one UDP port of all media."""
+    tcp_port: OptionalPort = 7881
+    """The one TCP port of all media, for clients that UDP does not reach; 0 turns it off."""
+    addresses: Words = ()
+    """IP addresses that clients are told to send media to; by default those of this machine's interfaces."""
+    shards: Annotated[int, Field(ge=0, le=256)] = 0
+    """Media threads; 0 is one for each core."""
+    idle_timeout: Annotated[float, Field(ge=5, le=600, allow_inf_nan=False)] = 30.0
+    """Seconds without a sign of life from a client after which its session ends."""
+    allow_pause: bool = True
+    """Video without room on its receiver's path may be paused where the client does not say; else its least is sent."""
+    datachannel_slow_threshold: Count = 0
+    """Bits a second below which a receiver of reliable data is skipped; 0 waits for it."""
+    captures: bool = False
+    """Whether the API may write the headers of one participant's packets to the data folder, for support cases."""
+
+    _split = field_validator("addresses", mode="before")(split_words)
+
+    @field_validator("addresses")
+    @classmethod
+    def _addresses_are_usable(cls, value: Words) -> Words:
+        parsed = [ipaddress.ip_address(check_address(address)) for address in value]
+        for address in parsed:
+            if address.is_unspecified or address.is_multicast:
+                raise ValueError(f"addresses that a client can send to; {address} is not one")
+        return tuple(str(address) for address in parsed)
+
+
+class Room(Section):
+    """What holds for rooms whose maker said nothing else."""
+
+    auto_create: bool = True
+    """Whether joining a room that does not exist makes it."""
+    empty_timeout: Count = 300
+    """Seconds that a room stays which nobody has joined yet."""
+    departure_timeout: Count = 20
+    """Seconds that a room stays after the last participant has left."""
+    max_participants: Count = 0
+    """Most participants of a room; 0 is no limit."""
+    enabled_codecs: Words = node_settings.DEFAULT_CODECS
+    """MIME types that may be published, the preferred first."""
+    enable_remote_unmute: bool = False
+    """Whether the room API may unmute a participant's track."""
+    enable_full_room_in_webhooks: bool = False
+    """Whether webhooks about tracks hold the whole room, not only its sid and name."""
+
+    _split = field_validator("enabled_codecs", mode="before")(split_words)
+
+    @field_validator("enabled_codecs")
+    @classmethod
+    def _codecs_are_known(cls, value: Words) -> Words:
+        unknown = [codec for codec in value if codec not in node_settings.DEFAULT_CODECS]
+        if unknown or not value:
+            raise ValueError(
+                f"one or more of {', '.join(node_settings.DEFAULT_CODECS)}, not {', '.join(unknown) or 'none'}"
+            )
+        return value
+
+
+WEBHOOK_EVENTS = (
+    *("room_started", "room_finished"),
+    *("participant_joined", "participant_left", "participant_connection_aborted"),
+    *("track_published", "track_unpublished"),
+)
+"""Names of the events that are told. Filters may name those of egress and the like too, which do not occur here."""
+_OTHER_EVENTS = (
+    *("egress_started", "egress_updated", "egress_ended", "ingress_started", "ingress_ended"),
+    *("agent_job_started", "agent_job_ended"),
+)
+
+
+class FilterParams(Section):
+    """Which room events are told."""
+
+    include_events: Words = ()
+    """Names of the only events to send, such as `participant_joined`; empty is all."""
+    exclude_events: Words = ()
+    """Names of events not to send; without effect where `include_events` is set."""
+
+    _split = field_validator("include_events", "exclude_events", mode="before")(split_words)
+
+    @field_validator("include_events", "exclude_events")
+    @classmethod
+    def _events_are_known(cls, value: Words) -> Words:
+        unknown = [name for name in value if name not in (*WEBHOOK_EVENTS, *_OTHER_EVENTS)]
+        if unknown:
+            raise ValueError(f"names among {', '.join(WEBHOOK_EVENTS)}; {unknown[0]} is none")
+        return value
+
+
+class Webhook(Section):
+    """Messages to other services about room life."""
+
+    urls: Words = ()
+    """Addresses (http:// or https://) that are told of room events, each of all."""
+    api_key: str = ""
+    """API key whose secret signs them; needed where there are addresses."""
+    filter_params: FilterParams = FilterParams()
+
+    _split = field_validator("urls", mode="before")(split_words)
+
+    @field_validator("urls")
+    @classmethod
+    def _urls_are_addresses(cls, value: Words) -> Words:
+        for url in value:
+            try:
+                parsed = URL(url)
+                sound = parsed.scheme in ("http", "https") and bool(parsed.host)
+            except ValueError:
+                sound = False
+            # The address may hold a password: it is not shown.
+            if not sound:
+                raise ValueError("addresses that begin with http:// or https:// and name a host")
+        return tuple(dict.fromkeys(value))
+
+
+_LIMITS = node_settings.Limits()
+
+
+class Limit(Section):
+    """What one client, room or node may use. 0 is no limit unless the text says otherwise."""
+
+    num_tracks: Count = _LIMITS.num_tracks
+    """Published tracks on this node beyond which joins are refused with 503."""
+    tracks_per_participant: Count = _LIMITS.tracks_per_participant
+    """Tracks that one participant may publish."""
+    subscription_limit_video: Count = _LIMITS.subscription_limit_video
+    """Video tracks that one participant may receive."""
+    subscription_limit_audio: Count = _LIMITS.subscription_limit_audio
+    """Audio tracks that one participant may receive."""
+    max_participant_identity_length: Count = _LIMITS.max_identity_length
+    """Bytes of an identity."""
+    max_participant_name_length: Count = _LIMITS.max_name_length
+    """Bytes of a participant's name."""
+    max_room_name_length: Count = _LIMITS.max_room_name_length
+    """Bytes of a room's name."""
+    max_metadata_size: Count = _LIMITS.max_metadata_size
+    """Bytes of the metadata of a room or participant."""
+    max_attributes_size: Count = _LIMITS.max_attributes_size
+    """Bytes of all attributes of a participant."""
+    signal_message_size_limit: Annotated[int, Field(ge=65536)] = _LIMITS.signal_message_size
+    """Bytes of the largest signalling message."""
+    signal_messages_per_second: Rate = _LIMITS.signal_messages_per_second
+    """Signalling messages a second that one client may send for long."""
+    signal_message_burst: Count = _LIMITS.signal_message_burst
+    """Signalling messages that one client may send at once."""
+    signal_queue_size: Annotated[int, Field(ge=65536)] = _LIMITS.signal_queue_size
+    """Bytes that may wait for a client that does not read; then it is disconnected."""
+    data_messages_per_second: Rate = _LIMITS.data_messages_per_second
+    """Data packets a second that one participant may send for long; what is above is dropped."""
+    data_message_burst: Count = _LIMITS.data_message_burst
+    """Data packets that one participant may send at once."""
+    failed_joins_per_minute: Count = 20
+    """Wrong codes from one address in a minute; then 429. Valid joins are not counted."""
+    new_meetings_per_minute: Count = 60
+    """Meetings made from one address in a minute; then 429."""
+
+
+class Redis(Section):
+    """Live state of several nodes."""
+
+    url: str = Field(default="", repr=False)
+    """`redis://`, `rediss://` or `unix://` address; empty keeps live rooms in memory, for a service of one node."""
+
+    @field_validator("url")
+    @classmethod
+    def _scheme(cls, value: str) -> str:
+        if value and not value.startswith(("redis://", "rediss://", "unix://")):
+            raise ValueError("an address that begins with redis://, rediss:// or unix://")
+        return value
+
+
+class DatabaseSection(Section):
+    """What lasts: meetings."""
+
+    url: str = Field(default="", repr=False)
+    """`sqlite:///` and a path; empty is `veche.sqlite3` in the data folder."""
+
+    @field_validator("url")
+    @classmethod
+    def _scheme(cls, value: str) -> str:
+        if value and not value.startswith("sqlite:///"):
+            raise ValueError("an address that begins with sqlite:///, the only database of this version")
+        return value
+
+
+class Mail(Section):
+    """Outgoing mail. This version sends none: setting it is answered with a warning."""
+
+    url: str = Field(default="", repr=False)
+    """`smtp://user:password@host:port` of the mail server."""
+    sender: str = Field(default="", alias="from")
+    """Address that mail comes from."""
+
+
+class Metrics(Section):
+    """Figures for Prometheus, at /metrics of a listener of its own."""
+
+    host: str = "127.0.0.1"
+    """Address to listen on: metrics are not for the public."""
+    port: OptionalPort = 0
+    """Port to listen on; 0 turns metrics off."""
+
+    @field_validator("host")
+    @classmethod
+    def _host_is_an_address(cls, value: str) -> str:
+        return check_address(value)
+
+
+class Log(Section):
+    """What is written to standard error."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    """Least severe level that is written; re-read on SIGHUP."""
+    as_json: bool = Field(default=False, alias="json")
+    """Whether each line is a JSON object."""
