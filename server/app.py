@@ -18,6 +18,8 @@ from importlib.metadata import version as installed_version
 from pathlib import Path
 
 from aiohttp import web
+from livekit.protocol.agent_dispatch import RoomAgentDispatch
+from livekit.protocol.room import RoomConfiguration
 
 from media._engine import Engine
 from server import addresses, certificate, data_folder, listeners, logs, problems, sections
@@ -77,6 +79,7 @@ def node_settings(settings: Settings, keys: dict[str, str], offered: tuple[str, 
         idle_timeout=settings.rtc.idle_timeout,
         allow_pause=settings.rtc.allow_pause,
         datachannel_slow_threshold=settings.rtc.datachannel_slow_threshold,
+        enable_participant_data_blob=settings.enable_participant_data_blob,
         trusted_proxies=settings.http.trusted_proxies,
         room=room_settings(settings.room),
         limit=Limits(
@@ -85,6 +88,8 @@ def node_settings(settings: Settings, keys: dict[str, str], offered: tuple[str, 
             max_room_name_length=limit.max_room_name_length,
             max_metadata_size=limit.max_metadata_size,
             max_attributes_size=limit.max_attributes_size,
+            max_data_blobs_size=limit.max_data_blobs_size,
+            bytes_per_sec=limit.bytes_per_sec,
             num_tracks=limit.num_tracks,
             tracks_per_participant=limit.tracks_per_participant,
             subscription_limit_video=limit.subscription_limit_video,
@@ -101,7 +106,19 @@ def node_settings(settings: Settings, keys: dict[str, str], offered: tuple[str, 
 
 def room_settings(section: sections.Room) -> RoomSettings:
     """What rooms take of the section."""
-    return RoomSettings(**section.model_dump(exclude={"enable_full_room_in_webhooks"}))
+    plain = section.model_dump(exclude={"enable_full_room_in_webhooks", "room_configurations"})
+    presets = {
+        name: RoomConfiguration(
+            name=name,
+            empty_timeout=preset.empty_timeout,
+            departure_timeout=preset.departure_timeout,
+            max_participants=preset.max_participants,
+            metadata=preset.metadata,
+            agents=[RoomAgentDispatch(agent_name=a.agent_name, metadata=a.metadata) for a in preset.agents],
+        )
+        for name, preset in section.room_configurations.items()
+    }
+    return RoomSettings(**plain, room_configurations=presets)
 
 
 def check_webhook_key(settings: Settings, keys: Mapping[str, str]) -> None:

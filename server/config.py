@@ -26,6 +26,7 @@ from server.sections import (
     Metrics,
     Redis,
     Room,
+    RoomPreset,
     Rtc,
     Section,
     Webhook,
@@ -71,6 +72,8 @@ class Settings(BaseSettings):
     mail: Mail = Mail()
     metrics: Metrics = Metrics()
     log: Log = Log()
+    enable_participant_data_blob: bool = False
+    """Whether participants may leave blobs of data, which the others get by their key."""
 
     @field_validator("keys", mode="before")
     @classmethod
@@ -117,9 +120,10 @@ def load(file: Path | None = None, overrides: Sequence[str] = ()) -> Settings:
     variables = {name.upper(): value for name, value in os.environ.items() if name.upper().startswith(PREFIX) and value}
     for name in variables:
         if name.removeprefix(PREFIX).lower().partition("__")[0] not in Settings.model_fields:
-            raise SettingsError(
-                f"unknown variable {name}: takes {PREFIX}<SECTION>__<KEY> or one of {PREFIX}KEYS, {PREFIX}DATA_DIR"
+            plain = ", ".join(
+                PREFIX + key.upper() for key, field in Settings.model_fields.items() if not _section_of(field)
             )
+            raise SettingsError(f"unknown variable {name}: takes {PREFIX}<SECTION>__<KEY> or one of {plain}")
     path = file or Path(given.get("data_dir") or variables.get(f"{PREFIX}DATA_DIR") or DATA_DIR, FILE_NAME)
     content = _read_file(path, needed=file is not None)
 
@@ -170,12 +174,14 @@ def _place(steps: Sequence[str | int]) -> tuple[str, type[BaseModel] | None]:
     known: type[BaseModel] | None = Settings
     names: list[str] = []
     for step in steps:
-        if known is None or isinstance(step, int):
+        if isinstance(step, int):
             break
         names.append(step)
+        if known is None:
+            continue
         fields = {inner.alias or key: inner for key, inner in known.model_fields.items()}
         if step not in fields:
-            break
+            return ".".join(names), known
         known = _section_of(fields[step])
     return ".".join(names), known
 
@@ -231,8 +237,9 @@ def _explain(error: ErrorDetails, given: Mapping[str, str], variables: Mapping[s
     else:
         variable = PREFIX + name.replace(".", "__").upper()
         origin = next((key for key in variables if key == variable or key.startswith(f"{variable}__")), str(path))
-    if error["type"] == "extra_forbidden" and known is not None:
-        names = (inner.alias or key for key, inner in known.model_fields.items())
+    if error["type"] == "extra_forbidden":
+        section = known or RoomPreset  # the only section whose name is not ours
+        names = (inner.alias or key for key, inner in section.model_fields.items())
         return f"unknown setting {name} ({origin}): takes {', '.join(names)}"
     takes = error["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
     got = "" if steps[0] in {"keys"} or steps[-1] in {"url", "urls"} else f"got {error['input']!r}, "

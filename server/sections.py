@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import json
 import re
 from pathlib import Path
 from typing import Annotated, Literal
@@ -15,6 +16,8 @@ from signaling import settings as node_settings
 Port = Annotated[int, Field(ge=1, le=65535)]
 OptionalPort = Annotated[int, Field(ge=0, le=65535)]
 Count = Annotated[int, Field(ge=0)]
+Small = Annotated[int, Field(ge=0, lt=2**32)]
+"""A number that the protocol has 32 bits for."""
 Rate = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Words = tuple[str, ...]
 
@@ -117,16 +120,33 @@ class Rtc(Section):
         return tuple(str(address) for address in parsed)
 
 
+class AgentDispatch(Section):
+    """An agent that a room is to have."""
+
+    agent_name: str = ""
+    metadata: str = ""
+
+
+class RoomPreset(Section):
+    """What rooms are like that are made under a name; 0 and empty texts leave it to the section `room`."""
+
+    empty_timeout: Small = 0
+    departure_timeout: Small = 0
+    max_participants: Small = 0
+    metadata: str = ""
+    agents: tuple[AgentDispatch, ...] = ()
+
+
 class Room(Section):
     """What holds for rooms whose maker said nothing else."""
 
     auto_create: bool = True
     """Whether joining a room that does not exist makes it."""
-    empty_timeout: Count = 300
+    empty_timeout: Small = 300
     """Seconds that a room stays which nobody has joined yet."""
-    departure_timeout: Count = 20
+    departure_timeout: Small = 20
     """Seconds that a room stays after the last participant has left."""
-    max_participants: Count = 0
+    max_participants: Small = 0
     """Most participants of a room; 0 is no limit."""
     enabled_codecs: Words = node_settings.DEFAULT_CODECS
     """MIME types that may be published, the preferred first."""
@@ -135,7 +155,21 @@ class Room(Section):
     enable_full_room_in_webhooks: bool = False
     """Whether webhooks about tracks hold the whole room, not only its sid and name."""
 
+    room_configurations: dict[str, RoomPreset] = {}
+    """Presets by name, which a token (`roomPreset`) or CreateRoom (`room_preset`) asks for: tables with
+    `empty_timeout`, `departure_timeout`, `max_participants`, `metadata` and `agents`; in a variable a JSON object."""
+
     _split = field_validator("enabled_codecs", mode="before")(split_words)
+
+    @field_validator("room_configurations", mode="before")
+    @classmethod
+    def _presets_are_a_table(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        try:
+            return json.loads(value)
+        except (ValueError, RecursionError):
+            raise ValueError("a JSON object with one object for each preset") from None
 
     @field_validator("enabled_codecs")
     @classmethod
@@ -211,6 +245,8 @@ _LIMITS = node_settings.Limits()
 class Limit(Section):
     """What one client, room or node may use. 0 is no limit unless the text says otherwise."""
 
+    bytes_per_sec: Count = _LIMITS.bytes_per_sec
+    """Bytes a second through this node, in and out together, beyond which joins are refused with 503."""
     num_tracks: Count = _LIMITS.num_tracks
     """Published tracks on this node beyond which joins are refused with 503."""
     tracks_per_participant: Count = _LIMITS.tracks_per_participant
@@ -229,6 +265,8 @@ class Limit(Section):
     """Bytes of the metadata of a room or participant."""
     max_attributes_size: Count = _LIMITS.max_attributes_size
     """Bytes of all attributes of a participant."""
+    max_data_blobs_size: Count = _LIMITS.max_data_blobs_size
+    """Bytes of all data blobs of a participant, keys included."""
     signal_message_size_limit: Annotated[int, Field(ge=65536)] = _LIMITS.signal_message_size
     """Bytes of the largest signalling message."""
     signal_messages_per_second: Rate = _LIMITS.signal_messages_per_second

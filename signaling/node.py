@@ -21,30 +21,24 @@ from livekit.protocol.rtc import LeaveRequest, SignalRequest
 
 from media.commands import StartCapture, StopCapture
 from media.events import CaptureGrew
-from signaling import joining, moderation, session, snapshot, token
+from signaling import candidates, joining, moderation, presets, session, snapshot, token
 from signaling.chance import ChanceNumbers
 from signaling.cluster import Cluster
 from signaling.driver import Driver, PacketEngine, Socket, refuse
 from signaling.effects import Change, ParticipantChanged, ParticipantForgotten, RoomChanged, RoomEvent
 from signaling.errors import FailedPrecondition, LimitExceeded, NotFound, RoomError, Unavailable
 from signaling.figures import Figures
-from signaling.negotiation import Candidate
 from signaling.participant import Joining, Participant
 from signaling.room import Place, Room
 from signaling.settings import NodeSettings
 from signaling.snapshot import RoomSnapshot
 from signaling.store import Store
 from signaling.token import Grants
+from signaling.traffic import Traffic
 from signaling.transport import local_fingerprint
 
 logger = logging.getLogger(__name__)
 
-# Type preferences of host candidates (RFC 8445 section 5.1.2.1); the first address is preferred. UDP goes before TCP,
-# where a lost packet holds up all behind it: 90 is what libwebrtc gives its own TCP candidates.
-_HOST_PREFERENCE = 126
-_TCP_PREFERENCE = 90
-# In the local preference of a passive TCP candidate these bits say its direction (RFC 6544 section 4.2).
-_PASSIVE = 4 << 13
 # Seconds that a stop waits for sockets to take their last message (LIVEKIT.md 1.6: 250 ms).
 _FLUSH_TIME = 0.5
 
@@ -91,7 +85,8 @@ class Node:
         self._numbers = ChanceNumbers(engine.shards)
         self.figures = Figures()
         """What rooms measure, for metrics."""
-        self._place = Place(settings, local_fingerprint(), _candidates(settings), self.figures)
+        self._place = Place(settings, local_fingerprint(), candidates.of_node(settings), self.figures)
+        self._traffic = Traffic(engine)
         self._rooms: dict[str, Room] = {}
         self._opening: dict[str, asyncio.Lock] = {}
         self._driver: Driver | None = None
@@ -104,6 +99,8 @@ class Node:
         """Registers the node, watches the engine's descriptor, takes back rooms that an earlier process left."""
         threshold = self.settings.datachannel_slow_threshold / 8  # settings are in bits
         self._driver = Driver(self._engine, self, threshold)
+        if self.settings.limit.bytes_per_sec:
+            self._traffic.start()
         for known in await self._cluster.start():
             for participant in await self._store.list_participants(known.name):
                 self.remember(ParticipantForgotten(known.name, participant.identity))
@@ -115,6 +112,7 @@ class Node:
         Clients are asked to reconnect: after a restart or an upgrade everybody is back without a click.
         """
         self._stopping = True
+        self._traffic.stop()
         for room in list(self._rooms.values()):
             self.driver.carry_out(room, joining.close(room, DisconnectReason.SERVER_SHUTDOWN, self.driver.now()))
         with contextlib.suppress(TimeoutError):
@@ -194,8 +192,9 @@ class Node:
         return grants
 
     async def check(self, grants: Grants) -> None:
-        """Whether the room may be joined, without opening it. Raises NotFound, Unavailable, LimitExceeded."""
+        """Whether the room may be joined, without opening it. Raises as `prepare`."""
         self._check_capacity()
+        presets.asked_by(grants, self.settings.room.room_configurations)
         name = grants.video.room
         if name in self._rooms:
             return
@@ -205,19 +204,19 @@ class Node:
             raise NotFound("requested room does not exist")
 
     def _check_capacity(self) -> None:
-        limit = self.settings.limit.num_tracks
-        if limit and sum(len(room.tracks) for room in self._rooms.values()) >= limit:
+        limit = self.settings.limit
+        tracks = sum(len(room.tracks) for room in self._rooms.values())
+        full = (limit.num_tracks and tracks >= limit.num_tracks) or self._traffic.rate >= limit.bytes_per_sec > 0
+        if full:
             raise LimitExceeded("node has exceeded its configured limit")
 
     async def prepare(self, grants: Grants) -> None:
-        """Makes sure that the room is here and may be joined. Raises NotFound, Unavailable, LimitExceeded."""
+        """Makes sure that the room is here and may be joined.
+
+        Raises InvalidArgument for an unknown preset, NotFound, Unavailable, LimitExceeded.
+        """
         self._check_capacity()
-        asked = CreateRoomRequest()
-        if grants.room_config is not None:
-            asked.empty_timeout = grants.room_config.empty_timeout
-            asked.departure_timeout = grants.room_config.departure_timeout
-            asked.max_participants = grants.room_config.max_participants
-            asked.metadata = grants.room_config.metadata
+        asked = presets.asked_by(grants, self.settings.room.room_configurations)
         create = self.settings.room.auto_create or grants.video.room_create
         await self._room(grants.video.room, asked, create=create)
 
@@ -281,7 +280,11 @@ class Node:
     # RoomService.
 
     async def create_room(self, request: CreateRoomRequest) -> RoomInfo:
-        """Opens the room here; one that exists takes the request's fields that are not zero. Raises LimitExceeded."""
+        """Opens the room here; one that exists takes the request's fields that are not zero.
+
+        Raises LimitExceeded, and InvalidArgument for an unknown preset.
+        """
+        request = presets.completed(request, self.settings.room.room_configurations)
         moderation.check_metadata(request.metadata, self.settings.limit)
         existed = request.name in self._rooms
         room = await self._room(request.name, request, create=True)
@@ -477,19 +480,3 @@ class Node:
         if self._rooms.get(room.name) is room:
             del self._rooms[room.name]
             self._cluster.release(room.name)
-
-
-def _candidates(settings: NodeSettings) -> tuple[Candidate, ...]:
-    def priority(kind: int, local: int) -> int:
-        return (kind << 24) + (local << 8) + 255
-
-    candidates = [
-        Candidate(address, settings.udp_port, priority(_HOST_PREFERENCE, 65535 - index))
-        for index, address in enumerate(settings.addresses)
-    ]
-    if settings.tcp_port is not None:
-        candidates += [
-            Candidate(address, settings.tcp_port, priority(_TCP_PREFERENCE, _PASSIVE + 8191 - index), "tcp")
-            for index, address in enumerate(settings.addresses)
-        ]
-    return tuple(candidates)

@@ -9,6 +9,7 @@ from enum import Enum, auto
 from livekit.protocol.models import (
     ClientInfo,
     ConnectionQuality,
+    DataBlob,
     DisconnectReason,
     ParticipantInfo,
     ParticipantPermission,
@@ -115,6 +116,8 @@ class Participant:
     offered_at: float = float("-inf")
     """Time of our last offer."""
 
+    blobs: dict[bytes, DataBlob] = field(default_factory=dict)
+    """What it has left for the others, by key."""
     last_sequence: int = 0
     """Of the reliable data packets that it has sent (LIVEKIT.md 6.2)."""
     held: deque[bytes] = field(default_factory=deque)

@@ -35,6 +35,7 @@ from livekit.protocol.rtc import (
 
 from media import events
 from signaling import (
+    data_blobs,
     data_packets,
     dynacast,
     joining,
@@ -158,9 +159,7 @@ def _simulate(room: Room, participant: Participant, request: SignalRequest, now:
 
 
 def _not_enabled(room: Room, participant: Participant, request: SignalRequest, now: float) -> list[Effect]:
-    kind = request.WhichOneof("message") or ""
-    what = "data blob" if "blob" in kind else "data tracks are"
-    return _respond(participant, RequestResponse.NOT_ALLOWED, f"{what} not enabled", request)
+    return _respond(participant, RequestResponse.NOT_ALLOWED, "data tracks are not enabled", request)
 
 
 def _respond(
@@ -196,8 +195,8 @@ _VERBS: dict[str, Verb] = {
     "update_video_track": publishing.update_video_track,
     "publish_data_track_request": _not_enabled,
     "unpublish_data_track_request": _not_enabled,
-    "store_data_blob_request": _not_enabled,
-    "get_data_blob_request": _not_enabled,
+    "store_data_blob_request": data_blobs.store,
+    "get_data_blob_request": data_blobs.get,
 }
 
 

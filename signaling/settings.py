@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from livekit.protocol.room import RoomConfiguration
+
 # LIVEKIT.md 3: a LiveKit version number that clients compare. Above 1.13.6 JavaScript clients publish VP9 and AV1 as
 # simulcast by rid; below 1.8.0 they refuse RPC.
 COMPATIBLE_VERSION = "1.13.6"
@@ -27,6 +29,8 @@ class RoomSettings:
     enabled_codecs: tuple[str, ...] = DEFAULT_CODECS
     """MIME types that may be published, in the order of preference for each kind."""
     enable_remote_unmute: bool = False
+    room_configurations: Mapping[str, RoomConfiguration] = field(default_factory=dict)
+    """Presets by name, which tokens and CreateRoom may ask for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +42,10 @@ class Limits:
     max_room_name_length: int = 256
     max_metadata_size: int = 512 * 1024
     max_attributes_size: int = 64 * 1024
+    max_data_blobs_size: int = 64_000
+    """Keys and contents of all data blobs of a participant."""
+    bytes_per_sec: int = 0
+    """Bytes a second through this node beyond which joins are refused with 503."""
     num_tracks: int = 0
     """Published tracks on this node beyond which joins are refused with 503."""
     tracks_per_participant: int = 64
@@ -77,6 +85,8 @@ class NodeSettings:
     """`[rtc] datachannel_slow_threshold`: bits a second; a slower receiver of reliable data is skipped; 0: none."""
     allow_pause: bool = True
     """`[rtc] allow_pause`: video without room may be paused where the client says nothing."""
+    enable_participant_data_blob: bool = False
+    """Participants may leave data blobs."""
     trusted_proxies: tuple[str, ...] = ()
     """Networks (CIDR) whose X-Forwarded-For is believed."""
     room: RoomSettings = field(default_factory=RoomSettings)

@@ -15,7 +15,7 @@ from aiohttp import WSCloseCode, WSMsgType, web
 
 from signaling import token, wire
 from signaling.client_info import flag, read_client
-from signaling.errors import NotFound, RoomError
+from signaling.errors import InvalidArgument, NotFound, RoomError
 from signaling.node import Node
 from signaling.participant import Joining
 from signaling.permission import RESERVED_PREFIX
@@ -252,9 +252,11 @@ def _with_attributes(grants: Grants, text: str, limits: Limits) -> Grants:
 
 
 def _refusal(error: RoomError) -> web.HTTPException:
-    """Room errors before the upgrade: an absent room is 404, whatever else stands in the way is 503."""
+    """Room errors before the upgrade: an absent room is 404, an unknown preset 400, what else stands in the way 503."""
     if isinstance(error, NotFound):
         return web.HTTPNotFound(text=str(error))
+    if isinstance(error, InvalidArgument):
+        return web.HTTPBadRequest(text=str(error))
     return web.HTTPServiceUnavailable(text=str(error))
 
 

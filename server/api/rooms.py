@@ -62,8 +62,6 @@ async def create_room(node: Node, request: protocol.CreateRoomRequest) -> RoomIn
     """Makes the room, or changes one that exists."""
     if not request.name:
         raise errors.InvalidArgument("name: takes the room's name")
-    if request.room_preset:
-        raise errors.InvalidArgument(f"room_preset: got {request.room_preset!r}, and this service has none")
     if request.HasField("egress"):
         raise TwirpError("unimplemented", "egress: this service does not record")
     return await node.create_room(request)

@@ -112,6 +112,10 @@ def test_lists_are_words(monkeypatch: pytest.MonkeyPatch, given: str, expected: 
         ("room.empty_timeout=-1", "room.empty_timeout", "greater than or equal to 0"),
         ("room.enabled_codecs=video/MP4", "room.enabled_codecs", "one or more of video/VP8"),
         ("room.enabled_codecs=", "room.enabled_codecs", "one or more of video/VP8"),
+        ("room.empty_timeout=4294967296", "room.empty_timeout", "less than 4294967296"),
+        ("room.room_configurations=hall", "room.room_configurations", "a JSON object"),
+        ("enable_participant_data_blob=maybe", "enable_participant_data_blob", "a valid boolean"),
+        ("limit.bytes_per_sec=-1", "limit.bytes_per_sec", "greater than or equal to 0"),
         ("limit.num_tracks=-1", "limit.num_tracks", "greater than or equal to 0"),
         ("limit.signal_message_size_limit=1000", "limit.signal_message_size_limit", "greater than or equal to 65536"),
         ("limit.signal_messages_per_second=inf", "limit.signal_messages_per_second", "finite"),
@@ -159,7 +163,15 @@ def test_a_wrong_setting_is_one_line(
         ("[http]\nport = [1]\n", "http.port (veche.toml): got [1], takes a valid integer"),
         ("http = 1\n", "http (veche.toml): got 1, takes "),
         ("[keys]\nkey = 'short'\n", "keys (veche.toml): takes secrets of 32 bytes or more; that of key has 5"),
-        ("[keys]\nkey = 7\n", "keys (veche.toml): takes a valid string"),
+        ("[keys]\nkey = 7\n", "keys.key (veche.toml): takes a valid string"),
+        (
+            "[room.room_configurations.hall]\nempty_timeout = -1\n",
+            "room.room_configurations.hall.empty_timeout (veche.toml): got -1, takes greater than or equal to 0",
+        ),
+        (
+            "[room.room_configurations.hall]\ntimeout = 1\n",
+            "unknown setting room.room_configurations.hall.timeout (veche.toml): takes empty_timeout, ",
+        ),
         ("[rtc]\nudp_port = 7882\nudp_port = 7883\n", "veche.toml: takes TOML: "),
     ],
 )
@@ -225,3 +237,16 @@ def test_every_setting_has_a_manual() -> None:
     assert all(text for _, text in listed.values())
     assert {"webhook.urls", "webhook.filter_params.include_events"} <= set(listed)
     assert {name.partition(".")[0] for name in listed} == set(Settings.model_fields)
+
+
+def test_presets_of_rooms_come_from_a_table_or_from_json(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    file = tmp_path / "veche.toml"
+    file.write_text(
+        "[room.room_configurations.hall]\nempty_timeout = 60\nmax_participants = 500\nmetadata = 'about'\n"
+        "[[room.room_configurations.hall.agents]]\nagent_name = 'guide'\nmetadata = 'of the hall'\n"
+    )
+    made = app.room_settings(load(file).room).room_configurations["hall"]
+    assert (made.empty_timeout, made.max_participants, made.metadata) == (60, 500, "about")
+    assert [(agent.agent_name, agent.metadata) for agent in made.agents] == [("guide", "of the hall")]
+    monkeypatch.setenv("VECHE_ROOM__ROOM_CONFIGURATIONS", '{"quiet": {"departure_timeout": 5}}')
+    assert app.room_settings(load().room).room_configurations["quiet"].departure_timeout == 5

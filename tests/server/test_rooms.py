@@ -344,7 +344,7 @@ async def test_a_body_above_ten_mebibytes_is_refused(site: Site) -> None:
         ("CreateRoom", {"name": "a\0b"}, "room name holds a NUL character"),
         ("CreateRoom", {"name": "new", "metadata": "m" * 1001}, "metadata exceeds limit: 1000 bytes"),
         ("CreateRoom", {"name": "lecture", "metadata": "m" * 1001}, "metadata exceeds limit: 1000 bytes"),
-        ("CreateRoom", {"name": "new", "room_preset": "big"}, "room_preset: got 'big'"),
+        ("CreateRoom", {"name": "new", "room_preset": "big"}, "room preset: got 'big'"),
         ("UpdateRoomMetadata", {"metadata": "я" * 501}, "metadata exceeds limit: 1000 bytes"),
         ("UpdateParticipant", {"identity": "alice", "name": "n" * 31}, "exceeds name length limit"),
         ("UpdateParticipant", {"identity": "alice", "metadata": "m" * 1001}, "exceeds metadata size limit"),
@@ -363,6 +363,14 @@ async def test_what_is_too_long_is_an_invalid_argument(
     assert problem["msg"].startswith(words)
     names = [room.name for room in await site.node.list_rooms()]
     assert names == ["lecture"]
+
+
+async def test_a_room_is_made_by_its_preset(tmp_path: Path) -> None:
+    presets = '{"hall": {"empty_timeout": 60, "max_participants": 1, "metadata": "about"}}'
+    async with running_site(tmp_path, {"room.room_configurations": presets}) as site:
+        status, made = await call_json(site, "CreateRoom", {"name": "big", "room_preset": "hall", "empty_timeout": 7})
+        assert status == 200
+        assert (made["empty_timeout"], made["max_participants"], made["metadata"]) == (7, 1, "about")
 
 
 async def test_recording_is_not_promised(site: Site) -> None:

@@ -88,7 +88,13 @@ class CountingNumbers:
 class Meeting:
     """One room, and all that its effects did."""
 
-    def __init__(self, room: RoomSettings | None = None, limit: Limits | None = None) -> None:
+    def __init__(
+        self,
+        room: RoomSettings | None = None,
+        limit: Limits | None = None,
+        *,
+        enable_participant_data_blob: bool = False,
+    ) -> None:
         self.now = START
         settings = NodeSettings(
             keys={"key": "secret" * 8},
@@ -96,6 +102,7 @@ class Meeting:
             udp_port=7882,
             room=room or RoomSettings(),
             limit=limit or Limits(),
+            enable_participant_data_blob=enable_participant_data_blob,
         )
         place = Place(settings, FINGERPRINT, (Candidate("198.18.0.1", 7882, 2130706431),))
         self.inbox: dict[str, list[SignalResponse]] = defaultdict(list)
