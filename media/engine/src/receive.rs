@@ -1,5 +1,6 @@
 //! What a shard does with a datagram: whose it is, whether it is authentic, and who gets it.
 
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -29,6 +30,15 @@ pub fn named_transport(datagram: &[u8]) -> Option<TransportId> {
     }
     let (local, _) = Message::parse(datagram).ok()?.ufrags()?;
     parse_owner(local.as_bytes())
+}
+
+/// Whether nobody can have sent from `address`, so that an answer would go to somebody else: port 0, no host, a group, or
+/// IPv4 written as IPv6, which no wire carries (RFC 6052, RFC 1122).
+fn is_no_source(address: SocketAddr) -> bool {
+    let ip = address.ip();
+    let is_broadcast = ip == IpAddr::V4(Ipv4Addr::BROADCAST);
+    let is_mapped = ip.to_canonical() != ip;
+    address.port() == 0 || ip.is_unspecified() || ip.is_multicast() || is_broadcast || is_mapped
 }
 
 impl Shard {
@@ -74,7 +84,7 @@ impl Shard {
         let Some(&place) = self.transport_places.get(&transport) else {
             return self.counters.stun_unknown_transport += 1;
         };
-        if path.remote.port() == 0 {
+        if is_no_source(path.remote) {
             return self.counters.stun_malformed += 1;
         }
         let mut answer = Vec::new();

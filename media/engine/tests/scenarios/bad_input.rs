@@ -97,8 +97,12 @@ fn broken_and_forged_checks() {
         }
         call.world.receive(stranger, &mut good[..place].to_vec());
     }
-    // From port 0 no answer could come back.
-    call.world.receive(([127, 8, 8, 8], 0).into(), &mut good.clone());
+    // These have no host behind them to which an answer could go.
+    let sources =
+        ["127.8.8.8:0", "0.0.0.0:4000", "255.255.255.255:4000", "224.0.0.251:4000", "[::]:4000", "[ff02::fb%2]:4000"];
+    for source in sources.into_iter().chain(["[::ffff:127.8.8.8]:4000", "[::ffff:127.8.8.8%3]:4000"]) {
+        call.world.receive(source.parse().expect("an address"), &mut good.clone());
+    }
     call.world.run(millis(1));
     let checked = call.world.total(|counters| counters.stun_checks);
     assert_eq!(checked, checks, "no changed bit went unnoticed");
