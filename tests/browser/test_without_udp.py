@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from contextlib import AsyncExitStack
 
 from livekit import rtc
-from playwright.async_api import async_playwright
+from playwright.async_api import async_playwright, expect
 
 from tests.browser.people import Person, eventually, person
 from tests.interop.clients import Camera, Listener, Microphone, Viewer, until
@@ -85,3 +87,33 @@ async def test_who_came_over_tcp_moves_to_udp_when_it_works(service: Service) ->
         await boris.join(link)
         await anna.moving("Boris")
         await boris.moving("Anna")
+
+
+async def test_a_firewall_that_begins_to_drop_udp_in_a_meeting(service: Service) -> None:
+    """Picture and sound come back over TCP without a click, and both stay the participants that they were."""
+    link = service.new_meeting()
+    async with AsyncExitStack() as stack:
+        playwright = await stack.enter_async_context(async_playwright())
+        anna = await stack.enter_async_context(person(playwright, "Anna"))
+        boris = await stack.enter_async_context(person(playwright, "Boris"))
+        people = (anna, boris)
+        for one in people:
+            await one.join(link)
+        await anna.moving("Boris")
+        await boris.moving("Anna")
+        assert {protocol for one in people for protocol in await protocols(one)} == {"udp"}
+
+        stack.enter_context(PacketLoss(100))
+        started = time.monotonic()
+
+        async def all_by_tcp() -> bool:
+            return {protocol for one in people for protocol in await protocols(one)} == {"tcp"}
+
+        await eventually(all_by_tcp, "their media goes by TCP")
+        await asyncio.gather(anna.moving("Boris"), boris.moving("Anna"), anna.hears(1), boris.hears(1))
+        print(f"UDP lost: seen and heard over TCP after {time.monotonic() - started:.1f} s")
+        for one in people:
+            await expect(one.page.get_by_test_id("reconnecting-banner")).to_have_count(0)
+            await expect(one.page.get_by_test_id("left-page")).to_have_count(0)
+            assert await one.names() == {"Anna", "Boris"}
+            assert one.errors == []
