@@ -1,4 +1,4 @@
-"""The command line: serve, migrate, token, doctor."""
+"""The command line: serve, migrate, token, import-livekit-config, doctor."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from server import app as service
-from server import data_folder, doctor, logs
+from server import data_folder, doctor, livekit_config, logs
 from server.config import Settings, SettingsError, load
 from server.database import Database, newest_revision
 from signaling import token as tokens
@@ -167,6 +167,19 @@ def read_grants(room: str, claims: list[str]) -> tokens.VideoGrant:
             raise SettingsError(f"--grant {name}: got {value!r}, takes true or false")
     make: Callable[..., tokens.VideoGrant] = tokens.VideoGrant
     return make(**values)
+
+
+@cli.command(name="import-livekit-config")
+def import_livekit_config(file: Annotated[Path, typer.Argument(help="A livekit.yaml.")]) -> None:
+    """Print the settings of a livekit.yaml as TOML for this service; what has no counterpart is named in comments."""
+    try:
+        print(livekit_config.translate(file.read_text(encoding="utf-8"), str(file)), end="")
+    except OSError as error:
+        raise refusal(f"{file}: takes a file that can be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise refusal(f"{file}: takes a text in UTF-8") from None
+    except SettingsError as error:
+        raise refusal(error) from None
 
 
 @cli.command(name="doctor")

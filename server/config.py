@@ -148,6 +148,27 @@ def load(file: Path | None = None, overrides: Sequence[str] = ()) -> Settings:
         raise SettingsError(_explain(error.errors()[0], given, variables, path)) from None
 
 
+def check(content: Mapping[str, Any]) -> None:
+    """Raises SettingsError where a file with this content alone would stop the start; the text begins with the name."""
+
+    class FileAlone(Settings):
+        @classmethod
+        def settings_customise_sources(
+            cls,
+            settings_cls: type[BaseSettings],
+            init_settings: PydanticBaseSettingsSource,
+            env_settings: PydanticBaseSettingsSource,
+            dotenv_settings: PydanticBaseSettingsSource,
+            file_secret_settings: PydanticBaseSettingsSource,
+        ) -> tuple[PydanticBaseSettingsSource, ...]:
+            return (init_settings,)
+
+    try:
+        FileAlone(**content)
+    except ValidationError as error:
+        raise SettingsError(_explain(error.errors()[0], {}, {}, None)) from None
+
+
 def rows() -> Iterator[tuple[str, str, str]]:
     """Name, default and manual of every setting, in the order of this file."""
     yield from _rows_of(Settings, "")
@@ -228,19 +249,22 @@ def _put(values: dict[str, Any], name: str, value: str) -> None:
     values[key] = value
 
 
-def _explain(error: ErrorDetails, given: Mapping[str, str], variables: Mapping[str, str], path: Path) -> str:
+def _explain(error: ErrorDetails, given: Mapping[str, str], variables: Mapping[str, str], path: Path | None) -> str:
     """One line for one pydantic error: the setting, where it was set, what it got and what it takes."""
     steps = error["loc"]
     name, known = _place(steps)
-    if any(key == name or key.startswith(f"{name}.") for key in given):
+    if path is None:
+        origin = ""
+    elif any(key == name or key.startswith(f"{name}.") for key in given):
         origin = "command line"
     else:
         variable = PREFIX + name.replace(".", "__").upper()
         origin = next((key for key in variables if key == variable or key.startswith(f"{variable}__")), str(path))
+    where = f" ({origin})" if origin else ""
     if error["type"] == "extra_forbidden":
         section = known or RoomPreset  # the only section whose name is not ours
         names = (inner.alias or key for key, inner in section.model_fields.items())
-        return f"unknown setting {name} ({origin}): takes {', '.join(names)}"
+        return f"unknown setting {name}{where}: takes {', '.join(names)}"
     takes = error["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
     got = "" if steps[0] in {"keys"} or steps[-1] in {"url", "urls"} else f"got {error['input']!r}, "
-    return f"{name} ({origin}): {got}takes {takes}"
+    return f"{name}{where}: {got}takes {takes}"

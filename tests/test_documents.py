@@ -106,12 +106,12 @@ def test_make_targets_that_are_named_exist(document: str) -> None:
 @pytest.mark.parametrize("document", ["README", "OPERATIONS", "CONTRIBUTING"])
 def test_commands_of_the_service_that_are_named_exist(document: str) -> None:
     source = (ROOT / "server/__main__.py").read_text()
-    declared = re.findall(r"@cli\.command\((?:name=\"(\w+)\")?\)\s+def (\w+)", source)
+    declared = re.findall(r"@cli\.command\((?:name=\"([\w-]+)\")?\)\s+def (\w+)", source)
     known = {name or function for name, function in declared}
     assert {"serve", "token"} <= known
     text = page(document)
     code = [*words_in_code(text), *(line.strip() for line in text.splitlines() if line.startswith("    "))]
-    named = {name for line in code for name in re.findall(r"(?:^|[/ ])veche (?!veche)([a-z]+)", line)}
+    named = {name for line in code for name in re.findall(r"(?:^|[/ ])veche (?!veche)([a-z-]+)", line)}
     assert named
     assert named <= known
 
