@@ -14,11 +14,13 @@ from signaling.sdp_lines import (
     data_lines,
     extension_lines,
     payload_types,
+    stream_lines,
     transport_lines,
 )
 from signaling.sections import (
     EnabledCodecs,
     LocalParameters,
+    Placed,
     Quirks,
     ReceivingSection,
     SectionWishes,
@@ -33,6 +35,7 @@ class ReadSection:
     """A section of an offer, read. `media` is None for the data section and for those that we do not know.
 
     `in_use`: the client wants it on the transport; we reject it otherwise. `rids` are in the client's order.
+    `receives`: the client only receives on it, or could.
     """
 
     section: Section
@@ -40,6 +43,7 @@ class ReadSection:
     in_use: bool
     media: ReceivingSection | None
     rids: tuple[str, ...] = ()
+    receives: bool = False
 
     @property
     def application(self) -> bool:
@@ -63,18 +67,19 @@ def read_section(section: Section, direction: str, enabled: EnabledCodecs) -> Re
     codecs = codec_choice.accepted(section.kind, sdp_media.codecs(section), enabled)
     if not codecs:
         return ReadSection(section, mid, False, unused)
+    towards = sdp_media.direction(section, direction)
     rids = sdp_media.rids(section) if section.kind == "video" else ()
     streams = sdp_media.streams(section)
     wanted = codec_choice.RECEIVED_EXTENSIONS[section.kind]
     media = replace(
         unused,
-        active=sdp_media.direction(section, direction) in ("sendrecv", "sendonly"),
+        active=towards in ("sendrecv", "sendonly"),
         codecs=codecs,
         layers=sdp_media.from_low_to_high(rids) or tuple(stream.rid for stream in streams if stream.rid),
         streams=streams,
         extensions=tuple(extension for extension in sdp_media.extensions(section) if extension.uri in wanted),
     )
-    return ReadSection(section, mid, True, media, rids)
+    return ReadSection(section, mid, True, media, rids, receives=towards == "recvonly")
 
 
 def check_bundle(sections: list[ReadSection]) -> tuple[Extension, ...]:
@@ -102,8 +107,18 @@ def answered(media: ReceivingSection, wishes: SectionWishes, quirks: Quirks) -> 
     return replace(media, codecs=codec_choice.ordered(media.kind, media.codecs, wishes, quirks))
 
 
-def answer_text(read: ReadSection, media: ReceivingSection | None, local: LocalParameters, *, first: bool) -> str:
-    """Our answer to one section. `first`: it is the first of the bundle and carries the candidates."""
+def answer_text(
+    read: ReadSection,
+    media: ReceivingSection | None,
+    local: LocalParameters,
+    *,
+    first: bool,
+    placed: Placed | None = None,
+) -> str:
+    """Our answer to one section. `first`: it is the first of the bundle and carries the candidates.
+
+    `placed`: the track that we send on it.
+    """
     section = read.section
     if not read.in_use:
         lines = [
@@ -116,16 +131,20 @@ def answer_text(read: ReadSection, media: ReceivingSection | None, local: LocalP
     transport = transport_lines(local, "passive", read.mid, candidates=first)
     if media is None:
         return lines_to_text([f"m=application 9 {section.protocol} {DATA_FORMAT}", *transport, *data_lines()])
-    numbers = " ".join(str(number) for number in payload_types(media.codecs))
+    codecs = placed.codecs if placed else media.codecs
+    direction = "sendonly" if placed else "recvonly" if media.active else "inactive"
     lines = [
-        f"m={section.kind} 9 {section.protocol} {numbers}",
+        f"m={section.kind} 9 {section.protocol} {' '.join(str(number) for number in payload_types(codecs))}",
         *transport,
+        # All of them also where we send and use a few: Chromium offers no more on its next section than here.
         *extension_lines(media.extensions),
-        "a=recvonly" if media.active else "a=inactive",
+        f"a={direction}",
         "a=rtcp-mux",
         *(["a=rtcp-rsize"] if "rtcp-rsize" in section.attributes else []),
-        *codec_lines(media.codecs),
+        *codec_lines(codecs),
     ]
+    if placed is not None:
+        lines += stream_lines(placed.track)
     # Also where nothing is sent now: a browser drops the encodings that an answer leaves out, for good.
     lines += [f"a=rid:{rid} recv" for rid in read.rids]
     if read.rids and "simulcast" in section.attributes:

@@ -50,6 +50,21 @@ def read_client(query: Mapping[str, str], user_agent: str, address: str) -> Clie
     )
     named = dict.fromkeys(_text(query, "capabilities").split(","))
     client.capabilities[:] = [_CAPABILITIES[name] for name in named if name in _CAPABILITIES]
+    return _completed(client, user_agent)
+
+
+def complete_client(said: ClientInfo, user_agent: str, address: str) -> ClientInfo:
+    """The client as its join request describes it, each text no longer than those of a query."""
+    client = ClientInfo()
+    client.CopyFrom(said)
+    for field, value in said.ListFields():
+        if isinstance(value, str):
+            setattr(client, field.name, value[:_LONGEST])
+    client.address = address
+    return _completed(client, user_agent)
+
+
+def _completed(client: ClientInfo, user_agent: str) -> ClientInfo:
     if client.sdk in _IN_BROWSERS:
         _add_browser(client, user_agent)
     return client

@@ -188,6 +188,26 @@ def _video(codec: Codec) -> Codec:
     return Codec(payload_type, mime, 90000, 0, fmtp, payload_type + 1, True, True, True, True)
 
 
+def placed(track: SendingTrack, offered: Iterable[Codec], quirks: Quirks) -> tuple[Codec, ...]:
+    """What we send of a track where the client offers: its codecs among those `accepted`, by the client's numbers."""
+    ours = {_format(codec): codec for codec in sent(track, quirks)}
+    found = [
+        replace(codec, fmtp=ours[_format(codec)].fmtp) if codec.mime == "audio/opus" else codec
+        for codec in offered
+        if _format(codec) in ours
+    ]
+    return tuple(sorted(found, key=lambda codec: codec.mime != "audio/red"))
+
+
+def _format(codec: Codec) -> tuple[str, str]:
+    """What a decoder must know: two codecs with the same are interchangeable."""
+    if codec.mime == "video/VP9":
+        return codec.mime, format_parameter(codec.fmtp, "profile-id") or "0"
+    if codec.mime == "video/H264":
+        return codec.mime, _h264_profile(codec) + _packetization_mode(codec)
+    return codec.mime, ""
+
+
 def in_both(offered: Iterable[Codec], answered: Iterable[Codec]) -> tuple[Codec, ...]:
     """What is left of our offer in the client's answer, in the answer's order, with the feedback it kept."""
     ours = {codec.payload_type: codec for codec in offered}

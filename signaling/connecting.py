@@ -16,7 +16,9 @@ CHANNELS = (RELIABLE, LOSSY, DATA_TRACK)
 
 
 def open_transport(room: Room, participant: Participant, *, sending: bool) -> tuple[Transport, list[Effect]]:
-    """Makes the transport on which we send to the client, or on which it sends to us."""
+    """Makes the transport on which we send to the client, or on which it sends to us; with a single one, both."""
+    single = participant.single
+    sending = sending or single
     number = room.numbers.transport(sending=sending)
     ufrag, pwd = room.numbers.credentials(number)
     negotiation = Negotiation(
@@ -25,11 +27,12 @@ def open_transport(room: Room, participant: Participant, *, sending: bool) -> tu
         Quirks.of(participant.joining.client),
         session_id=room.numbers.session_id(),
         application=sending and participant.subscriber_primary,
+        single=single,
     )
     transport = Transport(number, negotiation, ufrag)
     if sending:
         participant.subscriber = transport
-    else:
+    if single or not sending:
         participant.publisher = transport
     room.transports[number] = (participant, transport)
     opened: list[Effect] = [Engine(OpenTransport(number, ufrag, pwd))]
@@ -68,11 +71,10 @@ def start_dtls(participant: Participant, transport: Transport, remote: RemotePar
 
 
 def close_transports(room: Room, participant: Participant) -> list[Effect]:
-    """Ends both transports; tracks and subscriptions on them go with them in the engine."""
+    """Ends its transports; tracks and subscriptions on them go with them in the engine."""
     effects: list[Effect] = []
-    for transport in (participant.publisher, participant.subscriber):
-        if transport is not None:
-            room.transports.pop(transport.number, None)
-            effects += [StopDtls(transport.number), Engine(CloseTransport(transport.number))]
+    for _, transport in participant.transports():
+        room.transports.pop(transport.number, None)
+        effects += [StopDtls(transport.number), Engine(CloseTransport(transport.number))]
     participant.publisher = participant.subscriber = None
     return effects

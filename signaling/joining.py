@@ -99,7 +99,7 @@ def join(room: Room, joining: Joining, now: float) -> list[Effect]:
         region=room.place.settings.region,
     )
     old_client = participant.protocol <= _PROTOCOL_WITH_SUBSCRIBER_PRIMARY
-    participant.subscriber_primary = permission.can_subscribe and not old_client
+    participant.subscriber_primary = permission.can_subscribe and not old_client and not joining.single
     first = not room.participants
     room.participants[participant.identity] = participant
     room.by_sid[participant.sid] = participant
@@ -167,6 +167,7 @@ def resume(room: Room, participant: Participant, now: float) -> list[Effect]:
     effects.append(Notify(to, SignalResponse(room_update=RoomUpdate(room=room.info()))))
     if participant.subscriber is not None:
         effects += subscribing.settle_all(room, participant, now)
+        participant.subscriber.negotiation.forget_asked()
         effects += subscribing.make_offer(room, participant, now, restart=True)
     effects.append(RefreshToken(participant.sid))
     room.timers.set((Timer.TOKEN, participant.sid), now + TOKEN_INTERVAL)

@@ -1,8 +1,9 @@
 """The negotiation of one PeerConnection as the server sees it (RFC 9429, RFC 3264): offers and answers in SDP.
 
 One `Negotiation` belongs to one transport. The client may offer sections on which it publishes (`read_offer`,
-`answer`), and we may offer sections on which we send (`attach`, `make_offer`, `handle_answer`). Pure: credentials,
-numbers and SSRCs are passed in, and what is to be done comes back as data.
+`answer`), and we may offer sections on which we send (`attach`, `make_offer`, `handle_answer`). Where there is a single
+PeerConnection only the client offers: what is attached goes on sections of its offers, and `ask` says what it lacks.
+Pure: credentials, numbers and SSRCs are passed in, and what is to be done comes back as data.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from signaling import sdp_media
 from signaling.answering import ReadSection, answer_text, answered, check_bundle, read_section
 from signaling.codecs import sent
 from signaling.offering import OfferedSection, application_text, check_track, offer_text, read_answer
+from signaling.placing import Placing
 from signaling.sdp import MAX_BYTES, MAX_SECTIONS, Description, SdpError, Section, lines_to_text, parse
 from signaling.sdp_lines import session_lines
 from signaling.sections import (
@@ -72,7 +74,8 @@ class _ReadOffer:
 class Negotiation:
     """State of one PeerConnection.
 
-    `session_id` (0..2^62) is the number in the o= line; `application`: our offers carry a data section.
+    `session_id` (0..2^62) is the number in the o= line; `application`: our offers carry a data section; `single`: only
+    the client offers.
     """
 
     def __init__(
@@ -84,8 +87,10 @@ class Negotiation:
         session_id: int,
         first_offer_id: int = 1,
         application: bool = True,
+        single: bool = False,
     ) -> None:
         self._local = local
+        self._placing = Placing(quirks) if single else None
         self._codecs = codecs
         self._quirks = quirks
         self._session_id = session_id
@@ -186,6 +191,7 @@ class Negotiation:
         self._version += 1
         mixed = "extmap-allow-mixed" in read.description.attributes
         texts = [lines_to_text(session_lines(self._session_id, self._version, read.bundle, mixed=mixed))]
+        placed, sending = self._placing.place(read.sections) if self._placing else ({}, ())
         answer_texts: dict[str, tuple[object, str]] = {}
         sections: list[ReceivingSection] = []
         for section in read.sections:
@@ -194,10 +200,11 @@ class Negotiation:
                 media = answered(media, wishes.get(section.mid, _DEFAULT_WISHES), self._quirks)
                 sections.append(media)
             first = section.mid == next(iter(read.bundle), None)
-            key = (section, media, self._local, first)
+            ours = placed.get(section.mid)
+            key = (section, media, self._local, first, ours)
             made = self._answer_texts.get(section.mid)
             if made is None or made[0] != key:
-                made = (key, answer_text(section, media, self._local, first=first))
+                made = (key, answer_text(section, media, self._local, first=first, placed=ours))
             answer_texts[section.mid] = made
             texts.append(made[1])
         self._answer_texts = answer_texts
@@ -209,9 +216,25 @@ class Negotiation:
             ended=offered.ended,
             application=offered.application,
             extensions=read.extensions,
+            sending=sending,
         )
 
-    # We offer.
+    @property
+    def needs_sections(self) -> bool:
+        """The client is to be asked for an offer: tracks wait for a section of it."""
+        return self._placing is not None and self._placing.needs_sections
+
+    def ask(self) -> tuple[int, int]:
+        """How many audio and video sections the client must add to its next offer; (0, 0) where it has enough."""
+        assert self._placing is not None, "only a client with a single PeerConnection is asked"
+        return self._placing.ask()
+
+    def forget_asked(self) -> None:
+        """The client may not have heard what it was asked."""
+        if self._placing is not None:
+            self._placing.forget_asked()
+
+    # We send.
 
     def attach(self, track: SendingTrack) -> None:
         """Wants the track sent with the next offer; with a known `track_sid` it replaces that track's description.
@@ -223,6 +246,9 @@ class Negotiation:
         codecs = sent(track, self._quirks)
         if not codecs:
             raise SdpError("expected a codec that can be sent", ", ".join(codec.mime for codec in track.codecs))
+        if self._placing is not None:
+            self._placing.attach(track)
+            return
         for section in self._sections:
             if section.track is not None and section.track.track_sid == track.track_sid:
                 section.track, section.codecs = track, codecs
@@ -246,6 +272,8 @@ class Negotiation:
 
     def detach(self, track_sid: str) -> None:
         """Ends the sending of a track with the next offer; an unknown one is ignored."""
+        if self._placing is not None:
+            self._placing.detach(track_sid)
         self._waiting.pop(track_sid, None)
         for section in self._sections:
             if section.track is not None and section.track.track_sid == track_sid:

@@ -14,6 +14,7 @@ from signaling.sdp_lines import (
     data_lines,
     extension_lines,
     payload_types,
+    stream_lines,
     transport_lines,
 )
 from signaling.sections import LocalParameters, SendingSection, SendingTrack
@@ -84,19 +85,8 @@ def offer_text(section: OfferedSection, local: LocalParameters, *, first: bool) 
         *codec_lines(section.codecs),
     ]
     if track is not None:
-        lines += _stream_lines(track)
+        lines += stream_lines(track)
     return lines_to_text(lines)
-
-
-def _stream_lines(track: SendingTrack) -> list[str]:
-    msid = f"msid:{track.stream_id} {track.track_sid}"
-    lines = [f"a={msid}"]
-    if track.rtx_ssrc:
-        lines.append(f"a=ssrc-group:FID {track.ssrc} {track.rtx_ssrc}")
-    for ssrc in (track.ssrc, track.rtx_ssrc):
-        if ssrc:
-            lines += [f"a=ssrc:{ssrc} cname:{track.stream_id}", f"a=ssrc:{ssrc} {msid}"]
-    return lines
 
 
 def read_answer(section: Section, direction: str, offered: OfferedSection, track: SendingTrack) -> SendingSection:

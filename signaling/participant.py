@@ -68,6 +68,8 @@ class Joining:
     auto_subscribe: bool = True
     adaptive_stream: bool = False
     allow_pause: bool = True
+    single: bool = False
+    """One PeerConnection for both directions, on which only the client offers (LIVEKIT.md 4.3)."""
 
 
 @dataclass(slots=True, eq=False)
@@ -90,7 +92,7 @@ class Participant:
     publisher: Transport | None = None
     """The client sends on it; opened by its first offer."""
     subscriber: Transport | None = None
-    """We send on it."""
+    """We send on it. With a single PeerConnection it is the publisher's."""
     has_been_active: bool = False
     disconnect_reason: DisconnectReason = DisconnectReason.UNKNOWN_REASON
 
@@ -146,6 +148,10 @@ class Participant:
         return self.joining.client.protocol
 
     @property
+    def single(self) -> bool:
+        return self.joining.single
+
+    @property
     def hidden(self) -> bool:
         return self.permission.hidden
 
@@ -175,6 +181,8 @@ class Participant:
 
     def transports(self) -> list[tuple[str, Transport]]:
         """Its transports with what each is for."""
+        if self.single:
+            return [("single", self.publisher)] if self.publisher else []
         known = (("publisher", self.publisher), ("subscriber", self.subscriber))
         return [(role, transport) for role, transport in known if transport is not None]
 

@@ -204,8 +204,10 @@ def offer(room: Room, participant: Participant, description: SessionDescription,
         if (track in fresh or _renegotiated(track, sections.get(mid))) and track.section is not None
     ]
     effects += _settle_backups(room, participant, transport, sections, now)
-    reply = SessionDescription(type="answer", sdp=answer.sdp, id=description.id)
+    reply = SessionDescription(type="answer", sdp=answer.sdp, id=description.id, mid_to_track_id=answer.mid_to_track_id)
     effects.append(Notify((participant.sid,), SignalResponse(answer=reply)))
+    if participant.single:
+        effects += subscribing.settled(room, participant, transport, answer.sending, now)
     return effects + _show(room, participant, fresh, now)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from media.commands import Codec, Extension
-from signaling.sections import Candidate, LocalParameters
+from signaling.sections import Candidate, LocalParameters, SendingTrack
 
 DATA_FORMAT = "webrtc-datachannel"
 SCTP_PORT = 5000
@@ -85,4 +85,16 @@ def codec_lines(codecs: Iterable[Codec]) -> list[str]:
         if codec.rtx_payload_type >= 0:
             lines.append(f"a=rtpmap:{codec.rtx_payload_type} rtx/{codec.clock_rate}")
             lines.append(f"a=fmtp:{codec.rtx_payload_type} apt={number}")
+    return lines
+
+
+def stream_lines(track: SendingTrack) -> list[str]:
+    """Which stream and SSRCs a track of ours has (RFC 8830, RFC 5576)."""
+    msid = f"msid:{track.stream_id} {track.track_sid}"
+    lines = [f"a={msid}"]
+    if track.rtx_ssrc:
+        lines.append(f"a=ssrc-group:FID {track.ssrc} {track.rtx_ssrc}")
+    for ssrc in (track.ssrc, track.rtx_ssrc):
+        if ssrc:
+            lines += [f"a=ssrc:{ssrc} cname:{track.stream_id}", f"a=ssrc:{ssrc} {msid}"]
     return lines

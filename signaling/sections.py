@@ -135,6 +135,13 @@ class Answer:
     ended: tuple[str, ...]
     application: bool
     extensions: tuple[Extension, ...]
+    sending: tuple[SendingSection, ...] = ()
+    """Where only the client offers: what has become of our tracks."""
+
+    @property
+    def mid_to_track_id(self) -> Mapping[str, str]:
+        """Which track of ours is in which section."""
+        return {section.mid: section.track_sid for section in self.sending if section.accepted}
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +159,15 @@ class SendingTrack:
     ssrc: int
     rtx_ssrc: int
     stereo: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A track of ours on a section that the client offers, with what both sides can of its codecs and extensions."""
+
+    track: SendingTrack
+    codecs: tuple[Codec, ...]
+    extensions: tuple[Extension, ...]
 
 
 @dataclass(frozen=True, slots=True)

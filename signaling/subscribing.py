@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from livekit.protocol.models import DisconnectReason, SubscriptionError
 from livekit.protocol.rtc import (
     LeaveRequest,
+    MediaSectionsRequirement,
     SessionDescription,
     SignalResponse,
     StreamState,
@@ -217,10 +220,15 @@ def gather_offer(room: Room, participant: Participant, now: float) -> None:
 
 
 def make_offer(room: Room, participant: Participant, now: float, *, restart: bool = False) -> list[Effect]:
-    """Offers the subscriber what has changed, unless an offer is waiting; `restart` restarts ICE in any case."""
+    """Offers the subscriber what has changed, unless an offer is waiting; `restart` restarts ICE in any case.
+
+    With a single PeerConnection the client is asked to offer, and restarts ICE itself.
+    """
     transport = participant.subscriber
     if transport is None or not participant.attached:
         return []
+    if participant.single:
+        return _ask_for_offer(room, participant, transport, now)
     if not restart and not transport.negotiation.needs_offer:
         return []
     effects: list[Effect] = []
@@ -237,6 +245,17 @@ def make_offer(room: Room, participant: Participant, now: float, *, restart: boo
         type="offer", sdp=offered.sdp, id=offered.id, mid_to_track_id=dict(offered.mid_to_track_id)
     )
     return [*effects, Notify((participant.sid,), SignalResponse(offer=description))]
+
+
+def _ask_for_offer(room: Room, participant: Participant, transport: Transport, now: float) -> list[Effect]:
+    if not transport.negotiation.needs_sections:
+        return []
+    audios, videos = transport.negotiation.ask()
+    participant.offered_at = now
+    room.timers.clear((Timer.OFFER, participant.sid))
+    room.timers.set((Timer.NEGOTIATION, participant.sid), now + ANSWER_TIMEOUT)
+    asked = MediaSectionsRequirement(num_audios=audios, num_videos=videos)
+    return [Notify((participant.sid,), SignalResponse(media_sections_requirement=asked))]
 
 
 def first_offer(room: Room, participant: Participant, now: float) -> list[Effect]:
@@ -259,13 +278,21 @@ def answer(room: Room, participant: Participant, description: SessionDescription
         return [Disconnect(participant.sid, DisconnectReason.STATE_MISMATCH, LeaveRequest.Action.RECONNECT)]
     if accepted is None:
         return []
-    room.timers.clear((Timer.NEGOTIATION, participant.sid))
     effects = start_dtls(participant, transport, accepted.remote)
-    for section in accepted.sections:
+    return effects + settled(room, participant, transport, accepted.sections, now)
+
+
+def settled(
+    room: Room, participant: Participant, transport: Transport, sections: Iterable[SendingSection], now: float
+) -> list[Effect]:
+    """Both sides have agreed on sections: what was accepted begins to flow, and what is missing is gathered."""
+    room.timers.clear((Timer.NEGOTIATION, participant.sid))
+    effects: list[Effect] = []
+    for section in sections:
         subscription = participant.subscriptions.get(section.track_sid)
         if subscription is not None and subscription.section != section:
             effects += _bind(room, transport, subscription, section, now)
-    if transport.negotiation.needs_offer:
+    if transport.negotiation.needs_offer or transport.negotiation.needs_sections:
         gather_offer(room, participant, now)
     return effects
 

@@ -155,7 +155,7 @@ def check_join(grants: Grants | None, limits: Limits) -> None:
     check_room_name(grants.video.room, limits)
     check_identity(grants.identity, limits)
     _check_text("participant name", grants.name, limits.max_name_length)
-    _check_size("metadata size", len(grants.metadata.encode()), limits.max_metadata_size)
+    check_metadata(grants.metadata, limits)
     check_attributes(grants.attributes, limits)
     if grants.room_config is not None:
         _check_size("room metadata size", len(grants.room_config.metadata.encode()), limits.max_metadata_size)
@@ -175,6 +175,11 @@ def check_attributes(attributes: Mapping[str, str], limits: Limits) -> None:
     """Raises ClaimRefused when keys and values together are over the limit."""
     size = sum(len(key.encode()) + len(value.encode()) for key, value in attributes.items())
     _check_size("attribute size", size, limits.max_attributes_size)
+
+
+def check_metadata(metadata: str, limits: Limits) -> None:
+    """Raises ClaimRefused when it is over the limit."""
+    _check_size("metadata size", len(metadata.encode()), limits.max_metadata_size)
 
 
 def check_not_revoked(grants: Grants, revoked_before: float) -> None:

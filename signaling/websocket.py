@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
-import json
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
-from signaling import token, wire
-from signaling.client_info import flag, read_client
+from signaling import wire
+from signaling.asking import Asked, read_asked
 from signaling.errors import InvalidArgument, NotFound, RoomError
 from signaling.node import Node
-from signaling.participant import Joining
-from signaling.permission import RESERVED_PREFIX
 from signaling.proxies import Proxies
 from signaling.settings import Limits
-from signaling.token import ClaimRefused, Grants, TokenRefused
+from signaling.token import ClaimRefused, TokenRefused
 
 logger = logging.getLogger(__name__)
 
@@ -47,8 +41,8 @@ def routes(node: Node) -> list[web.AbstractRouteDef]:
     paths: dict[str, Respond] = {
         "/rtc": door.connect,
         "/rtc/validate": door.validate,
-        "/rtc/v1": _not_here,
-        "/rtc/v1/validate": _not_here,
+        "/rtc/v1": door.connect_single,
+        "/rtc/v1/validate": door.validate_single,
     }
     found: list[web.AbstractRouteDef] = []
     for path, respond in paths.items():
@@ -89,11 +83,6 @@ async def preflight(request: web.Request) -> web.Response:
     )
 
 
-async def _not_here(request: web.Request) -> web.Response:
-    """Clients that get this use /rtc instead; the text must not be that of an absent room."""
-    return web.Response(status=404, text="not served here: use /rtc")
-
-
 class _Door:
     """Lets requests in."""
 
@@ -103,12 +92,23 @@ class _Door:
 
     async def validate(self, request: web.Request) -> web.Response:
         """The same checks as for a connection, for clients whose upgrade failed without a word."""
-        grants = await self._admit(request)
+        asked = await self._admit(request)
         try:
-            await self._node.check(grants)
+            await self._node.check(asked.grants)
         except RoomError as error:
             raise _refusal(error) from None
         return web.Response(text="success")
+
+    async def validate_single(self, request: web.Request) -> web.Response:
+        """`validate` for a single PeerConnection."""
+        _check_single(request)
+        return await self.validate(request)
+
+    async def connect_single(self, request: web.Request) -> web.StreamResponse:
+        """`connect` for a single PeerConnection: its join request stands in the query."""
+        if web.WebSocketResponse().can_prepare(request).ok:
+            _check_single(request)
+        return await self.connect(request)
 
     async def connect(self, request: web.Request) -> web.StreamResponse:
         """Upgrades, then serves the socket to its end."""
@@ -122,42 +122,35 @@ class _Door:
         )
         if not socket.can_prepare(request).ok:
             return web.Response(status=404)
-        query = request.query
-        grants = await self._admit(request)
-        if "join_request" in query:
-            raise web.HTTPBadRequest(text="a single PeerConnection is not supported: leave join_request out")
-        resuming = flag(query, "reconnect", absent=False)
-        if not resuming:
+        asked = await self._admit(request)
+        grants = asked.grants
+        if not asked.resumes:
             try:
                 await node.prepare(grants)
             except RoomError as error:
                 raise _refusal(error) from None
         address = self._proxies.client(request.remote or "", request.headers.get("X-Forwarded-For", ""))
-        client = read_client(query, request.headers.get("User-Agent", ""), address)
+        joining = asked.joining(request.headers.get("User-Agent", ""), address, node.settings)
         try:
             await socket.prepare(request)
         except ConnectionError:
             node.count("sockets_abandoned")
             raise web.HTTPBadRequest(text="gone before the answer") from None
-        connection = _Connection(socket, request, client.protocol, limit)
+        connection = _Connection(socket, request, joining.client.protocol, limit)
         node.socket_opened()
         writer = asyncio.create_task(connection.write())
         sid = None
         try:
-            if resuming:
-                sid = node.resume(grants, query.get("sid", ""), connection)
+            if asked.resumes:
+                sid = node.resume(grants, asked.sid, connection)
             elif node.has_session(grants) and not await _answers(socket):
                 node.count("sockets_abandoned")
                 return socket
             else:
-                joining = Joining(
-                    grants,
-                    client,
-                    auto_subscribe=flag(query, "auto_subscribe", absent=True),
-                    adaptive_stream=flag(query, "adaptive_stream", absent=False),
-                    allow_pause=flag(query, "subscriber_allow_pause", absent=node.settings.allow_pause),
-                )
                 sid = await node.join(joining, connection)
+            if sid is not None:
+                for first in asked.messages():
+                    node.received(grants.video.room, sid, connection, first)
             await self._read(grants.video.room, sid, connection)
         finally:
             if sid is not None:
@@ -194,11 +187,11 @@ class _Door:
             if sid is not None:
                 self._node.received(room, sid, connection, request)
 
-    async def _admit(self, request: web.Request) -> Grants:
+    async def _admit(self, request: web.Request) -> Asked:
         """What the request's token lets it join, with what the query adds; raises HTTP refusals in LiveKit's words."""
         try:
             grants = await self._node.authorise(read_token(request))
-            return _with_attributes(grants, request.query.get("attributes", ""), self._node.settings.limit)
+            return read_asked(grants, request.query, self._node.settings.limit)
         except TokenRefused as error:
             self._node.count("tokens_refused")
             raise web.HTTPUnauthorized(text=str(error)) from None
@@ -233,22 +226,9 @@ def read_token(request: web.Request) -> str:
     return header.removeprefix("Bearer ")
 
 
-def _with_attributes(grants: Grants, text: str, limits: Limits) -> Grants:
-    """Merges the attributes of the query over the token's: base64url of a JSON object of strings."""
-    if not text:
-        return grants
-    if not grants.video.can_update_own_metadata:
-        raise TokenRefused("permissions denied")
-    try:
-        attributes = json.loads(base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True))
-    except (binascii.Error, ValueError, RecursionError):
-        raise ClaimRefused("attributes: base64url of a JSON object expected") from None
-    if not isinstance(attributes, dict) or not all(isinstance(value, str) for value in attributes.values()):
-        raise ClaimRefused("attributes: an object of strings expected")
-    added = {key: value for key, value in attributes.items() if value and not key.startswith(RESERVED_PREFIX)}
-    merged = dict(grants.attributes) | added
-    token.check_attributes(merged, limits)
-    return replace(grants, attributes=merged)
+def _check_single(request: web.Request) -> None:
+    if "join_request" not in request.query:
+        raise web.HTTPBadRequest(text="join_request is required")
 
 
 def _refusal(error: RoomError) -> web.HTTPException:

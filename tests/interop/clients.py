@@ -30,10 +30,11 @@ def access_token(service: Service, room: str, identity: str) -> str:
     )
 
 
-async def connected_client(service: Service, room: str, identity: str) -> rtc.Room:
-    """A client that has joined."""
+async def connected_client(service: Service, room: str, identity: str, *, single: bool = True) -> rtc.Room:
+    """A client that has joined, with a `single` PeerConnection as SDKs do by default, or with two."""
     client = rtc.Room()
-    await client.connect(service.websocket, access_token(service, room, identity))
+    options = rtc.RoomOptions(single_peer_connection=single)
+    await client.connect(service.websocket, access_token(service, room, identity), options)
     return client
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import gzip
 import random
 import sys
 import time
@@ -77,15 +79,17 @@ async def test_bad_tokens_are_refused_with_a_reason(service: Service) -> None:
     assert "access_token" not in log
 
 
-async def test_the_single_connection_mode_is_a_plain_404(service: Service) -> None:
-    """Which SDKs take as "use /rtc"; the request line is long, because it holds an offer."""
+async def test_a_join_request_that_unpacks_to_too_much_is_refused(service: Service) -> None:
     token = access_token(service, "bad-input", "alice")
+    bomb = rtc.WrappedJoinRequest(compression=rtc.WrappedJoinRequest.GZIP, join_request=gzip.compress(bytes(30 << 20)))
+    text = base64.urlsafe_b64encode(bomb.SerializeToString()).decode()
+    assert len(text) < 60_000
     async with aiohttp.ClientSession() as web:
-        for path in ("/rtc/v1", "/rtc/v1/validate"):
-            parameters = {"access_token": token, "join_request": "A" * 40_000}
-            async with web.get(service.http + path, params=parameters) as answer:
-                assert answer.status == 404
-                assert "requested room does not exist" not in await answer.text()
+        for request in (text, "A" * 40_000):
+            parameters = {"access_token": token, "join_request": request}
+            async with web.get(service.http + "/rtc/v1/validate", params=parameters) as answer:
+                assert answer.status == 400
+                assert "join" in await answer.text()
 
 
 @asynccontextmanager

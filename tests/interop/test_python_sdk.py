@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
+import pytest
 from livekit import rtc
 
 from tests.interop.clients import Camera, Listener, Microphone, connected_client, until, video_of, watch
 from tests.service import Service
 
+Join = Callable[[str, str], Awaitable[rtc.Room]]
 
-async def test_simulcast_video_follows_what_the_receiver_asks_for(service: Service) -> None:
+
+@pytest.fixture(params=[True, False], ids=["single", "two"])
+def join(request: pytest.FixtureRequest, service: Service) -> Join:
+    """Lets somebody into a room, with a single PeerConnection or with two."""
+    single = bool(request.param)
+    return lambda room, identity: connected_client(service, f"{room}-{single}", identity, single=single)
+
+
+async def test_simulcast_video_follows_what_the_receiver_asks_for(join: Join) -> None:
     """It begins high, goes low when asked, and is back at 1280x720 soon after high is asked for again."""
-    alice = await connected_client(service, "sdk-video", "alice")
-    bob = await connected_client(service, "sdk-video", "bob")
+    alice = await join("sdk-video", "alice")
+    bob = await join("sdk-video", "bob")
     camera = Camera()
     viewer = None
     try:
@@ -40,9 +51,9 @@ async def test_simulcast_video_follows_what_the_receiver_asks_for(service: Servi
         await bob.disconnect()
 
 
-async def test_audio_is_heard_and_mute_is_seen(service: Service) -> None:
-    alice = await connected_client(service, "sdk-audio", "alice")
-    bob = await connected_client(service, "sdk-audio", "bob")
+async def test_audio_is_heard_and_mute_is_seen(join: Join) -> None:
+    alice = await join("sdk-audio", "alice")
+    bob = await join("sdk-audio", "bob")
     microphone = Microphone()
     subscribed: list[rtc.Track] = []
     muted: list[bool] = []
@@ -67,9 +78,9 @@ async def test_audio_is_heard_and_mute_is_seen(service: Service) -> None:
         await bob.disconnect()
 
 
-async def test_a_thousand_reliable_messages_arrive_in_order(service: Service) -> None:
-    alice = await connected_client(service, "sdk-data", "alice")
-    bob = await connected_client(service, "sdk-data", "bob")
+async def test_a_thousand_reliable_messages_arrive_in_order(join: Join) -> None:
+    alice = await join("sdk-data", "alice")
+    bob = await join("sdk-data", "bob")
     reliable: list[bytes] = []
     lossy: list[bytes] = []
 
@@ -95,9 +106,9 @@ async def test_a_thousand_reliable_messages_arrive_in_order(service: Service) ->
         await bob.disconnect()
 
 
-async def test_a_leave_is_seen_at_once(service: Service) -> None:
-    alice = await connected_client(service, "sdk-leave", "alice")
-    bob = await connected_client(service, "sdk-leave", "bob")
+async def test_a_leave_is_seen_at_once(join: Join) -> None:
+    alice = await join("sdk-leave", "alice")
+    bob = await join("sdk-leave", "bob")
     gone: list[str] = []
     bob.on("participant_disconnected", lambda participant: gone.append(participant.identity))
     try:
@@ -108,13 +119,13 @@ async def test_a_leave_is_seen_at_once(service: Service) -> None:
         await bob.disconnect()
 
 
-async def test_the_same_identity_again_replaces_the_first(service: Service) -> None:
-    first = await connected_client(service, "sdk-twice", "alice")
-    bob = await connected_client(service, "sdk-twice", "bob")
+async def test_the_same_identity_again_replaces_the_first(join: Join) -> None:
+    first = await join("sdk-twice", "alice")
+    bob = await join("sdk-twice", "bob")
     ended: list[rtc.DisconnectReason.ValueType] = []
     first.on("disconnected", ended.append)
     try:
-        second = await connected_client(service, "sdk-twice", "alice")
+        second = await join("sdk-twice", "alice")
         await until(lambda: ended == [rtc.DisconnectReason.DUPLICATE_IDENTITY], "the first is told why it ended")
         await asyncio.sleep(0)
         assert set(bob.remote_participants) == {"alice"}

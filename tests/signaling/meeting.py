@@ -174,6 +174,7 @@ class Client:
         auto_subscribe: bool = True,
         adaptive_stream: bool = False,
         metadata: str = "",
+        single: bool = False,
     ) -> None:
         self.meeting = meeting
         grants = Grants(
@@ -186,11 +187,11 @@ class Client:
             video=grant or VideoGrant(room="meeting", room_join=True, can_update_own_metadata=True),
         )
         client = ClientInfo(sdk=ClientInfo.SDK.JS, protocol=protocol, client_protocol=1)
-        joined = Joining(grants, client, auto_subscribe=auto_subscribe, adaptive_stream=adaptive_stream)
+        joined = Joining(grants, client, auto_subscribe=auto_subscribe, adaptive_stream=adaptive_stream, single=single)
         meeting.run(joining.join(meeting.room, joined, meeting.now))
         self.participant: Participant = meeting.room.participants[identity]
         self.sid = self.participant.sid
-        self.sections: list[str] = []
+        self.sections: list[str] = receivers(1, 1, 1) if single else []
         self.lacks = ""
         """A codec that it cannot decode."""
         self.ufrag = "cliA"
@@ -221,7 +222,7 @@ class Client:
         """Answers our offer and completes DTLS on the primary transport."""
         self.answer()
         transport = self.participant.primary
-        if transport is None:
+        if transport is None or self.participant.single:
             self.offer()
             transport = self.participant.publisher
         assert transport is not None
@@ -229,6 +230,15 @@ class Client:
         meeting.run(session.connected(meeting.room, self.participant, transport, meeting.now))
         for label in ("_reliable", "_lossy", "_data_track"):
             meeting.run(session.channel_opened(meeting.room, self.participant, transport, label, meeting.now))
+
+    def serve(self) -> None:
+        """Lets gathered changes come; with a single PeerConnection adds the sections asked for, and offers."""
+        self.meeting.advance(0.2)
+        asked = self.messages("media_sections_requirement")
+        if asked:
+            wanted = asked[-1].media_sections_requirement
+            self.forget()
+            self.offer(*receivers(len(self.sections) + 1, wanted.num_audios, wanted.num_videos))
 
     def answer(self, *, refuse: str = "") -> None:
         """Answers the newest offer, refusing sections of the kind named, and the codec that the client lacks."""
@@ -327,6 +337,12 @@ class Client:
         self.meeting.run(joining.resume(self.meeting.room, self.participant, self.meeting.now))
 
 
+def receivers(first: int, audios: int, videos: int) -> list[str]:
+    """Sections on which a client with a single PeerConnection only receives, their mids from `first` on."""
+    kinds = [audio] * audios + [video] * videos
+    return [section(str(mid), "", direction="recvonly") for mid, section in enumerate(kinds, first)]
+
+
 def audio(mid: str, cid: str, direction: str = "sendonly") -> str:
     """An audio section as Chromium offers it."""
     return _section("audio", mid, cid, direction, ["111 opus/48000/2"], ["a=fmtp:111 minptime=10;useinbandfec=1"], ())
@@ -355,7 +371,7 @@ def _section(
         "a=extmap:4 urn:ietf:params:rtp-hdrext:sdes:mid",
         "a=extmap:10 urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id",
         f"a={direction}",
-        f"a=msid:- {cid}",
+        *([f"a=msid:- {cid}"] if cid else []),
         "a=rtcp-mux",
         *(f"a=rtpmap:{line}" for line in maps),
         *extra,

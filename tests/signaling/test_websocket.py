@@ -13,8 +13,16 @@ import aiohttp
 import jwt
 import pytest
 from aiohttp import WSMsgType
-from livekit.protocol.models import DisconnectReason
-from livekit.protocol.rtc import LeaveRequest, Ping, SignalRequest
+from livekit.protocol.models import ClientInfo, DisconnectReason, TrackType
+from livekit.protocol.rtc import (
+    AddTrackRequest,
+    JoinRequest,
+    LeaveRequest,
+    Ping,
+    SessionDescription,
+    SignalRequest,
+    WrappedJoinRequest,
+)
 
 from signaling import joining, websocket
 from tests.application import (
@@ -30,6 +38,7 @@ from tests.application import (
     send,
 )
 from tests.interop.clients import until
+from tests.signaling.negotiating import sdp
 
 ORIGIN = {"Origin": "https://elsewhere.example"}
 
@@ -145,16 +154,71 @@ async def test_an_absent_room_is_a_404_with_the_words_that_clients_look_for(tmp_
             assert answer.status == 200
 
 
-async def test_the_single_connection_path_is_absent_however_long_the_request(site: Site) -> None:
-    params = {"access_token": signed(), "join_request": "A" * 30_000}
-    for path in ("/rtc/v1", "/rtc/v1/validate"):
+def single(request: JoinRequest | None = None) -> dict[str, str]:
+    """The query of a client with a single PeerConnection."""
+    wrapped = WrappedJoinRequest(join_request=(request or JoinRequest()).SerializeToString())
+    return {"access_token": signed(), "join_request": base64.urlsafe_b64encode(wrapped.SerializeToString()).decode()}
+
+
+@pytest.mark.parametrize("path", ["/rtc/v1", "/rtc"])
+async def test_a_join_request_is_carried_out_after_the_join(site: Site, path: str) -> None:
+    """Long as it is: with descriptions in it a URL has many kilobytes."""
+    asked = JoinRequest(
+        client_info=ClientInfo(sdk=ClientInfo.SDK.RUST, protocol=17, version="1" * 30_000),
+        add_track_requests=[AddTrackRequest(cid="cam", type=TrackType.VIDEO), AddTrackRequest(cid="x", sid="TR_none")],
+        publisher_offer=SessionDescription(type="offer", sdp=sdp("rust_data"), id=0),
+    )
+    async with site.web.ws_connect(f"{site.url}{path}", params=single(asked)) as socket:
+        first = (await next_response(socket)).join
+        assert not first.subscriber_primary
+        assert not first.participant.permission.can_update_metadata
+        kinds = [(await next_response(socket)).WhichOneof("message") for _ in range(4)]
+        assert kinds == ["refresh_token", "track_published", "request_response", "answer"]
+
+
+async def test_a_path_for_one_connection_wants_a_join_request(site: Site) -> None:
+    token = signed()
+    for path, params, status, words in (
+        ("/rtc/v1/validate", {"access_token": token}, 400, "join_request is required"),
+        ("/rtc/v1/validate", {"access_token": token, "join_request": "*"}, 400, "join_request: base64url"),
+        ("/rtc/v1/validate", single(), 200, "success"),
+        ("/rtc/v1/validate", single(JoinRequest(metadata="mine")), 401, "permissions denied"),
+        ("/rtc/v1", single(), 404, ""),
+    ):
         async with site.web.get(f"{site.url}{path}", params=params, headers=ORIGIN) as answer:
-            assert answer.status == 404
-            assert "requested room does not exist" not in await answer.text()
+            assert (answer.status, (await answer.text())[: len(words)]) == (status, words)
             assert answer.headers["Access-Control-Allow-Origin"] == "*"
-        with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
-            await site.web.ws_connect(f"{site.url}{path}", params=params)
-        assert refused.value.status == 404
+    with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+        await site.web.ws_connect(f"{site.url}/rtc/v1", params={"access_token": token})
+    assert refused.value.status == 400
+
+
+async def test_a_join_request_describes_its_participant(site: Site) -> None:
+    token = signed(
+        video={"roomJoin": True, "room": "room", "canUpdateOwnMetadata": True},
+        metadata="the token's",
+        attributes={"kept": "1", "replaced": "1"},
+    )
+    asked = JoinRequest(metadata="mine", participant_attributes={"replaced": "2", "empty": "", "veche.role": "host"})
+    async with site.web.ws_connect(f"{site.url}/rtc/v1", params={**single(asked), "access_token": token}) as socket:
+        me = (await next_response(socket)).join.participant
+        assert (me.metadata, dict(me.attributes)) == ("mine", {"kept": "1", "replaced": "2"})
+
+
+async def test_a_single_connection_is_resumed_by_its_join_request(site: Site) -> None:
+    client = ClientInfo(sdk=ClientInfo.SDK.RUST, protocol=17)
+
+    def asking(sid: str) -> dict[str, str]:
+        return single(JoinRequest(client_info=client, reconnect=bool(sid), participant_sid=sid))
+
+    async with site.web.ws_connect(f"{site.url}/rtc/v1", params=asking("")) as first:
+        sid = (await next_response(first)).join.participant.sid
+        async with site.web.ws_connect(f"{site.url}/rtc/v1", params=asking(sid)) as second:
+            assert (await next_response(second)).WhichOneof("message") == "reconnect"
+            await end_of(first)
+        async with site.web.ws_connect(f"{site.url}/rtc/v1", params=asking("PA_unknown")) as third:
+            leave = (await next_response(third)).leave
+            assert (leave.reason, leave.action) == (DisconnectReason.STATE_MISMATCH, LeaveRequest.Action.RECONNECT)
 
 
 async def test_a_plain_get_of_the_socket_is_an_empty_404(site: Site) -> None:

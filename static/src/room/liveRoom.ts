@@ -62,7 +62,6 @@ export class LiveRoom {
     this.room = new Room({
       adaptiveStream: true,
       dynacast: true,
-      singlePeerConnection: false,
       disconnectOnPageLeave: true,
       reconnectPolicy: new DefaultReconnectPolicy(RETRIES),
       audioCaptureDefaults: { ...AUDIO, ...wish(chosen.microphone) },
