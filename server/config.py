@@ -72,6 +72,8 @@ class Settings(BaseSettings):
     mail: Mail = Mail()
     metrics: Metrics = Metrics()
     log: Log = Log()
+    enable_data_tracks: bool = True
+    """Whether participants may publish data tracks: frames of an application's own, to those who subscribe."""
     enable_participant_data_blob: bool = False
     """Whether participants may leave blobs of data, which the others get by their key."""
 

@@ -237,6 +237,7 @@ RULES: dict[str, _Read] = {
     "webhook.urls": _same("webhook.urls"),
     "webhook.filter_params.include_events": _same("webhook.filter_params.include_events"),
     "webhook.filter_params.exclude_events": _same("webhook.filter_params.exclude_events"),
+    "enable_data_tracks": _same("enable_data_tracks"),
     "enable_participant_data_blob": _same("enable_participant_data_blob"),
     **{
         f"limit.{name}": _same(f"limit.{name}")
@@ -304,7 +305,6 @@ REASONS: dict[str, str] = {
     "ingress": "this version has no ingress",
     "sip": "this version has no SIP",
     "agents": "there is nothing to set for agents",
-    "enable_data_tracks": "this version has no data tracks",
 }
 """Keys of LiveKit's, and tables of them, that mean nothing here, and why."""
 

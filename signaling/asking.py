@@ -45,6 +45,7 @@ class Asked:
                 read_client(query, user_agent, address),
                 auto_subscribe=flag(query, "auto_subscribe", absent=True),
                 adaptive_stream=flag(query, "adaptive_stream", absent=False),
+                auto_subscribe_data_track=flag(query, "auto_subscribe_data_track", absent=False),
                 allow_pause=flag(query, "subscriber_allow_pause", absent=settings.allow_pause),
             )
         wishes = self.single.connection_settings
@@ -54,6 +55,7 @@ class Asked:
             auto_subscribe=wishes.auto_subscribe,
             adaptive_stream=wishes.adaptive_stream,
             allow_pause=wishes.subscriber_allow_pause,
+            auto_subscribe_data_track=wishes.auto_subscribe_data_track,
             single=True,
         )
 

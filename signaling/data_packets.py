@@ -5,6 +5,7 @@ from __future__ import annotations
 from google.protobuf.message import DecodeError
 from livekit.protocol.models import DataPacket, ParticipantInfo, UserPacket
 
+from signaling import data_tracks
 from signaling.connecting import DATA_TRACK, LOSSY, RELIABLE
 from signaling.effects import Effect, SendPacket
 from signaling.participant import Participant, State, Transport
@@ -16,10 +17,12 @@ HELD_LIMIT = 100_000
 
 def receive(room: Room, participant: Participant, label: str, payload: bytes | str, now: float) -> list[Effect]:
     """Takes a message of one of the participant's channels and passes it on under its sender's true name."""
-    if label == DATA_TRACK or not participant.present or not participant.permission.can_publish_data:
+    if not participant.present or not participant.permission.can_publish_data:
         return []
     if not _allowed_now(room, participant, now):
         return []
+    if label == DATA_TRACK:
+        return data_tracks.receive(room, participant, payload) if isinstance(payload, bytes) else []
     packet = _read(label, payload)
     if packet is None:
         return []
@@ -96,7 +99,7 @@ def route(room: Room, packet: DataPacket, reliable: bool, sender: Participant | 
         to = tuple(p.sid for p in receivers if p.state in (State.ACTIVE, State.DETACHED))
     else:
         to = tuple(p.sid for p in receivers if not _hold(p, payload))
-    return [SendPacket(to, payload, reliable)] if to else []
+    return [SendPacket(to, payload, RELIABLE if reliable else LOSSY)] if to else []
 
 
 def _is_agent(sender: Participant | None) -> bool:
@@ -135,7 +138,7 @@ def channel_opened(participant: Participant, transport: Transport, label: str) -
     transport.channels.add(label)
     if label != RELIABLE or transport is not participant.primary:
         return []
-    held = [SendPacket((participant.sid,), payload, reliable=True) for payload in participant.held]
+    held = [SendPacket((participant.sid,), payload, RELIABLE) for payload in participant.held]
     participant.held.clear()
     participant.held_size = 0
     return list(held)

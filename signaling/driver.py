@@ -15,7 +15,7 @@ from livekit.protocol.rtc import LeaveRequest, SignalResponse
 from media import events
 from media.commands import Command, OpenTransport, SendDatagram, SetKeys
 from signaling import session, wire
-from signaling.connecting import LOSSY, RELIABLE
+from signaling.connecting import RELIABLE
 from signaling.effects import (
     Announce,
     Change,
@@ -149,8 +149,8 @@ class Driver:
                 self._send(to, message)
             case Engine(command):
                 self._command(room, command)
-            case SendPacket(to, payload, reliable):
-                self._send_packet(room, to, payload, RELIABLE if reliable else LOSSY)
+            case SendPacket(to, payload, label):
+                self._send_packet(room, to, payload, label)
             case StartDtls(_, number, fingerprints, client, channels):
                 self._start_dtls(number, fingerprints, client, channels)
             case StopDtls(number):

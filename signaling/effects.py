@@ -55,11 +55,11 @@ class StopDtls:
 
 @dataclass(frozen=True, slots=True)
 class SendPacket:
-    """Sends one serialised `DataPacket` on the `_reliable` or `_lossy` channel of these participants."""
+    """Sends one serialised `DataPacket`, or one packet of a data track, on that channel of these participants."""
 
     to: tuple[str, ...]
     payload: bytes
-    reliable: bool
+    label: str
 
 
 @dataclass(frozen=True, slots=True)

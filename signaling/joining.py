@@ -7,7 +7,7 @@ from livekit.protocol.models import Room as RoomInfo
 from livekit.protocol.room import CreateRoomRequest
 from livekit.protocol.rtc import JoinResponse, LeaveRequest, ReconnectResponse, RoomUpdate, SignalResponse
 
-from signaling import dynacast, publishing, quality, subscribing, wire
+from signaling import data_tracks, dynacast, publishing, quality, subscribing, wire
 from signaling.connecting import close_transports
 from signaling.effects import (
     Announce,
@@ -114,6 +114,7 @@ def join(room: Room, joining: Joining, now: float) -> list[Effect]:
     effects += tell_soon(room, participant, now)
     if permission.can_subscribe:
         effects += subscribing.first_offer(room, participant, now)
+        effects += data_tracks.settle_all(room, participant)
     effects.append(RefreshToken(participant.sid))
     counts_changed(room, now)
     return effects
@@ -227,6 +228,7 @@ def depart(
     participant.disconnect_reason = reason
     _clear_timers(room, participant)
     effects = publishing.unpublish_all(room, participant, now)
+    effects += data_tracks.leave(room, participant)
     effects += subscribing.drop_all(room, participant, now)
     effects += close_transports(room, participant)
     participant.changed()

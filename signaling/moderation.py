@@ -20,7 +20,7 @@ from livekit.protocol.room import (
 )
 from livekit.protocol.rtc import LeaveRequest, MuteTrackRequest, SignalResponse, UpdateSubscription
 
-from signaling import data_packets, publishing, subscribing
+from signaling import data_packets, data_tracks, publishing, subscribing
 from signaling.effects import Disconnect, Effect, Notify, RefreshToken
 from signaling.errors import FailedPrecondition, InvalidArgument, LimitExceeded, NotAllowed, NotFound
 from signaling.participant import Participant
@@ -114,6 +114,9 @@ def set_permission(room: Room, participant: Participant, permission: Participant
     for track in [*participant.tracks.values(), *participant.pending.values()]:
         if not may_publish(permission, track.info.source):
             effects += publishing.unpublish(room, participant, track, now, tell_owner=True)
+    if not permission.can_publish_data:
+        effects += data_tracks.unpublish_all(room, participant)
+    effects += data_tracks.settle_all(room, participant)
     if before.can_subscribe and not permission.can_subscribe:
         effects += subscribing.leave_all(room, participant, now)
     elif permission.can_subscribe and not before.can_subscribe:

@@ -19,7 +19,7 @@ from livekit.protocol.rtc import AddTrackRequest, UpdateTrackSettings
 from signaling.negotiation import Negotiation, ReceivingSection
 from signaling.permission import Audience, is_dependent
 from signaling.token import Grants
-from signaling.track import Subscription, Track
+from signaling.track import DataTrack, Subscription, Track
 
 
 class State(Enum):
@@ -68,6 +68,7 @@ class Joining:
     auto_subscribe: bool = True
     adaptive_stream: bool = False
     allow_pause: bool = True
+    auto_subscribe_data_track: bool = False
     single: bool = False
     """One PeerConnection for both directions, on which only the client offers (LIVEKIT.md 4.3)."""
 
@@ -117,6 +118,14 @@ class Participant:
     """By track sid; may come before the subscription."""
     offered_at: float = float("-inf")
     """Time of our last offer."""
+
+    data_tracks: dict[int, DataTrack] = field(default_factory=dict)
+    """Those that it publishes, by its handle for them."""
+    data_desires: dict[str, bool] = field(default_factory=dict)
+    """What was asked for explicitly, by data track sid."""
+    data_subscriptions: dict[str, int] = field(default_factory=dict)
+    """Its handle for each data track that it receives, by sid."""
+    last_data_handle: int = 0
 
     blobs: dict[bytes, DataBlob] = field(default_factory=dict)
     """What it has left for the others, by key."""
@@ -210,6 +219,7 @@ class Participant:
             identity=grants.identity,
             state=state,
             tracks=[track.info for track in self.tracks.values()],
+            data_tracks=[track.info for track in self.data_tracks.values()],
             metadata=self.metadata,
             joined_at=int(self.joined_at),
             joined_at_ms=int(self.joined_at * 1000),

@@ -19,7 +19,7 @@ from signaling.numbering import Numbers
 from signaling.participant import Participant, Transport
 from signaling.settings import NodeSettings
 from signaling.timers import Timers
-from signaling.track import Track
+from signaling.track import DataTrack, Track
 
 # Infos of those who left, kept for clients that resume: LiveKit keeps as many.
 DEPARTED_KEPT = 128
@@ -91,6 +91,8 @@ class Room:
     transports: dict[int, tuple[Participant, Transport]] = field(default_factory=dict)
     tracks: dict[str, Track] = field(default_factory=dict)
     """Visible tracks by sid."""
+    data_tracks: dict[str, DataTrack] = field(default_factory=dict)
+    """By sid."""
     seekers: dict[str, set[str]] = field(default_factory=dict)
     """Sids of the participants who asked for a track that nobody has published, by track sid."""
     timers: Timers[tuple[Timer, str]] = field(default_factory=Timers)

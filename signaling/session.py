@@ -37,6 +37,7 @@ from media import events
 from signaling import (
     data_blobs,
     data_packets,
+    data_tracks,
     dynacast,
     joining,
     measuring,
@@ -129,7 +130,8 @@ def _update_metadata(room: Room, participant: Participant, request: SignalReques
 def _sync_state(room: Room, participant: Participant, request: SignalRequest, now: float) -> list[Effect]:
     """After a resume: do both ends know the same tracks? Then the client's choices are taken over (LIVEKIT.md 9.2)."""
     state: SyncState = request.sync_state
-    if any(participant.track(published.track.sid) is None for published in state.publish_tracks):
+    unknown = any(participant.track(published.track.sid) is None for published in state.publish_tracks)
+    if unknown or not data_tracks.knows(participant, state):
         return [Disconnect(participant.sid, DisconnectReason.STATE_MISMATCH, LeaveRequest.Action.RECONNECT)]
     effects: list[Effect] = []
     if state.track_sids_disabled:
@@ -137,7 +139,7 @@ def _sync_state(room: Room, participant: Participant, request: SignalRequest, no
         effects += subscribing.settings(room, participant, disabled, now)
     if state.HasField("subscription"):
         effects += subscribing.request(room, participant, state.subscription, now)
-    return effects
+    return effects + data_tracks.sync(room, participant, state)
 
 
 def _simulate(room: Room, participant: Participant, request: SignalRequest, now: float) -> list[Effect]:
@@ -156,10 +158,6 @@ def _simulate(room: Room, participant: Participant, request: SignalRequest, now:
     if scenario == "leave_request_full_reconnect":
         return [Disconnect(me, mismatch, LeaveRequest.Action.RECONNECT)]
     return []
-
-
-def _not_enabled(room: Room, participant: Participant, request: SignalRequest, now: float) -> list[Effect]:
-    return _respond(participant, RequestResponse.NOT_ALLOWED, "data tracks are not enabled", request)
 
 
 def _respond(
@@ -193,8 +191,11 @@ _VERBS: dict[str, Verb] = {
     "update_metadata": _update_metadata,
     "update_audio_track": publishing.update_audio_track,
     "update_video_track": publishing.update_video_track,
-    "publish_data_track_request": _not_enabled,
-    "unpublish_data_track_request": _not_enabled,
+    "publish_data_track_request": data_tracks.publish,
+    "unpublish_data_track_request": data_tracks.unpublish,
+    "update_data_subscription": lambda room, p, request, now: data_tracks.subscribe(
+        room, p, request.update_data_subscription
+    ),
     "store_data_blob_request": data_blobs.store,
     "get_data_blob_request": data_blobs.get,
 }

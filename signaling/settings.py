@@ -85,6 +85,8 @@ class NodeSettings:
     """`[rtc] datachannel_slow_threshold`: bits a second; a slower receiver of reliable data is skipped; 0: none."""
     allow_pause: bool = True
     """`[rtc] allow_pause`: video without room may be paused where the client says nothing."""
+    enable_data_tracks: bool = True
+    """Participants may publish data tracks."""
     enable_participant_data_blob: bool = False
     """Participants may leave data blobs."""
     trusted_proxies: tuple[str, ...] = ()

@@ -22,7 +22,7 @@ from livekit.protocol.rtc import (
 )
 
 from media.commands import AddSubscription, RemoveSubscription, SetSubscription
-from signaling import backup_codec, dynacast, quality, speaking
+from signaling import backup_codec, data_tracks, dynacast, quality, speaking
 from signaling.connecting import open_transport, restart_ice, start_dtls
 from signaling.effects import Disconnect, Effect, Engine, Notify
 from signaling.errors import InvalidArgument
@@ -438,7 +438,7 @@ def permission(room: Room, participant: Participant, asked: SubscriptionPermissi
                 if other.attached:
                     effects.append(Notify((other.sid,), SignalResponse(subscription_permission_update=changed)))
                 effects += settle(room, other, track, now)
-    return effects
+    return effects + data_tracks.settle_audience(room, participant)
 
 
 def leave_all(room: Room, participant: Participant, now: float) -> list[Effect]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from livekit.protocol.models import TrackInfo, TrackSource, TrackType, VideoLayer, VideoQuality
+from livekit.protocol.models import DataTrackInfo, TrackInfo, TrackSource, TrackType, VideoLayer, VideoQuality
 from livekit.protocol.rtc import UpdateTrackSettings
 
 from signaling.negotiation import ReceivingSection, SendingSection
@@ -85,6 +85,20 @@ class Track:
     def is_microphone(self) -> bool:
         """Only these count for speakers (LIVEKIT.md 7.5)."""
         return self.info.type == TrackType.AUDIO and self.info.source != TrackSource.SCREEN_SHARE_AUDIO
+
+
+@dataclass(slots=True, eq=False)
+class DataTrack:
+    """A source of an application's own frames: visible from its request on."""
+
+    publisher: Participant
+    info: DataTrackInfo
+    subscribers: set[str] = field(default_factory=set)
+    """Sids of the participants who receive it."""
+
+    @property
+    def sid(self) -> str:
+        return self.info.sid
 
 
 @dataclass(slots=True, eq=False)

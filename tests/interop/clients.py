@@ -6,7 +6,7 @@ import asyncio
 import math
 import random
 from array import array
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
 from livekit import api, rtc
@@ -28,6 +28,10 @@ def access_token(service: Service, room: str, identity: str) -> str:
         .with_grants(api.VideoGrants(room_join=True, room=room))
         .to_jwt()
     )
+
+
+Join = Callable[[str, str], Awaitable[rtc.Room]]
+"""Lets somebody into a room: see the fixture `join`."""
 
 
 async def connected_client(service: Service, room: str, identity: str, *, single: bool = True) -> rtc.Room:

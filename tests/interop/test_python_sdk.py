@@ -3,22 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 
-import pytest
 from livekit import rtc
 
-from tests.interop.clients import Camera, Listener, Microphone, connected_client, until, video_of, watch
-from tests.service import Service
-
-Join = Callable[[str, str], Awaitable[rtc.Room]]
-
-
-@pytest.fixture(params=[True, False], ids=["single", "two"])
-def join(request: pytest.FixtureRequest, service: Service) -> Join:
-    """Lets somebody into a room, with a single PeerConnection or with two."""
-    single = bool(request.param)
-    return lambda room, identity: connected_client(service, f"{room}-{single}", identity, single=single)
+from tests.interop.clients import Camera, Join, Listener, Microphone, until, video_of, watch
 
 
 async def test_simulcast_video_follows_what_the_receiver_asks_for(join: Join) -> None:

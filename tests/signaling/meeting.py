@@ -92,8 +92,7 @@ class Meeting:
         self,
         room: RoomSettings | None = None,
         limit: Limits | None = None,
-        *,
-        enable_participant_data_blob: bool = False,
+        **settings_of_node: Any,
     ) -> None:
         self.now = START
         settings = NodeSettings(
@@ -102,7 +101,7 @@ class Meeting:
             udp_port=7882,
             room=room or RoomSettings(),
             limit=limit or Limits(),
-            enable_participant_data_blob=enable_participant_data_blob,
+            **settings_of_node,
         )
         place = Place(settings, FINGERPRINT, (Candidate("198.18.0.1", 7882, 2130706431),))
         self.inbox: dict[str, list[SignalResponse]] = defaultdict(list)
@@ -126,9 +125,9 @@ class Meeting:
                             self.inbox[sid].append(message)
                 case Engine(command):
                     self.commands.append(command)
-                case SendPacket(to, payload, reliable):
+                case SendPacket(to, payload, label):
                     for sid in to:
-                        self.packets[sid].append((payload, reliable))
+                        self.packets[sid].append((payload, label == "_reliable"))
                 case Announce(event):
                     self.announced.append(event)
                 case RefreshToken(who):
@@ -175,6 +174,7 @@ class Client:
         adaptive_stream: bool = False,
         metadata: str = "",
         single: bool = False,
+        auto_subscribe_data_track: bool = False,
     ) -> None:
         self.meeting = meeting
         grants = Grants(
@@ -187,7 +187,14 @@ class Client:
             video=grant or VideoGrant(room="meeting", room_join=True, can_update_own_metadata=True),
         )
         client = ClientInfo(sdk=ClientInfo.SDK.JS, protocol=protocol, client_protocol=1)
-        joined = Joining(grants, client, auto_subscribe=auto_subscribe, adaptive_stream=adaptive_stream, single=single)
+        joined = Joining(
+            grants,
+            client,
+            auto_subscribe=auto_subscribe,
+            adaptive_stream=adaptive_stream,
+            auto_subscribe_data_track=auto_subscribe_data_track,
+            single=single,
+        )
         meeting.run(joining.join(meeting.room, joined, meeting.now))
         self.participant: Participant = meeting.room.participants[identity]
         self.sid = self.participant.sid

@@ -211,14 +211,8 @@ def test_pings_are_answered_in_milliseconds() -> None:
     assert (pong.last_ping_timestamp, pong.timestamp) == (12, int(meeting.now * 1000))
 
 
-def test_unset_message_and_features_that_are_off() -> None:
+def test_an_unset_message_is_ignored() -> None:
     _, anna, _ = two()
     anna.forget()
     anna.request(SignalRequest())
     assert not anna.inbox
-    request = SignalRequest()
-    request.publish_data_track_request.pub_handle = 9
-    anna.request(request)
-    response = anna.last("request_response").request_response
-    assert response.reason == RequestResponse.NOT_ALLOWED
-    assert response.publish_data_track.pub_handle == 9
