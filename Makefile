@@ -88,6 +88,7 @@ format: build/tools
 bench: build build/tools
 	cd media && cargo run --release --quiet --package runtime --example bench_forward
 	$(PYTHON) tests/load/joins.py
+	$(PYTHON) tests/load/forged_checks.py
 	$(PYTHON) tests/load/first_frames.py
 	$(PYTHON) tests/load/link_speed.py
 
