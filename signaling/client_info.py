@@ -54,12 +54,13 @@ def read_client(query: Mapping[str, str], user_agent: str, address: str) -> Clie
 
 
 def complete_client(said: ClientInfo, user_agent: str, address: str) -> ClientInfo:
-    """The client as its join request describes it, each text no longer than those of a query."""
+    """The client as its join request describes it, with texts no longer and capabilities no more than in a query."""
     client = ClientInfo()
     client.CopyFrom(said)
     for field, value in said.ListFields():
         if isinstance(value, str):
             setattr(client, field.name, value[:_LONGEST])
+    client.capabilities[:] = dict.fromkeys(one for one in said.capabilities if one in _CAPABILITIES.values())
     client.address = address
     return _completed(client, user_agent)
 

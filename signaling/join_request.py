@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import zlib
 
 from google.protobuf.message import DecodeError
@@ -13,6 +12,9 @@ from signaling.token import ClaimRefused
 
 MAX_SIZE = 1 << 20
 """Bytes of a request, packed and unpacked: LiveKit's limit of a header."""
+MAX_TRACKS = 100
+"""Tracks that it may ask to publish. Twenty may wait at once, with three more of each cid (publishing.py); and a
+megabyte holds half a million requests, each of which is answered before anybody else's turn."""
 _GZIP = 16 + zlib.MAX_WBITS
 
 
@@ -25,9 +27,13 @@ def read(text: str) -> JoinRequest:
         wrapped = WrappedJoinRequest.FromString(
             base64.b64decode(plain + "=" * (-len(plain) % 4), altchars=b"-_", validate=True)
         )
-        return JoinRequest.FromString(_unpacked(wrapped))
-    except (binascii.Error, DecodeError, zlib.error, UnicodeError) as error:
+        request = JoinRequest.FromString(_unpacked(wrapped))
+    except (ValueError, DecodeError, zlib.error) as error:
         raise ClaimRefused(f"join_request: base64url of a WrappedJoinRequest expected: {error}") from None
+    if len(request.add_track_requests) > MAX_TRACKS:
+        asked = len(request.add_track_requests)
+        raise ClaimRefused(f"join request too large: {asked} tracks, {MAX_TRACKS} may be")
+    return request
 
 
 def _unpacked(wrapped: WrappedJoinRequest) -> bytes:

@@ -7,10 +7,11 @@ import gzip
 
 import pytest
 from livekit.protocol.models import ClientInfo, TrackSource
-from livekit.protocol.rtc import JoinRequest, WrappedJoinRequest
+from livekit.protocol.rtc import AddTrackRequest, JoinRequest, WrappedJoinRequest
 
 from media.commands import AddSubscription, AddTrack, Codec, OpenTransport, RemoveSubscription
 from signaling import join_request
+from signaling.client_info import complete_client
 from signaling.negotiation import Answer, Negotiation, Quirks, SendingTrack
 from signaling.sdp import parse
 from signaling.token import ClaimRefused
@@ -338,11 +339,23 @@ def test_a_join_request_is_read_in_every_form(compress: bool, url_safe: bool, pa
     [
         ("*", "base64url"),
         ("AAAA", "base64url"),
+        ("é", "base64url"),
         (packed(JoinRequest())[:-9], "base64url|ends too early"),
         ("A" * (join_request.MAX_SIZE + 1), "too large"),
         (packed(JoinRequest(metadata="x" * (join_request.MAX_SIZE + 1))), "too large"),
+        (packed(JoinRequest(add_track_requests=[AddTrackRequest()] * (join_request.MAX_TRACKS + 1))), "101 tracks"),
     ],
 )
 def test_a_join_request_that_is_wrong_is_told_so(text: str, says: str) -> None:
     with pytest.raises(ClaimRefused, match=says):
         join_request.read(text)
+
+
+def test_what_others_hear_of_a_client_is_short() -> None:
+    """Its capabilities are in every description of it that the others get."""
+    trailer = ClientInfo.Capability.CAP_PACKET_TRAILER
+    said = ClientInfo(sdk=ClientInfo.SDK.RUST, version="1" * 10_000)
+    said.capabilities.extend([trailer, 999] * 1000)  # type: ignore[list-item]
+    client = complete_client(said, "", "198.18.0.9")
+    assert list(client.capabilities) == [trailer]
+    assert len(client.version) < 1000

@@ -181,6 +181,7 @@ async def test_a_path_for_one_connection_wants_a_join_request(site: Site) -> Non
     for path, params, status, words in (
         ("/rtc/v1/validate", {"access_token": token}, 400, "join_request is required"),
         ("/rtc/v1/validate", {"access_token": token, "join_request": "*"}, 400, "join_request: base64url"),
+        ("/rtc/v1/validate", {"access_token": token, "join_request": "é"}, 400, "join_request: base64url"),
         ("/rtc/v1/validate", single(), 200, "success"),
         ("/rtc/v1/validate", single(JoinRequest(metadata="mine")), 401, "permissions denied"),
         ("/rtc/v1", single(), 404, ""),
