@@ -49,6 +49,12 @@ build/tools: build/service build/link
 	.venv/bin/maturin develop --release --quiet --manifest-path media/runtime/Cargo.toml --extras test
 	@touch $@
 
+# LiveKit's agents framework, in an environment of its own: it pins another version of the SDK than the tests.
+build/agents: build/prerequisites
+	python3 -m venv $@
+	$@/bin/pip install --quiet 'livekit-agents>=1.8,<2'
+	@touch $@
+
 run: build
 	.venv/bin/veche serve
 
@@ -64,7 +70,7 @@ test-rust: build/prerequisites
 test-client: build/packages
 	cd static && npm test --silent
 
-test-python: build build/tools
+test-python: build build/tools build/agents
 	$(PYTHON) -m pytest -q
 
 # What takes minutes of real time: prints figures beside its outcomes.

@@ -23,7 +23,7 @@ from livekit.protocol.room import RoomConfiguration
 
 from media._engine import Engine
 from server import addresses, certificate, data_folder, listeners, logs, problems, sections
-from server.api import health, metrics, openapi
+from server.api import dispatches, health, metrics, openapi
 from server.api.debug import DebugApi
 from server.api.meetings import MeetingsApi
 from server.api.requests import Callers
@@ -38,9 +38,10 @@ from server.pages.assets import Assets
 from server.pages.pages import Pages
 from server.webhook_events import Wanted
 from server.webhooks import Webhooks
-from signaling import websocket
+from signaling import websocket, websocket_agents
+from signaling.agent_desk import AgentDesk
 from signaling.chance import ChanceNumbers
-from signaling.node import Node
+from signaling.node import Node, RoomListener
 from signaling.redis_store import RedisStore
 from signaling.settings import Limits, NodeSettings, RoomSettings
 from signaling.store import MemoryStore, Store
@@ -150,6 +151,11 @@ def open_webhooks(
     )
 
 
+def open_desk(node: Callable[[], Node]) -> AgentDesk:
+    """The desk for agents of a node that need not be there yet."""
+    return AgentDesk(lambda: node().keys, lambda: node().server_info(), ChanceNumbers(1).sid)
+
+
 def open_engine(settings: Settings, offered: tuple[str, ...]) -> Engine:
     """The engine on its ports. Raises SettingsError where another program has one of them."""
     rtc = settings.rtc
@@ -191,7 +197,12 @@ def tls_context(cert: Path, key: Path) -> ssl.SSLContext:
 
 
 def application(
-    settings: Settings, node: Node, store: Store, database: Database, heard: Callable[[asyncio.BaseProtocol], None]
+    settings: Settings,
+    node: Node,
+    desk: AgentDesk,
+    store: Store,
+    database: Database,
+    heard: Callable[[asyncio.BaseProtocol], None],
 ) -> web.Application:
     """All routes of the public listeners."""
     callers = Callers(settings.http.trusted_proxies, address_to_open(settings, node.settings.addresses))
@@ -232,7 +243,8 @@ def application(
     app.on_response_prepare.append(security.protect)
     routes = [
         *websocket.routes(node),
-        *RoomsApi(node).routes(),
+        *websocket_agents.routes(node, desk),
+        *RoomsApi(node, {dispatches.PATH: dispatches.methods(desk)}).routes(),
         *api.routes(),
         *DebugApi(node).routes(),
         *openapi.routes(version()),
@@ -243,7 +255,7 @@ def application(
     app.add_routes(routes)
     # Operators write wss://host//rtc, and clients ask for what they write (LIVEKIT.md 1.1).
     for route in routes:
-        if isinstance(route, web.RouteDef) and route.path.startswith(("/rtc", "/twirp")):
+        if isinstance(route, web.RouteDef) and route.path.startswith(("/rtc", "/agent", "/twirp")):
             app.router.add_route(route.method, f"/{route.path}", route.handler)
     return app
 
@@ -300,14 +312,15 @@ async def run(settings: Settings, reload: Reload, announce: Callable[[str, str],
         hooks = open_webhooks(settings, lambda: node.keys, database, lambda name: node.count(name))
         if hooks is not None:
             stack.push_async_callback(hooks.close)
-        heard = [hooks] if hooks is not None else []
+        desk = open_desk(lambda: node)
+        heard: list[RoomListener] = [desk, *([hooks] if hooks is not None else [])]
         node = Node(node_settings(settings, keys.secrets, offered, engine), engine, store, heard, captures=kept)
         await node.start()
         if hooks is not None:
             await hooks.start()
 
         public = listeners.Listeners(lambda: runner.server())  # type: ignore[misc]
-        app = application(settings, node, store, database, public.heard)
+        app = application(settings, node, desk, store, database, public.heard)
         runner = web.AppRunner(
             app,
             access_log=None,
@@ -320,6 +333,7 @@ async def run(settings: Settings, reload: Reload, announce: Callable[[str, str],
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         stack.push_async_callback(node.stop)
+        stack.callback(desk.close)
         stack.push_async_callback(public.close)
         await public.listen(sockets["http.port"])
         if tls is not None:

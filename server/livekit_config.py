@@ -289,7 +289,7 @@ REASONS: dict[str, str] = {
     "rtc.reconnect_on_subscription_error": _FIXED,
     "rtc.reconnect_on_data_channel_error": _FIXED,
     "rtc.datachannel_lossy_target_latency": "a lossy packet is dropped where its channel has a queue",
-    "rtc.datachannel_data_track_target_latency": "this version has no data tracks",
+    "rtc.datachannel_data_track_target_latency": "a frame is dropped where its channel has a queue",
     "rtc.data_channel_max_buffered_amount": "1 MiB may wait for a receiver of reliable data",
     "rtc.batch_io": "packets always leave in batches",
     "room.playout_delay": "no delay is asked of receivers",

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from livekit.protocol.agent_dispatch import RoomAgentDispatch
 from livekit.protocol.models import DisconnectReason, ParticipantInfo, TrackInfo
 from livekit.protocol.models import Room as RoomInfo
 from livekit.protocol.rtc import LeaveRequest, SignalResponse
@@ -132,9 +133,10 @@ class Remember:
 
 @dataclass(frozen=True, slots=True)
 class RoomStarted:
-    """A room has come to life on this node."""
+    """A room has come to life on this node; `agents` are what its maker asked for."""
 
     room: RoomInfo
+    agents: tuple[RoomAgentDispatch, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,7 +71,7 @@ def open_room(
         room.max_participants = asked.max_participants or known.max_participants
         room.metadata = asked.metadata or known.metadata
     room.timers.set((Timer.CLOSE, ""), now + room.empty_timeout)
-    return room, [Remember(RoomChanged(room.info())), Announce(RoomStarted(room.info()))]
+    return room, [Remember(RoomChanged(room.info())), Announce(RoomStarted(room.info(), tuple(asked.agents)))]
 
 
 def join(room: Room, joining: Joining, now: float) -> list[Effect]:

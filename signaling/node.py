@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
-from livekit.protocol.models import DisconnectReason, ParticipantInfo, TrackInfo
+from livekit.protocol.models import DisconnectReason, ParticipantInfo, ServerInfo, TrackInfo
 from livekit.protocol.models import Room as RoomInfo
 from livekit.protocol.room import (
     CreateRoomRequest,
@@ -142,6 +142,10 @@ class Node:
     def keys(self) -> Mapping[str, str]:
         """API keys of now: id to secret."""
         return self._keys
+
+    def server_info(self) -> ServerInfo:
+        """Who we are, for programs that run agents."""
+        return joining.server_info(self._place)
 
     def replace_keys(self, keys: Mapping[str, str]) -> None:
         """Takes the API keys of a re-read configuration (SIGHUP)."""

@@ -20,7 +20,7 @@ from server.captures import Captures
 from server.config import Settings, load
 from server.database import Database
 from signaling import token, websocket
-from signaling.node import Node
+from signaling.node import Node, RoomListener
 from signaling.store import MemoryStore, Store
 from signaling.token import Grants, VideoGrant
 
@@ -84,13 +84,14 @@ async def running_site(
         hooks = app.open_webhooks(read, lambda: node.keys, database, lambda name: node.count(name))
         if hooks is not None:
             stack.push_async_callback(hooks.close)
-        heard = [hooks] if hooks is not None else []
+        desk = app.open_desk(lambda: node)
+        heard: list[RoomListener] = [desk, *([hooks] if hooks is not None else [])]
         node = Node(app.node_settings(read, read.keys, (address,), engine), engine, store, heard, captures=captures)
         await node.start()
         if hooks is not None:
             await hooks.start()
         runner = web.AppRunner(
-            app.application(read, node, store, database, lambda protocol: None),
+            app.application(read, node, desk, store, database, lambda protocol: None),
             access_log=None,
             max_line_size=websocket.MAX_LINE,
             max_field_size=websocket.MAX_LINE,
@@ -99,6 +100,7 @@ async def running_site(
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         stack.push_async_callback(node.stop)
+        stack.callback(desk.close)
         await web.TCPSite(runner, address, 0).start()
         port: int = runner.addresses[0][1]
         session = aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar(), timeout=aiohttp.ClientTimeout(DEADLINE))

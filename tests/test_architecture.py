@@ -16,7 +16,7 @@ PURE = (
     "wire token permission session sdp negotiation room participant track publishing subscribing moderation lobby "
     "speaking data_packets effects quality sections sdp_media sdp_lines codecs answering offering joining connecting "
     "dynacast backup_codec timers numbering client_info proxies sctp_packet errors settings measuring readings figures "
-    "snapshot data_blobs presets candidates"
+    "snapshot data_blobs presets candidates agents dispatching"
 ).split()
 
 # What a pure module may not reach: the clock, the loop, the network, the disk, chance.

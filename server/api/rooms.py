@@ -1,12 +1,10 @@
-"""LiveKit's RoomService over Twirp (LIVEKIT.md 10): what other programs may do with live rooms."""
+"""LiveKit's RoomService over Twirp (LIVEKIT.md 10), and the routes of its server API: what other programs may do."""
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping
 
 from aiohttp import web
 from google.protobuf.message import Message
@@ -15,6 +13,7 @@ from livekit.protocol.models import ParticipantInfo
 from livekit.protocol.models import Room as RoomInfo
 
 from server.api import twirp
+from server.api.methods import Method
 from server.api.requests import read_body
 from server.api.twirp import TwirpError
 from server.meetings import WrongInput
@@ -43,19 +42,6 @@ CODES: dict[type[Exception], str] = {
     WrongInput: "malformed",
 }
 """Which Twirp code an exception is, or the nearest of its parents."""
-
-
-@dataclass(frozen=True, slots=True)
-class Method:
-    """One row of the service. `grant` is the flag of the video grant; `roomAdmin` is for the token's own room alone.
-
-    `room` names the request's field with the room's name, "" where there is none.
-    """
-
-    request: type[Message]
-    grant: str
-    serve: Callable[[Node, Any], Awaitable[Message]]
-    room: str = "room"
 
 
 async def create_room(node: Node, request: protocol.CreateRoomRequest) -> RoomInfo:
@@ -144,17 +130,33 @@ METHODS: dict[str, Method] = {
 }
 UNIMPLEMENTED = ("ForwardParticipant", "MoveParticipant", "PerformRpc")
 """Methods that LiveKit's cloud has."""
+OTHER_SERVICES = {
+    "Egress": "this service does not record or stream rooms to elsewhere (egress)",
+    "Ingress": "this service takes no streams but those of participants (ingress)",
+    "SIP": "this service has no telephones (SIP)",
+    "Connector": "this service has no connectors to other networks",
+}
+"""Services of LiveKit's that are not here, and what is answered."""
 
 
 class RoomsApi:
-    """The routes."""
+    """The routes of RoomService, and of `further` services by their path."""
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: Node, further: Mapping[str, Mapping[str, Method]]) -> None:
         self._node = node
+        self._services = {PATH: METHODS, **further}
 
     def routes(self) -> list[web.RouteDef]:
         """POST of every method; whatever else stands under /twirp/ is answered in Twirp's words too."""
-        served = [self._route(name, method) for name, method in METHODS.items()]
+        served = [
+            self._route(f"{path}/{name}", method)
+            for path, methods in self._services.items()
+            for name, method in methods.items()
+        ]
+        absent = [
+            web.post(f"/twirp/livekit.{service}/{{method}}", self._with_refusals(_refusing("unimplemented", text)))
+            for service, text in OTHER_SERVICES.items()
+        ]
         missing = [
             web.post(f"{PATH}/{name}", self._with_refusals(_refusing("unimplemented", f"{name} is not implemented")))
             for name in UNIMPLEMENTED
@@ -163,15 +165,16 @@ class RoomsApi:
         return [
             *served,
             *missing,
+            *absent,
             web.options(elsewhere, websocket.preflight),
             web.route("*", elsewhere, self._with_refusals(_refusing("bad_route", "no such service or method"))),
         ]
 
-    def _route(self, name: str, method: Method) -> web.RouteDef:
+    def _route(self, path: str, method: Method) -> web.RouteDef:
         async def respond(request: web.Request) -> web.StreamResponse:
             return await self._serve(request, method)
 
-        return web.post(f"{PATH}/{name}", self._with_refusals(respond))
+        return web.post(path, self._with_refusals(respond))
 
     def _with_refusals(self, respond: websocket.Respond) -> websocket.Respond:
         """Puts CORS headers on every answer, and makes Twirp errors of what is raised."""

@@ -282,7 +282,7 @@ async def test_methods_of_the_cloud_are_unimplemented(site: Site, name: str) -> 
     [
         ("POST", f"{SERVICE}/NoSuchMethod"),
         ("POST", f"{SERVICE}/"),
-        ("POST", "/twirp/livekit.Egress/ListEgress"),
+        ("POST", "/twirp/livekit.Recording/ListEgress"),
         ("POST", "/twirp/"),
         ("POST", "/twirp/..%2flivekit.RoomService/ListRooms"),
         ("GET", f"{SERVICE}/ListRooms"),
