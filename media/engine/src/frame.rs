@@ -11,6 +11,8 @@ use crate::vp9;
 
 /// Packets that wait for the lost one with their structure: a key frame of the largest picture has about as many.
 const MAX_HELD: usize = 128;
+/// So many have waited for longer than a repair takes.
+const MANY_HELD: usize = 30;
 
 /// What a packet says of its frame.
 #[derive(Clone, Debug)]
@@ -84,6 +86,11 @@ impl FrameReader {
         }
         self.held.push(packet);
         None
+    }
+
+    /// Whether only a new key frame helps: nothing was ever readable, or what is missing has not been repaired for long.
+    pub(crate) fn needs_key_frame(&self) -> bool {
+        !self.held.is_empty() && (self.structure.is_none() || self.held.len() >= MANY_HELD)
     }
 
     /// The packets that have waited for `packet`, in order.

@@ -12,6 +12,7 @@ use crate::extensions::{ExtensionMap, Extensions, Kind as ExtensionKind};
 use crate::feedback::Feedback;
 use crate::format::Family;
 use crate::handoff::ClockMapping;
+use crate::keyframe;
 use crate::layer::Arrival;
 use crate::measure::Requests;
 use crate::packet::Packet;
@@ -195,6 +196,9 @@ impl Intake {
         let layer = &mut track.layers[usize::from(binding.layer)];
         if !binding.is_repair {
             layer.note_timing(now.saturating_duration_since(self.epoch), sequence, header.timestamp);
+        }
+        if packet.is_none() && layer.frames.needs_key_frame() {
+            layer.key_frame.want(now, keyframe::REPEATED);
         }
         let packet = packet?;
         let is_red = packet.format.family == Family::Red;
