@@ -39,6 +39,8 @@ pub(super) struct Report {
     /// `None`: lost, as far as is known.
     pub(super) arrived: Option<i64>,
     pub(super) size: usize,
+    /// It was told of as lost before.
+    pub(super) is_late: bool,
     /// The probe that it belonged to, or 0.
     pub(super) cluster: u8,
 }
@@ -85,11 +87,12 @@ impl Departures {
             let departure = &mut self.log[(sequence - begin) as usize];
             let fate = if arrival.is_some() { Fate::Arrived } else { Fate::Lost };
             if departure.fate != Fate::Arrived && departure.fate != fate {
-                departure.fate = fate;
+                let is_late = std::mem::replace(&mut departure.fate, fate) == Fate::Lost;
                 reports.push(Report {
                     departed: departure.at,
                     arrived: arrival.map(|arrival| arrival + zero),
                     size: departure.size.into(),
+                    is_late,
                     cluster: departure.cluster,
                 });
             }

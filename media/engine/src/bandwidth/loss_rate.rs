@@ -112,6 +112,13 @@ impl LossRate {
         }
     }
 
+    /// A packet that was counted as lost has come after all.
+    pub(super) fn take_back(&mut self) {
+        for window in [&mut self.window, &mut self.short_window] {
+            window.lost = window.lost.saturating_sub(1);
+        }
+    }
+
     /// A probe has shown that the path carries `rate`.
     pub(super) fn raise(&mut self, rate: f64) {
         self.limit = self.limit.map(|limit| limit.max(rate));

@@ -9,6 +9,7 @@ mod probing;
 mod queue;
 mod trend;
 
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use delay_rate::DelayRate;
@@ -67,6 +68,8 @@ pub(crate) struct Bandwidth {
     has_feedback: bool,
     first_departure: Option<Instant>,
     reports: Vec<Report>,
+    /// What was told of as lost and may only be late, each until it is believed, in microseconds.
+    doubtful: VecDeque<(i64, Report)>,
 }
 
 impl Bandwidth {
@@ -86,6 +89,7 @@ impl Bandwidth {
             has_feedback: false,
             first_departure: None,
             reports: Vec::new(),
+            doubtful: VecDeque::new(),
         }
     }
 
@@ -103,14 +107,17 @@ impl Bandwidth {
         let mut reports = std::mem::take(&mut self.reports);
         self.departures.resolve(feedback, &mut reports);
         for report in &reports {
-            self.departed.note(report.departed, report.size);
+            if !report.is_late {
+                self.departed.note(report.departed, report.size);
+            }
             if let Some(arrived) = report.arrived {
                 self.acknowledged.note(arrived, report.size);
                 self.trend.note(report.departed, arrived);
                 self.probing.note_arrival(report.cluster, report.departed, arrived, report.size);
             }
-            self.loss_rate.note(report.departed, report.size, report.arrived.is_some());
+            self.note_loss(now, report);
         }
+        self.count_lost(now);
         let delays = reports.iter().filter_map(|report| Some(report.arrived? - report.departed));
         self.queue.note(self.micros(now), delays);
         let has_news = !reports.is_empty();
@@ -119,11 +126,11 @@ impl Bandwidth {
             return;
         }
         self.has_feedback = true;
-        let overflows = self.queue.standing() > STANDING_QUEUE && self.loss_rate.latest() > OVERFLOWING;
+        let overflows = self.queue.is_longer(STANDING_QUEUE) && self.loss_rate.latest() > OVERFLOWING;
         let (departed, latest, smooth) = (self.departed.latest(), self.acknowledged.latest(), self.acknowledged.rate());
         let newest = self.acknowledged.newest();
         let (frames, shortest) = LONG_QUEUE;
-        let is_long = self.queue.standing() > shortest.max(frames * self.usual_queue());
+        let is_long = self.queue.is_longer(shortest.max(frames * self.usual_queue()));
         // What did not queue up came through: that shows before a rate is measured.
         let through = departed.map(|departed| departed * (1.0 - self.queue.growth()));
         let newest = newest.zip(through).map(|(newest, through)| newest.min(through.max(newest * LEAST_THROUGH)));
@@ -157,9 +164,34 @@ impl Bandwidth {
             if usage != Usage::Over && proven > estimate {
                 self.delay_rate.set(now, proven.min(HIGHEST));
                 self.loss_rate.raise(proven);
-            } else if proven < DISPROVED * estimate {
+            } else if proven < DISPROVED * estimate && !self.queue.is_shaky() {
                 self.delay_rate.set(now, proven.max(acknowledged.unwrap_or(0.0)));
             }
+        }
+    }
+
+    /// Counts a packet as arrived, or as lost once it can hardly come any more.
+    fn note_loss(&mut self, now: Instant, report: &Report) {
+        if report.arrived.is_none() {
+            let due = self.micros(now) + self.queue.longest_shake();
+            self.doubtful.push_back((due, *report));
+            return;
+        }
+        if report.is_late {
+            let before = self.doubtful.iter().position(|(_, doubtful)| doubtful.departed == report.departed);
+            match before {
+                Some(place) => drop(self.doubtful.remove(place)),
+                None => return self.loss_rate.take_back(),
+            }
+        }
+        self.loss_rate.note(report.departed, report.size, true);
+    }
+
+    fn count_lost(&mut self, now: Instant) {
+        let now = self.micros(now);
+        while let Some((_, lost)) = self.doubtful.front().filter(|(due, _)| *due <= now) {
+            self.loss_rate.note(lost.departed, lost.size, false);
+            self.doubtful.pop_front();
         }
     }
 
@@ -185,7 +217,7 @@ impl Bandwidth {
 
     /// Whether packets wait longer than a few of them take anyway.
     fn is_queueing(&self) -> bool {
-        self.queue.standing() > self.usual_queue().max(SHORTEST_QUEUE)
+        self.queue.is_longer(self.usual_queue().max(SHORTEST_QUEUE))
     }
 
     /// What a small frame takes, in microseconds.

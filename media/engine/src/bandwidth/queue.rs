@@ -5,6 +5,12 @@ use std::collections::VecDeque;
 /// The least delay counts for one to two of these, in microseconds: clocks drift apart, and routes change.
 const MEMORY: i64 = 15_000_000;
 
+/// The jitter follows as RFC 3550 section 6.4.1 has it.
+const JITTER_SMOOTHING: i64 = 16;
+/// Where delays differ by chance, the least of a few is rarely so many jitters above the least of all.
+const SHAKES: i64 = 4;
+/// In microseconds: about the length of a probe.
+const SHAKY: i64 = 20_000;
 /// Reports over which its growth is looked at: some 200 milliseconds.
 const TRAIL: usize = 4;
 
@@ -16,6 +22,9 @@ pub(super) struct Queue {
     begun: i64,
     /// The least of the last report: what even the luckiest packet waited.
     standing: i64,
+    /// The last delay, and by how much one differs from the next.
+    last: Option<i64>,
+    jitter: i64,
     /// When the last reports came, and what stood then.
     trail: VecDeque<(i64, i64)>,
 }
@@ -23,7 +32,13 @@ pub(super) struct Queue {
 impl Queue {
     /// Takes the delays of the packets that one report tells of; the clocks at both ends need not agree.
     pub(super) fn note(&mut self, now: i64, delays: impl Iterator<Item = i64>) {
-        let Some(delay) = delays.min() else { return };
+        let mut least = None;
+        for delay in delays {
+            let step = self.last.replace(delay).map_or(0, |last| (delay - last).abs());
+            self.jitter += (step - self.jitter) / JITTER_SMOOTHING;
+            least = Some(least.map_or(delay, |least: i64| least.min(delay)));
+        }
+        let Some(delay) = least else { return };
         let [mut present, mut before] = self.least.unwrap_or([delay; 2]);
         if now - self.begun > MEMORY {
             before = present;
@@ -47,8 +62,18 @@ impl Queue {
         (standing - before) as f64 / (last - first).max(1) as f64
     }
 
-    /// What every packet waits now, in microseconds.
-    pub(super) fn standing(&self) -> i64 {
-        self.standing
+    /// Whether every packet waits longer than `length` (microseconds), and than chance alone makes it on a path whose delay shakes.
+    pub(super) fn is_longer(&self, length: i64) -> bool {
+        self.standing > length.max(self.longest_shake())
+    }
+
+    /// Whether chance spreads packets further than a probe does.
+    pub(super) fn is_shaky(&self) -> bool {
+        self.jitter > SHAKY
+    }
+
+    /// By how much a packet may be late by chance, in microseconds.
+    pub(super) fn longest_shake(&self) -> i64 {
+        SHAKES * self.jitter
     }
 }

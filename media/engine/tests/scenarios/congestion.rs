@@ -257,3 +257,31 @@ fn nothing_of_a_paused_picture_is_sent_again() {
     assert!(world.total(|counters| counters.nack_refreshed) >= 2000);
     assert_eq!(world.total(|counters| counters.packets_retransmitted), before);
 }
+
+#[test]
+fn a_path_that_shakes_is_not_taken_for_a_narrow_one() {
+    for (name, weather) in [
+        ("jitter of 200 ms", Weather { jitter: millis(200), ..Weather::lossy(0.0, 25) }),
+        ("jitter of 50 ms", Weather { jitter: millis(50), ..Weather::lossy(0.0, 25) }),
+        ("reordering of 25 %", Weather { reordering: 0.25, ..Weather::lossy(0.0, 25) }),
+    ] {
+        let mut world = World::new(71, 1);
+        let camera = publish(&mut world);
+        world.camera(camera).is_temporal = false;
+        let bob = world.join(Weather::lossy(0.0, 25));
+        world.allow_pauses(bob);
+        let view = world.view(bob, camera);
+        world.run(seconds(10));
+        world.weather[bob] = [weather; 2];
+        let start = world.now;
+        world.run(seconds(60));
+        let end = world.now;
+        let paused = |event: &Event| matches!(event, Event::SubscriptionPaused { paused: true, .. });
+        let pauses = world.events.iter().filter(|(at, event)| *at >= start && paused(event)).count();
+        let viewer = world.viewer(view);
+        let (shown, freeze) = (viewer.shown(start, end), viewer.longest_freeze(start, end));
+        let high = viewer.frames.iter().filter(|frame| frame.shown >= start && frame.layer == 2).count();
+        eprintln!("{name}: {shown} of 1800 frames, {high} of them at their best, paused {pauses} times, {freeze:?}");
+        assert!(shown > 1600 && pauses == 0, "{name}: {shown} frames, {pauses} pauses");
+    }
+}
