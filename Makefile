@@ -44,8 +44,9 @@ build/link: build/prerequisites $(LINK_SOURCES)
 	cd media && cargo build --release --quiet --package link
 	cp media/target/release/link $@
 
-build/tools: build/service build/link
+build/tools: build/service build/link tests/interop/node/package-lock.json
 	@.ci/prerequisites test
+	cd tests/interop/node && npm ci --silent
 	.venv/bin/maturin develop --release --quiet --manifest-path media/runtime/Cargo.toml --extras test
 	@touch $@
 

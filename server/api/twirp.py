@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TypeVar
 
 from aiohttp import web
@@ -77,4 +78,6 @@ def answer(message: Message, content_type: str) -> web.Response:
 
 def refuse(code: str, text: str, status: int = 0) -> web.Response:
     """The error document; `status` where HTTP has a better one than the code's."""
-    return web.json_response({"code": code, "msg": text}, status=status or STATUS[code])
+    body = json.dumps({"code": code, "msg": text}).encode()
+    # Without a charset: LiveKit's Node SDK takes only the bare name for JSON.
+    return web.Response(body=body, content_type=JSON, status=status or STATUS[code])

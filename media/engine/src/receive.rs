@@ -33,7 +33,7 @@ pub fn named_transport(datagram: &[u8]) -> Option<TransportId> {
 }
 
 /// Whether nobody can have sent from `address`, so that an answer would go to somebody else: port 0, no host, a group, or
-/// IPv4 written as IPv6, which no wire carries (RFC 6052, RFC 1122).
+/// IPv4 written as IPv6, which no wire carries (RFC 1122 section 3.2.1.3, RFC 4291 section 2.5).
 fn is_no_source(address: SocketAddr) -> bool {
     let ip = address.ip();
     let is_broadcast = ip == IpAddr::V4(Ipv4Addr::BROADCAST);
