@@ -41,6 +41,14 @@ impl Frame {
         }
     }
 
+    /// Whether the stream has several temporal layers, as far as the packet tells.
+    pub(crate) fn has_temporal_layers(&self) -> bool {
+        match self {
+            Self::Described(frame) => frame.structure.decode_targets.iter().any(|target| target.temporal > 0),
+            Self::Vp9(descriptor) => descriptor.temporal_layer > 0 || descriptor.is_switching_up,
+        }
+    }
+
     /// The spatial layers that the stream has from now on, a bit for each, where the packet says so.
     pub(crate) fn spatial_layers(&self) -> Option<u8> {
         match self {

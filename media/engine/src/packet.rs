@@ -63,6 +63,12 @@ impl Packet {
         self.payload == self.bytes.len()
     }
 
+    /// Whether its stream says that it has several temporal layers: some frames can be left out.
+    pub(crate) fn has_temporal_layers(&self) -> bool {
+        let in_vp8 = self.vp8.as_ref().is_some_and(|descriptor| descriptor.temporal_layer.is_some());
+        in_vp8 || self.frame.as_ref().is_some_and(Frame::has_temporal_layers)
+    }
+
     /// Whether its stream is the one of which a receiver gets the spatial layer `target`.
     pub(crate) fn serves(&self, target: u8) -> bool {
         self.is_scalable || self.layer == target

@@ -110,6 +110,8 @@ pub(crate) struct Subscription {
     wanted: Layers,
     pub(crate) priority: u8,
     allotted: Allotment,
+    /// The path has no room for the spatial layer that is wanted and arrives.
+    lacks_room: bool,
     /// Of RED only the newest frame is sent.
     pub(crate) is_spare: bool,
     selection: Selection,
@@ -149,6 +151,7 @@ impl Subscription {
             wanted: Layers::ALL,
             priority: 1,
             allotted: Allotment::All,
+            lacks_room: false,
             is_spare: false,
             selection: Selection { target: None, temporal: u8::MAX },
             forward: Forward::new(sequence),
@@ -253,6 +256,7 @@ impl Subscription {
         }
         self.selection.temporal = limit.temporal;
         let Some(target) = choose(limit, live) else { return };
+        self.lacks_room = choose(self.wanted, live).is_some_and(|wanted| wanted > target);
         if self.selection.target.replace(target) != Some(target) {
             self.wished = None;
         }
@@ -366,11 +370,16 @@ impl Subscription {
     fn thin(&self, packet: &Packet, is_wanted: bool, selection: Selection) -> (bool, Selection) {
         let is_above =
             self.selection.target.is_some_and(|target| self.forward.layer().is_some_and(|layer| layer > target));
-        // Of scalable streams the lower layer is sent at once, or by the next key frame; their frame rate goes on.
-        if !is_above || packet.is_scalable || !matches!(self.allotted, Allotment::UpTo(_)) {
+        if !is_above || !self.lacks_room {
             return (is_wanted, selection);
         }
-        let has_layers = packet.vp8.as_ref().is_some_and(|descriptor| descriptor.temporal_layer.is_some());
+        let has_layers = packet.has_temporal_layers();
+        // Of scalable streams the lower layer is sent at once where the upper ones hold it, and else from its key frame on.
+        // What a frame left out would do to those that refer to it, its publisher does not say.
+        let goes_on = packet.starts_key_frame || !has_layers || !self.forward.is_waiting(selection);
+        if packet.is_scalable && goes_on {
+            return (is_wanted, selection);
+        }
         (is_wanted && has_layers, Selection { temporal: 0, ..selection })
     }
 

@@ -49,6 +49,28 @@ fn a_lower_layer_begins_while_the_wanted_one_is_awaited() {
 }
 
 #[test]
+fn a_smaller_tile_freezes_nothing_while_its_layer_is_awaited() {
+    let mut world = World::new(16, 1);
+    let alice = world.join(Weather::clear());
+    let bob = world.join(Weather::lossy(0.0, 20));
+    let camera = world.publish_camera(alice, 3);
+    world.camera(camera).is_temporal = true;
+    let view = world.view(bob, camera);
+    world.run(seconds(5));
+    // A second until the publisher hears of it.
+    world.weather[alice][1] = Weather::lossy(0.0, 1000);
+    world.run(millis(1));
+    world.want(view, true, 0, 2);
+    let wanted = world.now;
+    world.run(seconds(3));
+    let now = world.now;
+    let viewer = world.viewer(view);
+    assert_eq!(viewer.frames.last().map(|frame| frame.layer), Some(0));
+    let freeze = viewer.longest_freeze(wanted, now);
+    assert!(freeze < millis(80), "{freeze:?}: there is room for all");
+}
+
+#[test]
 fn timestamps_follow_the_publisher_across_switches() {
     let mut world = World::new(12, 1);
     // By the times of arrival alone, the timestamps would be as uneven as these.

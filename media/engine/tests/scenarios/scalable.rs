@@ -6,6 +6,7 @@ use std::time::Duration;
 use engine::Event;
 
 use crate::support::scalable::Mode;
+use crate::support::viewer::Frame;
 use crate::support::world::{Published, Subscribed};
 use crate::support::{Weather, World, millis, seconds};
 
@@ -221,4 +222,31 @@ fn a_picture_comes_though_the_very_first_packet_is_lost() {
         let key_frames = world.scalable(camera).key_frames;
         assert!(frames > 250 && key_frames < 20, "seed {seed}: {frames} frames, {key_frames} key frames");
     }
+}
+
+#[test]
+fn a_queue_is_gone_before_the_lower_layer_begins() {
+    let (mut world, camera, view) = meet(511, Mode::Key, Weather::clear());
+    world.weather[view.client] = [Weather::lossy(0.0, 25), Weather::narrow(3_000_000, 25)];
+    world.run(seconds(10));
+    assert_eq!(last_layers(&mut world, view), (2, 2));
+    // The publisher hears late of the wish for a key frame, and until then only the upper layers come. There is room for
+    // the middle one at half its frame rate, or for a quarter of the upper one's.
+    world.weather[camera.client][1] = Weather::lossy(0.0, 6000);
+    world.weather[view.client][1] = Weather::narrow(400_000, 25);
+    let narrowed = world.now;
+    world.run(seconds(5));
+    world.queue(view.client);
+    world.run(seconds(1));
+    let waited = world.queue(view.client);
+    world.run(seconds(4));
+    eprintln!("3 -> 0.4 Mbit/s: {waited:?} of queue after 5 s");
+    assert!(waited < millis(200), "{waited:?}");
+    let frames = &world.viewer(view).frames;
+    let lower = frames.iter().find(|frame| frame.shown > narrowed && frame.layer < 2).expect("a lower layer");
+    assert!(lower.is_key && lower.shown - narrowed > seconds(6), "{lower:?}");
+    let awaited = |frame: &&Frame| (seconds(1)..seconds(3)).contains(&(lower.shown - frame.shown.min(lower.shown)));
+    assert!(frames.iter().filter(awaited).all(|frame| (frame.layer, frame.temporal) == (2, 0)));
+    assert!(world.viewer(view).unfilled.is_empty());
+    assert_eq!(last_layers(&mut world, view), (1, 1), "the lower layer has the frame rate that it has room for");
 }
