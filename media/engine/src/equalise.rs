@@ -2,6 +2,7 @@
 //!
 //! The kernel takes several datagrams in one message where all but a shorter last one have the same length, and that is
 //! the one large saving that sending has. The packets of one frame, as browsers send them, differ by a byte or two.
+//! Connections (ICE-TCP) take any lengths, and nothing is padded there.
 
 use crate::batch::LARGEST_SENT;
 

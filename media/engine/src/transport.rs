@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use rustc_hash::FxHashMap;
 
 use crate::bandwidth::Bandwidth;
-use crate::batch::{Batch, LARGEST_SENT};
+use crate::batch::{Batch, Carrier, LARGEST_SENT};
 use crate::capture::{Capture, Direction};
 use crate::command::{Keys, Kind, TransportId};
 use crate::counters::Counters;
@@ -186,7 +186,8 @@ impl Transport {
         };
         let mut run = Run::default();
         while !batch.is_full() {
-            if run.is_over() && self.waiting.len() > 1 {
+            // Only UDP has messages of several datagrams.
+            if path.carrier == Carrier::Udp && run.is_over() && self.waiting.len() > 1 {
                 run = Run::ahead(self.waiting.iter().take(batch.room()).map(length));
             }
             let Some(outgoing) = self.waiting.pop_front() else { return false };

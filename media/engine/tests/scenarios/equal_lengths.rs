@@ -71,3 +71,19 @@ fn what_may_be_sent_again_under_its_own_number_is_not_padded() {
     assert_eq!((lengths.len(), padded), (5, 0));
     assert!(lengths.windows(2).any(|pair| pair[0] != pair[1]), "{lengths:?}");
 }
+
+#[test]
+fn nothing_is_padded_that_leaves_by_a_connection() {
+    let mut world = World::new(513, 1);
+    let alice = world.join(Weather::clear());
+    let bob = world.join(Weather::clear());
+    let (camera, address) = (world.publish_camera(alice, 1), world.clients[bob].peer.address);
+    world.connect(address);
+    let view = world.view(bob, camera);
+    world.run(millis(1020));
+    let before = world.viewer(view).frames.len();
+    let (lengths, padded) = send_frame(&mut world, camera, bob);
+    assert_eq!((lengths.len(), padded), (5, 0));
+    assert_eq!(world.viewer(view).frames.len(), before + 1);
+    assert_eq!(world.total(|counters| counters.packets_padded), 0);
+}
