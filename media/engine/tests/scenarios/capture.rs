@@ -63,6 +63,66 @@ fn records(world: &World, file: &[u8]) -> Vec<Record> {
     records
 }
 
+/// What was captured of connections, put together as tools do: of each segment its direction, and its frame, where all
+/// of a stream's bytes follow each other and what was acknowledged had come.
+fn frames(world: &World, file: &[u8]) -> Vec<(bool, Vec<u8>, usize)> {
+    const HEADERS: usize = 20 + 20;
+    let word = |at: usize| u32::from_le_bytes(file[at..at + 4].try_into().expect("4 bytes")) as usize;
+    let (mut frames, mut at) = (Vec::new(), FILE_HEADER);
+    // Of the server's and the client's stream, the number of the next byte.
+    let mut next = [1, 1];
+    while at < file.len() {
+        let packet = &file[at + RECORD_HEADER..at + RECORD_HEADER + word(at + 8)];
+        let length = word(at + 12);
+        assert_eq!((packet[0], packet[9]), (0x45, 6), "IPv4 and TCP");
+        assert_eq!(usize::from(u16::from_be_bytes([packet[2], packet[3]])), length);
+        let number = |at: usize| u32::from_be_bytes(packet[at..at + 4].try_into().expect("4 bytes"));
+        let from_server = u16::from_be_bytes([packet[20], packet[21]]) == world.server.port();
+        let (own, other) = if from_server { (0, 1) } else { (1, 0) };
+        assert_eq!((number(24), number(28)), (next[own], next[other]), "sequence and acknowledgement");
+        assert_eq!(packet[32..34], [0x50, 0x18], "a header of 20 bytes, PSH and ACK");
+        next[own] += (length - HEADERS) as u32;
+        let framed = usize::from(u16::from_be_bytes([packet[HEADERS], packet[HEADERS + 1]]));
+        assert_eq!(framed, length - HEADERS - 2, "a frame in each segment");
+        frames.push((from_server, packet[HEADERS + 2..].to_vec(), framed));
+        at += RECORD_HEADER + packet.len();
+    }
+    frames
+}
+
+#[test]
+fn what_connections_carry_is_written_as_tcp() {
+    let mut world = World::new(254, 2);
+    let alice = world.join(Weather::clear());
+    let bob = world.join(Weather::clear());
+    let camera = world.publish_camera(alice, 1);
+    world.publish_microphone(bob);
+    let address = world.clients[bob].peer.address;
+    world.connect(address);
+    world.view(bob, camera);
+    world.run(seconds(2));
+    let transport = world.clients[bob].peer.transport;
+    let before = world.total(|counters| counters.packets_forwarded);
+    start(&mut world, transport, 10, 1 << 20);
+    world.run(seconds(5));
+    world.command(Command::StopCapture { transport });
+    let forwarded = world.total(|counters| counters.packets_forwarded) - before;
+    let (file, _) = file(&world);
+    let (mut media, mut checks) = ([0, 0], 0);
+    for (from_server, kept, framed) in frames(&world, &file) {
+        match kept[0] {
+            0..=3 => checks += 1,
+            _ if (192..=223).contains(&kept[1]) => assert_eq!(kept.len(), framed),
+            _ => {
+                assert_eq!(Header::parse(&kept).expect("RTP").length, kept.len(), "the header alone");
+                media[usize::from(from_server)] += 1;
+            }
+        }
+    }
+    assert_eq!(media[1], forwarded);
+    assert!((249..=251).contains(&media[0]) && forwarded > 700 && checks >= 1, "{media:?} {checks}");
+}
+
 #[test]
 fn headers_get_in_and_nothing_else_does() {
     let mut world = World::new(251, 2);
