@@ -29,7 +29,7 @@ from playwright.async_api import TimeoutError as TooLate
 from tests.browser.people import CHROMIUM, Person, chromium, new_context, person_in
 from tests.browser.reception import WATCHER, Reception, far_person, reception
 from tests.interop.robots import Output, Robot, robots
-from tests.link import DOWN, Link
+from tests.link import DOWN, NEAR_ADDRESS, Link
 from tests.load.table import percentile, show
 from tests.network import enter
 from tests.service import Service, running_service
@@ -273,6 +273,48 @@ async def rates_in_use(stage: Stage) -> list[Row]:
     return rows
 
 
+# Reads all that comes on one connection for some seconds, and prints how many bytes that was.
+DOWNLOAD = """
+import socket, sys, time
+connection = socket.create_connection((sys.argv[1], int(sys.argv[2])))
+end, total = time.monotonic() + float(sys.argv[3]), 0
+while time.monotonic() < end:
+    total += len(connection.recv(65536))
+print(total)
+"""
+
+
+async def beside_tcp(stage: Stage) -> list[Row]:
+    """A download over TCP takes what it gets of the same 2 Mbit/s for a minute."""
+    seconds = 60.0
+
+    async def pour(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):
+            while True:
+                writer.write(bytes(16 * 1024))
+                await writer.drain()
+
+    async with meeting(stage, TALKING_HEAD) as held:
+        stage.link.both("delay=25ms")
+        stage.link.down("rate=2M", "queue=300ms")
+        await asyncio.sleep(5)
+        server = await asyncio.start_server(pour, NEAR_ADDRESS, 0)
+        port = server.sockets[0].getsockname()[1]
+        reading = stage.link.far(sys.executable, "-c", DOWNLOAD, NEAR_ADDRESS, str(port), str(seconds))
+        download = await asyncio.create_subprocess_exec(*reading, stdout=asyncio.subprocess.PIPE)
+        looks = await held.looks(seconds)
+        output, _ = await download.communicate()
+        server.close()
+    by_tcp = int(output) * 8 / seconds / 1000
+    rows = seen(looks)
+    ours = (looks[-1].sent - looks[0].sent) * 8 / (looks[-1].reception.at - looks[0].reception.at) / 1000 - by_tcp
+    return [
+        ("the download, kbit/s", by_tcp, ""),
+        ("ours, share of both, %", ours * 100 / (ours + by_tcp), "25 to 75"),
+        *rows,
+    ]
+
+
 # Says when the first packet of sound has come, beside the page's own marks.
 MARK_SOUND = """
 window.markSound = async () => {
@@ -349,6 +391,7 @@ SCENES: dict[str, Callable[[Stage], Awaitable[list[Row]]]] = {
     "bursts": bursts,
     "sound": sound,
     "rates": rates_in_use,
+    "tcp": beside_tcp,
     "joins": joins,
 }
 
