@@ -9,10 +9,11 @@ from dataclasses import dataclass
 class TransportReachable:
     """A path is selected (ICE nomination), was changed, or is heard again after `TransportSilent`.
 
-    `address` is the client's, "ip:port".
+    `protocol` is "udp" or "tcp"; `address` is the client's, "ip:port".
     """
 
     transport: int
+    protocol: str
     address: str
 
 

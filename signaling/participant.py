@@ -53,6 +53,8 @@ class Transport:
     """The DTLS handshake is complete."""
     silent: bool = False
     """Nothing was heard for 10 s."""
+    protocol: str = ""
+    """Of the selected path, "udp" or "tcp"; "" before there is one."""
     address: str = ""
     """The client's end of the selected path, "ip:port"; "" before there is one."""
     channels: set[str] = field(default_factory=set)

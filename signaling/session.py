@@ -246,7 +246,7 @@ def heard(room: Room, participant: Participant, transport: Transport, event: eve
     match event:
         case events.TransportReachable():
             transport.silent = False
-            transport.address = event.address
+            transport.protocol, transport.address = event.protocol, event.address
         case events.TransportSilent():
             transport.silent = True
             return quality.silent(room, participant)

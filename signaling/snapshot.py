@@ -24,6 +24,8 @@ class TransportSnapshot:
     """ "publisher" or "subscriber"."""
     number: int
     """The engine's number of it; the number modulo the count of media threads is its thread."""
+    protocol: str
+    """What carries it: "udp" or "tcp"; "" while no path is selected."""
     path: str
     """The client's end, "ip:port"; "" while no path is selected."""
     connected: bool
@@ -198,6 +200,7 @@ def _transport(participant: Participant, transport: Transport, role: str) -> Tra
     return TransportSnapshot(
         role=role,
         number=transport.number,
+        protocol=transport.protocol,
         path=transport.address,
         connected=transport.connected,
         silent=transport.silent,

@@ -177,7 +177,7 @@ def test_every_shard_answers_for_every_transport(start: Start) -> None:
         assert int.from_bytes(answer[:2]) == BINDING_SUCCESS
         assert client.mapped_address(answer) == (LOOPBACK, client.socket.getsockname()[1])
     events = events_until(engine, lambda events: len(events) >= 32)
-    expected = {TransportReachable(c.transport, f"{LOOPBACK}:{c.socket.getsockname()[1]}") for c in clients}
+    expected = {TransportReachable(c.transport, "udp", f"{LOOPBACK}:{c.socket.getsockname()[1]}") for c in clients}
     assert set(events) == expected
     for client in clients:
         client.close()

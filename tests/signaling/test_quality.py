@@ -154,7 +154,7 @@ def test_silence_is_told_to_others_at_once_as_lost_and_to_itself_as_poor() -> No
     anna.hears(TransportSilent(transport.number))
     assert told(boris)[anna.sid] == LOST
     assert told(anna)[anna.sid] == POOR
-    anna.hears(TransportReachable(transport.number, "198.18.0.2:4000"))
+    anna.hears(TransportReachable(transport.number, "udp", "198.18.0.2:4000"))
     meeting.advance(6)
     assert told(boris)[anna.sid] == EXCELLENT
 

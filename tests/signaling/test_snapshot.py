@@ -24,7 +24,7 @@ def measured() -> tuple[Meeting, Client, Client, str]:
     assert down is not None
     track = anna.participant.tracks[sid].number
     number = boris.participant.subscriptions[sid].number
-    anna.hears(TransportReachable(up.number, "198.18.0.2:4000"))
+    anna.hears(TransportReachable(up.number, "tcp", "198.18.0.2:4000"))
     anna.hears(LayersChanged(up.number, track, (0, 1)))
     for window in (1, 2):
         meeting.advance(5)
@@ -41,7 +41,8 @@ def test_a_room_is_shown_with_its_layers_and_the_reasons_for_them() -> None:
     assert [participant.identity for participant in shown.participants] == ["anna", "boris"]
     publisher, receiver = shown.participants
     path = next(transport for transport in publisher.transports if transport.role == "publisher")
-    assert path.path == "198.18.0.2:4000"
+    assert (path.protocol, path.path) == ("tcp", "198.18.0.2:4000")
+    assert {transport.protocol for transport in receiver.transports} == {""}, "no path yet"
     track = publisher.tracks[0]
     assert (track.sid, track.type, track.subscribers, track.layers_arriving) == (sid, "video", 1, [0, 1])
     layer = track.layers[0]

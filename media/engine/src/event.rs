@@ -2,13 +2,14 @@
 
 use std::net::SocketAddr;
 
+use crate::batch::Carrier;
 use crate::command::{CaptureId, SubscriptionId, TrackId, TransportId};
 use crate::measure::{Choice, Reported, Requests};
 
 /// What a shard tells Python. `EngineFailed` is made by the runtime, not by a shard.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
-    TransportReachable { transport: TransportId, address: SocketAddr },
+    TransportReachable { transport: TransportId, carrier: Carrier, address: SocketAddr },
     TransportSilent { transport: TransportId },
     TransportExpired { transport: TransportId },
     DatagramReceived { transport: TransportId, data: Vec<u8> },

@@ -134,7 +134,7 @@ impl Shard {
         let transport = &self.transports[place];
         let (id, selected) = (transport.id, transport.ice.sending_path());
         if let Some(path) = selected {
-            self.tell(Event::TransportReachable { transport: id, address: path.remote });
+            self.tell(Event::TransportReachable { transport: id, carrier: path.carrier, address: path.remote });
         }
     }
 

@@ -1,8 +1,8 @@
 //! Builds the dataclasses of `media/events.py`.
 
-use engine::Event;
 use engine::command::MAX_LAYERS;
 use engine::measure::{Choice, Reported, Requests};
+use engine::{Carrier, Event};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyTuple};
 
@@ -55,8 +55,12 @@ impl EventClasses {
             Notice::ShardFailed { shard, reason } => return self.engine_failed.bind(py).call1((shard, reason)),
         };
         match event {
-            Event::TransportReachable { transport, address } => {
-                self.transport_reachable.bind(py).call1((transport.0, address.to_string()))
+            Event::TransportReachable { transport, carrier, address } => {
+                let protocol = match carrier {
+                    Carrier::Udp => "udp",
+                    Carrier::Tcp => "tcp",
+                };
+                self.transport_reachable.bind(py).call1((transport.0, protocol, address.to_string()))
             }
             Event::TransportSilent { transport } => self.transport_silent.bind(py).call1((transport.0,)),
             Event::TransportExpired { transport } => self.transport_expired.bind(py).call1((transport.0,)),

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use _engine::{Notice, Runtime, Settings};
 use engine::Command;
-use engine::Event;
 use engine::command::TransportId;
 use engine::stun::{BindingRequest, Class, IntegrityKey, Message, Role, write_binding_request};
+use engine::{Carrier, Event};
 
 /// Generous: on a busy machine a thread may wait long for a core.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -152,7 +152,11 @@ fn every_transport_is_reached_whichever_shard_has_it() {
     }
     let events = events(&runtime, |events| events.len() >= 27);
     for (client, &transport) in clients.iter().zip(&transports) {
-        assert!(events.contains(&Event::TransportReachable { transport, address: client.address() }));
+        assert!(events.contains(&Event::TransportReachable {
+            transport,
+            carrier: Carrier::Tcp,
+            address: client.address()
+        }));
         let of_this =
             |event: &&Event| matches!(event, Event::DatagramReceived { transport: to, .. } if *to == transport);
         let datagrams: Vec<_> = events.iter().filter(of_this).cloned().collect();
@@ -195,7 +199,7 @@ fn who_closes_is_forgotten_and_may_come_again() {
     assert!(runtime.submit(vec![Command::SendDatagram { transport, data: vec![22; 100] }]));
     until("it has no path", || counter(&runtime, "no_path") == 1);
     let second = Client::join(&runtime, transport);
-    let reached = Event::TransportReachable { transport, address: second.address() };
+    let reached = Event::TransportReachable { transport, carrier: Carrier::Tcp, address: second.address() };
     events(&runtime, |events| events.contains(&reached));
     // The transport ends, and its connection with it.
     assert!(runtime.submit(vec![Command::CloseTransport { transport }]));

@@ -1,7 +1,7 @@
 //! Media over connections (ICE-TCP, RFC 6544): the engine treats their paths like those of UDP, until one closes.
 
-use engine::Event;
 use engine::stun::Role;
+use engine::{Carrier, Event};
 
 use crate::support::{Weather, World, millis, seconds};
 
@@ -51,6 +51,14 @@ fn a_live_path_moves_from_a_connection_to_udp_when_the_client_nominates_it() {
         let end = world.now;
         assert!(world.viewer(view).longest_freeze(end - seconds(7), end) < millis(150), "{shards} shards");
         assert_eq!(world.total(|counters| counters.no_path), unsent);
+        let transport = world.clients[bob].peer.transport;
+        let reached = world.events.iter().filter_map(|(_, event)| match *event {
+            Event::TransportReachable { transport: of, carrier, address } => {
+                (of == transport).then_some((carrier, address))
+            }
+            _ => None,
+        });
+        assert_eq!(reached.collect::<Vec<_>>(), [(Carrier::Tcp, connection), (Carrier::Udp, udp)]);
     }
 }
 
