@@ -48,6 +48,14 @@ class Engine:
     def counters(self) -> dict[str, int]:
         """Totals over all shards since the start: datagrams and bytes in and out, drops by reason, events lost."""
 
+    def forward_latency(self) -> tuple[list[int], list[int], int]:
+        """How long media packets spent in the server since the start, in nanoseconds, over all shards.
+
+        The upper ends of the buckets, the samples in each (one more: the last has no upper end) and the sum of all. A
+        sample is one packet of each batch that leaves, from the read that brought it to the end of the call that sent
+        it: what the pacer holds back is in it, what waits in the kernel is not, nor is what is sent again.
+        """
+
     def close(self) -> None:
         """Stops the threads and frees the ports; safe to call twice. Events that wait can still be drained."""
 

@@ -369,7 +369,7 @@ async def run(settings: Settings, reload: Reload, announce: Callable[[str, str],
 
 
 async def _serve_metrics(settings: Settings, node: Node, engine: Engine, stack: AsyncExitStack) -> None:
-    runner = web.AppRunner(metrics.application(node, engine.counters), access_log=None)
+    runner = web.AppRunner(metrics.application(node, engine), access_log=None)
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
     listening = listeners.open_socket("metrics.port", settings.metrics.host, settings.metrics.port)

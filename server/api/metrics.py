@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Protocol
 
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, GCCollector, ProcessCollector, generate_latest
@@ -10,10 +11,21 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 from signaling import figures
-from signaling.figures import INCOMING, OUTGOING, Family, Figures, Histogram
+from signaling.figures import INCOMING, OUTGOING, Family, Figures
 from signaling.node import Node
 
 Totals = Mapping[str, int]
+
+
+class Measured(Protocol):
+    """What is read of the packet engine."""
+
+    def counters(self) -> Totals:
+        """Totals by name."""
+
+    def forward_latency(self) -> tuple[Sequence[int], Sequence[int], int]:
+        """Upper ends of buckets in nanoseconds, samples in each, the sum of all."""
+
 
 PRESENT = {
     "rooms": "room_total",
@@ -29,7 +41,7 @@ _DIRECTION = ("direction",)
 class NodeCollector(Collector):
     """Reads the node's and the engine's totals when Prometheus asks."""
 
-    def __init__(self, node: Node, engine: Callable[[], Totals]) -> None:
+    def __init__(self, node: Node, engine: Measured) -> None:
         self._node = node
         self._engine = engine
 
@@ -43,8 +55,9 @@ class NodeCollector(Collector):
         yield from _tracks(self._node.tracks())
         for family in figures.FAMILIES:
             yield _measured(self._node.figures, family)
-        totals = self._engine()
+        totals = self._engine.counters()
         yield from _media(totals)
+        yield _forward_latency(*self._engine.forward_latency())
         for name, value in totals.items():
             yield CounterMetricFamily(
                 f"veche_engine_{name}", f"{name.replace('_', ' ')} of the packet engine", value=value
@@ -91,6 +104,14 @@ def _media(totals: Totals) -> Iterator[Metric]:
         yield metric
 
 
+def _forward_latency(bounds: Sequence[int], counts: Sequence[int], total: int) -> Metric:
+    histogram = HistogramMetricFamily(
+        "veche_forward_latency_ns", "From a media packet's receipt to its sending, in nanoseconds; sampled."
+    )
+    histogram.add_metric((), _buckets(bounds, counts), total)
+    return histogram
+
+
 def _measured(measured: Figures, family: Family) -> Metric:
     if not family.bounds:
         counter = CounterMetricFamily(f"veche_{family.name}", family.manual, labels=family.labels)
@@ -99,22 +120,22 @@ def _measured(measured: Figures, family: Family) -> Metric:
         return counter
     histogram = HistogramMetricFamily(f"veche_{family.name}", family.manual, labels=family.labels)
     for labels, values in measured.histograms(family):
-        histogram.add_metric(labels, _buckets(values), values.sum)
+        histogram.add_metric(labels, _buckets(values.bounds, values.counts), values.sum)
     return histogram
 
 
-def _buckets(histogram: Histogram) -> list[tuple[str, float]]:
+def _buckets(bounds: Sequence[float], counts: Sequence[int]) -> list[tuple[str, float]]:
     """Upper ends and how many values are at or below each."""
-    ends = [f"{bound:g}" for bound in histogram.bounds] + ["+Inf"]
+    ends = [f"{bound:g}" for bound in bounds] + ["+Inf"]
     below = 0
     buckets = []
-    for end, count in zip(ends, histogram.counts, strict=True):
+    for end, count in zip(ends, counts, strict=True):
         below += count
         buckets.append((end, float(below)))
     return buckets
 
 
-def application(node: Node, engine: Callable[[], Totals]) -> web.Application:
+def application(node: Node, engine: Measured) -> web.Application:
     """An application with /metrics alone."""
     registry = CollectorRegistry()
     registry.register(NodeCollector(node, engine))

@@ -70,6 +70,11 @@ async def test_clients_of_a_media_thread_that_failed_come_back(network: None, tm
             print(f"{len(failing)} of {SHARDS} media threads failed under {who}: {gap:.2f} s without a frame")
             assert {p.identity for p in site.node.snapshot("room").participants} == {"alice", "bob"}
             assert site.node.counters()["shards_failed"] == len(failing)
+            bounds, counts, total = site.engine.forward_latency()
+            print(f"forwarded within {bounds} ns: {counts}, {total // max(1, sum(counts)):,} ns each")
+            assert sum(counts) > len(watcher.times) / 2, (
+                "each batch of media was measured, those before the failure too"
+            )
         finally:
             await watcher.stop()
             await camera.stop()

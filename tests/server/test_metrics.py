@@ -24,7 +24,7 @@ async def test_every_figure_of_node_and_engine_is_there(tmp_path: Path) -> None:
     engine = Engine([ADDRESS], 0, 1, 30.0)
     try:
         async with running_site(tmp_path) as site, site.joined("room", "anna"):
-            runner = web.AppRunner(metrics.application(site.node, engine.counters), access_log=None)
+            runner = web.AppRunner(metrics.application(site.node, engine), access_log=None)
             await runner.setup()
             try:
                 await web.TCPSite(runner, ADDRESS, 0).start()
@@ -49,6 +49,12 @@ async def test_every_figure_of_node_and_engine_is_there(tmp_path: Path) -> None:
                 for transmission in ("initial", "retransmit")
             ]
             assert labels(families["veche_nack"]) == [{"direction": "incoming"}, {"direction": "outgoing"}]
+            latency = families["veche_forward_latency_ns"]
+            assert (latency.type, latency.samples[0].labels, latency.samples[0].value) == (
+                "histogram",
+                {"le": "20000"},
+                0,
+            )
             assert "veche_process_resident_memory_bytes" in families
     finally:
         engine.close()

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::ops::Range;
+use std::time::Instant;
 
 /// What carries the datagrams of a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -50,6 +51,7 @@ pub struct Batch {
     bytes: Vec<u8>,
     entries: Vec<Entry>,
     framed: Vec<Entry>,
+    sample: Option<Instant>,
 }
 
 /// One datagram of a batch: its path and where its bytes lie.
@@ -66,6 +68,7 @@ impl Batch {
             bytes: Vec::with_capacity(BATCH_DATAGRAMS * LARGEST_SENT),
             entries: Vec::with_capacity(BATCH_DATAGRAMS),
             framed: Vec::new(),
+            sample: None,
         }
     }
 
@@ -74,6 +77,16 @@ impl Batch {
         self.bytes.clear();
         self.entries.clear();
         self.framed.clear();
+        self.sample = None;
+    }
+
+    /// When the first of its media packets that is sent for the first time was received: a sample of how long they take.
+    pub fn sample(&self) -> Option<Instant> {
+        self.sample
+    }
+
+    pub(crate) fn note_media(&mut self, received: Instant) {
+        self.sample.get_or_insert(received);
     }
 
     pub fn is_full(&self) -> bool {

@@ -228,9 +228,12 @@ impl Transport {
                 }
             }
             match (written, outgoing) {
-                (Some(length), _) => {
+                (Some(length), outgoing) => {
                     counters.datagrams_out += 1;
                     counters.bytes_out += length as u64;
+                    if let Outgoing::Media { sent, rtx: None, .. } = outgoing {
+                        batch.note_media(sent.packet.received);
+                    }
                 }
                 (None, Outgoing::Media { sent, .. }) if sent.packet.payload().len() > LARGEST_SENT / 2 => {
                     counters.forward_long += 1;

@@ -10,6 +10,7 @@ use pyo3::prelude::*;
 
 use crate::commands;
 use crate::events::EventClasses;
+use crate::latency;
 use crate::runtime::{Runtime, Settings, StartError};
 
 /// More media threads than any machine has cores for.
@@ -78,6 +79,12 @@ impl Engine {
     /// Totals over all shards since the start.
     fn counters(&self, py: Python<'_>) -> BTreeMap<&'static str, u64> {
         py.detach(|| self.runtime.counters())
+    }
+
+    /// How long packets spent in the server since the start: upper ends of buckets, samples in each, their sum.
+    fn forward_latency(&self, py: Python<'_>) -> (Vec<u64>, Vec<u64>, u64) {
+        let latency = py.detach(|| self.runtime.latency());
+        (latency::BOUNDS.to_vec(), latency.counts.to_vec(), latency.sum)
     }
 
     /// Stops the threads and frees the ports; safe to call twice.

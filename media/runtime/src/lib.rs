@@ -13,6 +13,7 @@ mod events;
 mod failures;
 mod frames;
 mod inbox;
+mod latency;
 mod outbox;
 mod port;
 mod readiness;
@@ -29,6 +30,7 @@ mod totals;
 mod wake;
 
 pub use failures::{ReceiveFailures, SendFailures};
+pub use latency::Latency;
 pub use outbox::Notice;
 pub use runtime::{Runtime, Settings, StartError};
 pub use socket::{Datagrams, Sender, Socket};

@@ -14,6 +14,7 @@ use engine::{Carrier, Command};
 use crate::acceptor::{Acceptor, Closing};
 use crate::connections::Connections;
 use crate::inbox::Inbox;
+use crate::latency::Latency;
 use crate::outbox::{Notice, Outbox};
 use crate::port;
 use crate::seats::Limits;
@@ -183,6 +184,13 @@ impl Runtime {
             *sums.entry(name).or_default() += count;
         }
         sums
+    }
+
+    /// How long packets spent in the server, over all shards since the start.
+    pub fn latency(&self) -> Latency {
+        let mut sum = Latency::default();
+        self.totals.iter().for_each(|totals| totals.add_latency_to(&mut sum));
+        sum
     }
 
     /// Makes a shard panic, so that tests see what follows; false where there is no such shard.

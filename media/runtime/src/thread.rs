@@ -11,6 +11,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::connections::Connections;
 use crate::inbox::Inbox;
+use crate::latency::Latency;
 use crate::outbox::{Notice, Outbox};
 use crate::socket::{Datagrams, Sender, Socket};
 use crate::tcp::FramedInflow;
@@ -43,7 +44,14 @@ impl MediaThread {
             framed: FramedInflow::new(),
         };
         let sender = if self.segments { Sender::new() } else { Sender::without_segmentation() };
-        let mut outflow = Outflow { thread: &self, batch: Batch::new(), sender, connections, notices: Vec::new() };
+        let mut outflow = Outflow {
+            thread: &self,
+            batch: Batch::new(),
+            sender,
+            connections,
+            latency: Latency::default(),
+            notices: Vec::new(),
+        };
         while let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.drive(&mut inflow, &mut outflow))) {
             outflow.batch.clear();
             outflow.connections.close_all();
@@ -92,8 +100,8 @@ impl MediaThread {
             outflow.send(&mut shard, now);
             outflow.hand_over(&mut shard);
             outflow.connections.sweep(now, |path| shard.serves(path));
-            let published =
-                self.totals().publish(shard.counters(), inflow.datagrams.failures(), outflow.sender.failures());
+            let (receiving, sending) = (inflow.datagrams.failures(), outflow.sender.failures());
+            let published = self.totals().publish(shard.counters(), receiving, sending, &outflow.latency);
             let again = if outflow.deliver() && published { None } else { Some(now + SOON) };
             let due = [shard.poll_timeout(), outflow.connections.sweep_due(), again].into_iter().flatten().min();
             self.sleep(inbox, due, inflow, &outflow.connections);
@@ -157,6 +165,7 @@ pub(crate) struct Outflow<'a> {
     batch: Batch,
     sender: Sender,
     pub(crate) connections: Connections,
+    latency: Latency,
     /// Events on their way to the outbox.
     notices: Vec<Notice>,
 }
@@ -189,6 +198,9 @@ impl Outflow<'_> {
     fn put_out(&mut self) {
         self.sender.send(&self.thread.sockets, self.batch.bytes(), self.batch.entries());
         self.connections.send(self.batch.bytes(), self.batch.framed());
+        if let Some(received) = self.batch.sample() {
+            self.latency.note(received.elapsed());
+        }
         self.batch.clear();
     }
 

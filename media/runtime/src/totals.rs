@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use engine::Counters;
 
 use crate::failures::{ReceiveFailures, SendFailures};
+use crate::latency::Latency;
 
 /// Totals since the start of the process's engine: they outlive a shard's panic.
 #[derive(Debug, Default)]
@@ -18,17 +19,25 @@ struct Published {
     shard: Counters,
     receiving: ReceiveFailures,
     sending: SendFailures,
+    latency: Latency,
     panics: u64,
 }
 
 impl Totals {
     /// Publishes what the shard and its sockets have counted. False where a reader holds the lock: then it must be tried
     /// again, or what was counted before a long sleep would stay unknown.
-    pub(crate) fn publish(&self, shard: &Counters, receiving: &ReceiveFailures, sending: &SendFailures) -> bool {
+    pub(crate) fn publish(
+        &self,
+        shard: &Counters,
+        receiving: &ReceiveFailures,
+        sending: &SendFailures,
+        latency: &Latency,
+    ) -> bool {
         let Ok(mut published) = self.0.try_lock() else { return false };
         published.shard.clone_from(shard);
         published.receiving.clone_from(receiving);
         published.sending.clone_from(sending);
+        published.latency.clone_from(latency);
         true
     }
 
@@ -40,6 +49,11 @@ impl Totals {
             *published.before.entry(name).or_default() += count;
         }
         published.panics += 1;
+    }
+
+    /// Adds how long packets took to `sum`.
+    pub(crate) fn add_latency_to(&self, sum: &mut Latency) {
+        sum.add(&self.0.lock().unwrap_or_else(PoisonError::into_inner).latency);
     }
 
     /// Adds these totals to `sums`, by name.
