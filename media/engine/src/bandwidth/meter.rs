@@ -57,7 +57,7 @@ impl Meter {
         if passed < WINDOW / 2 {
             return self.latest;
         }
-        Some((self.bytes - self.last_size) as f64 * 8e6 / passed as f64)
+        Some(self.bytes.saturating_sub(self.last_size) as f64 * 8e6 / passed as f64)
     }
 }
 

@@ -9,6 +9,9 @@ const MEMORY: i64 = 15_000_000;
 const JITTER_SMOOTHING: i64 = 16;
 /// Where delays differ by chance, the least of a few is rarely so many jitters above the least of all.
 const SHAKES: i64 = 4;
+/// More is no chance but a clock that jumps, or a receiver that makes its times up: what is doubted until then is kept, in
+/// microseconds.
+const LONGEST_SHAKE: i64 = 500_000;
 /// In microseconds: about the length of a probe.
 const SHAKY: i64 = 20_000;
 /// Reports over which its growth is looked at: some 200 milliseconds.
@@ -62,7 +65,8 @@ impl Queue {
         (standing - before) as f64 / (last - first).max(1) as f64
     }
 
-    /// Whether every packet waits longer than `length` (microseconds), and than chance alone makes it on a path whose delay shakes.
+    /// Whether every packet waits longer than `length` (microseconds), and than chance alone makes it on a path whose delay
+    /// shakes.
     pub(super) fn is_longer(&self, length: i64) -> bool {
         self.standing > length.max(self.longest_shake())
     }
@@ -74,6 +78,22 @@ impl Queue {
 
     /// By how much a packet may be late by chance, in microseconds.
     pub(super) fn longest_shake(&self) -> i64 {
-        SHAKES * self.jitter
+        (SHAKES * self.jitter).min(LONGEST_SHAKE)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_that_jump_blind_nobody() {
+        let mut queue = Queue::default();
+        for report in 0..100 {
+            queue.note(report * 100_000, [0, 3_600_000_000].into_iter());
+        }
+        assert_eq!(queue.longest_shake(), LONGEST_SHAKE);
+        queue.note(10_100_000, [LONGEST_SHAKE + 1].into_iter());
+        assert!(queue.is_longer(100_000));
     }
 }
