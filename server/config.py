@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +129,34 @@ def load(file: Path | None = None, overrides: Sequence[str] = ()) -> Settings:
     path = file or Path(given.get("data_dir") or variables.get(f"{PREFIX}DATA_DIR") or DATA_DIR, FILE_NAME)
     content = _read_file(path, needed=file is not None)
 
+    nested: dict[str, Any] = {}
+    for name, value in given.items():
+        _put(nested, name, value)
+    try:
+        return _settings_of(lambda given, variables: (given, variables, InitSettingsSource(Settings, content)))(
+            **nested
+        )
+    except ValidationError as error:
+        raise SettingsError(_explain(error.errors()[0], given, variables, path)) from None
+
+
+def check(content: Mapping[str, Any]) -> None:
+    """Raises SettingsError where a file with this content alone would stop the start; the text begins with the name."""
+
+    try:
+        _settings_of(lambda given, _: (given,))(**content)
+    except ValidationError as error:
+        raise SettingsError(_explain(error.errors()[0], {}, {}, None)) from None
+
+
+_Sources = tuple[PydanticBaseSettingsSource, ...]
+
+
+def _settings_of(
+    choose: Callable[[PydanticBaseSettingsSource, PydanticBaseSettingsSource], _Sources],
+) -> type[Settings]:
+    """Settings read from chosen sources, the strongest first, of what is given in code and of the environment."""
+
     class Sourced(Settings):
         @classmethod
         def settings_customise_sources(
@@ -138,37 +166,10 @@ def load(file: Path | None = None, overrides: Sequence[str] = ()) -> Settings:
             env_settings: PydanticBaseSettingsSource,
             dotenv_settings: PydanticBaseSettingsSource,
             file_secret_settings: PydanticBaseSettingsSource,
-        ) -> tuple[PydanticBaseSettingsSource, ...]:
-            return init_settings, env_settings, InitSettingsSource(settings_cls, content)
+        ) -> _Sources:
+            return choose(init_settings, env_settings)
 
-    nested: dict[str, Any] = {}
-    for name, value in given.items():
-        _put(nested, name, value)
-    try:
-        return Sourced(**nested)
-    except ValidationError as error:
-        raise SettingsError(_explain(error.errors()[0], given, variables, path)) from None
-
-
-def check(content: Mapping[str, Any]) -> None:
-    """Raises SettingsError where a file with this content alone would stop the start; the text begins with the name."""
-
-    class FileAlone(Settings):
-        @classmethod
-        def settings_customise_sources(
-            cls,
-            settings_cls: type[BaseSettings],
-            init_settings: PydanticBaseSettingsSource,
-            env_settings: PydanticBaseSettingsSource,
-            dotenv_settings: PydanticBaseSettingsSource,
-            file_secret_settings: PydanticBaseSettingsSource,
-        ) -> tuple[PydanticBaseSettingsSource, ...]:
-            return (init_settings,)
-
-    try:
-        FileAlone(**content)
-    except ValidationError as error:
-        raise SettingsError(_explain(error.errors()[0], {}, {}, None)) from None
+    return Sourced
 
 
 def rows() -> Iterator[tuple[str, str, str]]:

@@ -162,14 +162,14 @@ def _settle(room: Room, participant: Participant, tracks: list[DataTrack]) -> li
 
 def _tell_handles(room: Room, participant: Participant) -> list[Effect]:
     """Tells the participant which handle stands for which track: all of them, each time."""
+    if not participant.attached:
+        return []
     message = DataTrackSubscriberHandles()
     for sid, handle in participant.data_subscriptions.items():
         publisher = room.data_tracks[sid].publisher
         published = message.sub_handles[handle]
         published.publisher_identity, published.publisher_sid = publisher.identity, publisher.sid
         published.track_sid = sid
-    if not participant.attached:
-        return []
     return [Notify((participant.sid,), SignalResponse(data_track_subscriber_handles=message))]
 
 
