@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import ast
+import importlib
+import pkgutil
 import re
 import subprocess
 from pathlib import Path
 
+import livekit.protocol
 import pytest
+from google.protobuf.message import Message
+from livekit.protocol import agent, models, rtc
 
-from server import config
+from server import config, webhook_events
+from server.api import rooms
 
 ROOT = Path(__file__).parents[1]
 PAGES = "README ARCHITECTURE PROTOCOL OPERATIONS THREATS CHANGELOG GLOSSARY CONTRIBUTING".split()
@@ -119,3 +126,80 @@ def test_commands_of_the_service_that_are_named_exist(document: str) -> None:
 @pytest.mark.parametrize("document", PAGES)
 def test_no_outside_address_is_named(document: str) -> None:
     assert [host for host in ADDRESS.findall(page(document)) if not OWN_HOST.fullmatch(host)] == []
+
+
+# Of LiveKit's webhooks those of services that are not here; the protocol has events as plain text.
+OTHER_EVENTS = ("egress_started", "egress_updated", "egress_ended", "ingress_started", "ingress_ended")
+
+
+def members(message: type[Message], oneof: str) -> list[str]:
+    """The messages that another one can hold."""
+    return [field.name for field in message.DESCRIPTOR.oneofs_by_name[oneof].fields]
+
+
+def services() -> dict[str, list[str]]:
+    """Every service of LiveKit's protocol with its methods."""
+    names = [f"livekit.protocol.{module.name}" for module in pkgutil.iter_modules(livekit.protocol.__path__)]
+    files = [getattr(importlib.import_module(name), "DESCRIPTOR", None) for name in names]
+    return {
+        service.name: [method.name for method in service.methods]
+        for file in files
+        if file is not None
+        for service in file.services_by_name.values()
+    }
+
+
+def messages_of_the_protocol() -> dict[str, list[str]]:
+    """What each table of PROTOCOL.md's last section has to name."""
+    methods = services()
+    own = ("RoomService", "AgentDispatchService")
+    return {
+        "SignalRequest": members(rtc.SignalRequest, "message"),
+        "SignalResponse": members(rtc.SignalResponse, "message"),
+        "SimulateScenario": members(rtc.SimulateScenario, "scenario"),
+        "DataPacket": members(models.DataPacket, "value"),
+        **{name: methods[name] for name in own},
+        "Other services": sorted(set(methods) - set(own)),
+        "Webhooks": [*webhook_events.NAMES.values(), *OTHER_EVENTS],
+        "WorkerMessage": members(agent.WorkerMessage, "message"),
+        "ServerMessage": members(agent.ServerMessage, "message"),
+    }
+
+
+def shown(table: str) -> list[tuple[str, str, list[str]]]:
+    """Rows of a table of PROTOCOL.md's last section: message, how far it is there, the tests named."""
+    text = page("PROTOCOL").partition(f"\n| {table} | there | test |\n|---|---|---|\n")[2].partition("\n\n")[0]
+    rows = [re.fullmatch(r"\| `(\w+)` \| (.+?) \| (.*)\|", line) for line in text.splitlines()]
+    assert rows, f"no table {table}"
+    assert None not in rows
+    return [(row[1], row[2], re.findall(r"`([^`]+)`", row[3])) for row in rows if row]
+
+
+@pytest.mark.parametrize("table", messages_of_the_protocol())
+def test_protocol_names_each_message_once(table: str) -> None:
+    named = [message for message, _, _ in shown(table)]
+    assert sorted(named) == sorted(messages_of_the_protocol()[table])
+
+
+@pytest.mark.parametrize("table", messages_of_the_protocol())
+def test_what_protocol_says_is_there_is_shown_by_a_test(table: str) -> None:
+    for message, there, tests in shown(table):
+        assert re.match(r"(yes|partly: .+|no)\b", there), f"{message}: {there}"
+        assert tests or there.startswith("no"), f"{message}: no test"
+        for name in tests:
+            file, _, function = name.partition("::")
+            tree = ast.parse((ROOT / "tests" / file).read_text(encoding="utf-8"))
+            functions = [node.name for node in tree.body if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))]
+            assert function in functions, f"{message}: {name}"
+
+
+def test_protocol_says_which_methods_and_events_are_there() -> None:
+    there = {
+        table: {message for message, state, _ in shown(table) if not state.startswith("no")}
+        for table in ("RoomService", "Other services", "Webhooks")
+    }
+    assert there == {
+        "RoomService": set(rooms.METHODS),
+        "Other services": set(),
+        "Webhooks": set(webhook_events.NAMES.values()),
+    }

@@ -150,6 +150,22 @@ def test_agent_may_speak_for_another_and_is_marked() -> None:
     assert (stream.participant_identity, stream.stream_header.text_header.generated) == ("anna", True)
 
 
+@pytest.mark.parametrize("kind", sorted(field.name for field in DataPacket.DESCRIPTOR.oneofs_by_name["value"].fields))
+def test_every_kind_goes_to_the_others_but_metrics_and_what_is_said_to_be_said(kind: str) -> None:
+    meeting, anna, boris, clara = three()
+    agent = meeting.join("agent", kind=ParticipantInfo.Kind.AGENT)
+    packet = DataPacket()
+    getattr(packet, kind).SetInParent()
+    anna.says(packet.SerializeToString())
+    expected = [] if kind in ("metrics", "transcription") else [kind]
+    for client in (boris, clara, agent):
+        assert [one.WhichOneof("value") for one in received(client)] == expected
+    agent.says(packet.SerializeToString())
+    told = received(clara)[len(expected) :]
+    assert [one.WhichOneof("value") for one in told] == ([] if kind == "metrics" else [kind])
+    assert {one.participant_identity for one in told} <= {"agent"}
+
+
 def test_who_is_still_connecting_gets_reliable_packets_in_order_later() -> None:
     meeting, anna, _, _ = three()
     late = meeting.join("late", connect=False)

@@ -5,7 +5,14 @@ from __future__ import annotations
 import pytest
 from livekit.protocol.models import DisconnectReason, ParticipantPermission, TrackSource
 from livekit.protocol.room import CreateRoomRequest, UpdateParticipantRequest, UpdateSubscriptionsRequest
-from livekit.protocol.rtc import MuteTrackRequest, Ping, RequestResponse, SignalRequest, UpdateParticipantMetadata
+from livekit.protocol.rtc import (
+    MuteTrackRequest,
+    Ping,
+    RequestResponse,
+    SignalRequest,
+    UpdateParticipantMetadata,
+    UpdateVideoLayers,
+)
 
 from media.commands import BlockTrack, RemoveTrack
 from signaling import moderation
@@ -209,6 +216,14 @@ def test_pings_are_answered_in_milliseconds() -> None:
     assert anna.last("pong").pong == int(meeting.now * 1000)
     pong = anna.last("pong_resp").pong_resp
     assert (pong.last_ping_timestamp, pong.timestamp) == (12, int(meeting.now * 1000))
+
+
+def test_layers_that_a_client_says_it_sends_are_not_looked_at() -> None:
+    meeting, anna, _ = two()
+    sid = anna.publish("cam")
+    before = len(meeting.effects)
+    anna.send(update_layers=UpdateVideoLayers(track_sid=sid))
+    assert len(meeting.effects) == before
 
 
 def test_an_unset_message_is_ignored() -> None:

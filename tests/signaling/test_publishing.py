@@ -18,6 +18,7 @@ from livekit.protocol.rtc import (
     SimulcastCodec,
     TrickleRequest,
     UpdateLocalAudioTrack,
+    UpdateLocalVideoTrack,
 )
 
 from media.commands import (
@@ -245,6 +246,17 @@ def test_features_of_audio_are_replaced() -> None:
     track = boris.last("update").update.participants[0].tracks[0]
     assert list(track.audio_features) == [AudioTrackFeature.TF_STEREO]
     assert track.stereo
+
+
+def test_size_of_a_video_is_replaced() -> None:
+    _, anna, boris = two()
+    sid = anna.publish("cam")
+    anna.send(update_video_track=UpdateLocalVideoTrack(track_sid=sid, width=1920, height=1080))
+    track = boris.last("update").update.participants[0].tracks[0]
+    assert (track.width, track.height) == (1920, 1080)
+    anna.send(update_video_track=UpdateLocalVideoTrack(track_sid="TR_other", width=1, height=1))
+    refused = anna.last("request_response").request_response
+    assert (refused.reason, refused.update_video_track.track_sid) == (RequestResponse.NOT_FOUND, "TR_other")
 
 
 def test_ice_restart_of_the_client_keeps_dtls() -> None:

@@ -14,6 +14,7 @@ from livekit.protocol.rtc import (
     LeaveRequest,
     MuteTrackRequest,
     SignalRequest,
+    StreamState,
     SubscriptionPermission,
     TrackPermission,
     UpdateSubscription,
@@ -25,6 +26,7 @@ from media.commands import (
     RemoveSubscription,
     SetSubscription,
 )
+from media.events import SubscriptionPaused
 from signaling.settings import Limits
 from signaling.token import VideoGrant
 from tests.signaling.meeting import Client, Meeting, two
@@ -267,6 +269,22 @@ def test_mute_does_not_pause_layers() -> None:
     anna.send(mute=MuteTrackRequest(sid=sid, muted=True))
     meeting.advance(30)
     assert not anna.messages("subscribed_quality_update")
+
+
+def test_a_receiver_is_told_of_video_that_has_no_room() -> None:
+    _, anna, boris = two()
+    sid = anna.publish("cam")
+    boris.settle()
+    down, subscription = boris.participant.subscriber, boris.participant.subscriptions[sid]
+    assert down is not None
+    for is_paused, state in ((True, StreamState.PAUSED), (False, StreamState.ACTIVE)):
+        boris.forget()
+        for _ in range(2):
+            boris.hears(SubscriptionPaused(down.number, subscription.number, is_paused))
+        (told,) = boris.messages("stream_state_update")
+        (stream,) = told.stream_state_update.stream_states
+        assert (stream.participant_sid, stream.track_sid, stream.state) == (anna.sid, sid, state)
+    assert not anna.messages("stream_state_update")
 
 
 def test_everything_of_who_leaves_is_let_go() -> None:
