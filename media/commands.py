@@ -180,6 +180,14 @@ class AllowPauses:
 
 
 @dataclass(frozen=True, slots=True)
+class LimitBandwidth:
+    """A transport is sent at most so many bits a second, whatever its path carries; 0 ends that."""
+
+    transport: int
+    bits_per_second: int
+
+
+@dataclass(frozen=True, slots=True)
 class RemoveSubscription:
     """Stops sending and forgets."""
 
@@ -228,6 +236,7 @@ Command = (
     | AddSubscription
     | SetSubscription
     | AllowPauses
+    | LimitBandwidth
     | RemoveSubscription
     | StartCapture
     | StopCapture

@@ -22,7 +22,7 @@ def open_transport(room: Room, participant: Participant, *, sending: bool) -> tu
     number = room.numbers.transport(sending=sending)
     ufrag, pwd = room.numbers.credentials(number)
     negotiation = Negotiation(
-        local_parameters(room, ufrag, pwd),
+        local_parameters(room, participant, ufrag, pwd),
         frozenset(mime.lower() for mime in room.codecs),
         Quirks.of(participant.joining.client),
         session_id=room.numbers.session_id(),
@@ -41,16 +41,18 @@ def open_transport(room: Room, participant: Participant, *, sending: bool) -> tu
     return transport, opened
 
 
-def local_parameters(room: Room, ufrag: str, pwd: str) -> LocalParameters:
-    """Our side of a transport with these ICE credentials."""
-    return LocalParameters(ufrag, pwd, room.place.fingerprint, room.place.candidates)
+def local_parameters(room: Room, participant: Participant, ufrag: str, pwd: str) -> LocalParameters:
+    """Our side of a transport with these ICE credentials: all candidates, or those of the preferred protocol."""
+    everything, preferred = room.place.candidates, participant.preferred_protocol
+    candidates = tuple(candidate for candidate in everything if candidate.protocol == preferred) or everything
+    return LocalParameters(ufrag, pwd, room.place.fingerprint, candidates)
 
 
-def restart_ice(room: Room, transport: Transport) -> tuple[LocalParameters, Effect]:
+def restart_ice(room: Room, participant: Participant, transport: Transport) -> tuple[LocalParameters, Effect]:
     """New ICE credentials; DTLS, SCTP and media go on over the old path until the new one is nominated."""
     ufrag, pwd = room.numbers.credentials(transport.number)
     transport.ufrag = ufrag
-    return local_parameters(room, ufrag, pwd), Engine(RestartIce(transport.number, ufrag, pwd))
+    return local_parameters(room, participant, ufrag, pwd), Engine(RestartIce(transport.number, ufrag, pwd))
 
 
 def start_dtls(participant: Participant, transport: Transport, remote: RemoteParameters) -> list[Effect]:

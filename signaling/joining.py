@@ -41,6 +41,15 @@ JOIN_TIMEOUT = 60.0
 GRACE = 5.0
 # Seconds between new tokens (LIVEKIT.md 2.6).
 TOKEN_INTERVAL = 300.0
+_OF_A_PARTICIPANT = (
+    Timer.JOIN,
+    Timer.OFFER,
+    Timer.NEGOTIATION,
+    Timer.GRACE,
+    Timer.TOKEN,
+    Timer.SEARCH,
+    Timer.SIMULATED_SPEAKER,
+)
 # Clients above these versions know: identity-based replacement; the subscriber's connection as the primary one.
 _PROTOCOL_WITH_REPLACEMENT = 11
 _PROTOCOL_WITH_SUBSCRIBER_PRIMARY = 2
@@ -98,6 +107,7 @@ def join(room: Room, joining: Joining, now: float) -> list[Effect]:
         grants=grants,
         region=room.place.settings.region,
     )
+    participant.preferred_protocol = _preferred_protocol(room, participant.identity, now)
     old_client = participant.protocol <= _PROTOCOL_WITH_SUBSCRIBER_PRIMARY
     participant.subscriber_primary = permission.can_subscribe and not old_client and not joining.single
     first = not room.participants
@@ -118,6 +128,14 @@ def join(room: Room, joining: Joining, now: float) -> list[Effect]:
     effects.append(RefreshToken(participant.sid))
     counts_changed(room, now)
     return effects
+
+
+def _preferred_protocol(room: Room, identity: str, now: float) -> str:
+    protocol, until = room.preferences.get(identity, ("", now))
+    if until <= now:
+        room.preferences.pop(identity, None)
+        return ""
+    return protocol
 
 
 def _join_response(room: Room, participant: Participant) -> JoinResponse:
@@ -154,6 +172,7 @@ def server_info(place: Place) -> ServerInfo:
 def resume(room: Room, participant: Participant, now: float) -> list[Effect]:
     """Continues a session on a new socket: what happened meanwhile, the whole list, and a fresh path down."""
     participant.state = State.ACTIVE if participant.has_been_active else State.JOINED
+    participant.preferred_protocol = _preferred_protocol(room, participant.identity, now)
     room.timers.clear((Timer.GRACE, participant.sid))
     to = (participant.sid,)
     again = ReconnectResponse(server_info=server_info(room.place), last_message_seq=participant.last_sequence)
@@ -252,7 +271,7 @@ def depart(
 
 
 def _clear_timers(room: Room, participant: Participant) -> None:
-    for timer in (Timer.JOIN, Timer.OFFER, Timer.NEGOTIATION, Timer.GRACE, Timer.TOKEN, Timer.SEARCH):
+    for timer in _OF_A_PARTICIPANT:
         room.timers.clear((timer, participant.sid))
 
 

@@ -21,7 +21,7 @@ from livekit.protocol.rtc import LeaveRequest, SignalRequest
 
 from media.commands import StartCapture, StopCapture
 from media.events import CaptureGrew
-from signaling import candidates, joining, moderation, presets, session, snapshot, token
+from signaling import candidates, joining, moderation, presets, session, simulating, snapshot, token
 from signaling.chance import ChanceNumbers
 from signaling.cluster import Cluster
 from signaling.driver import Driver, PacketEngine, Socket, refuse
@@ -253,12 +253,15 @@ class Node:
             self.count("resumes_refused")
             refuse(socket, DisconnectReason.STATE_MISMATCH, LeaveRequest.Action.RECONNECT)
             return None
+        if simulating.ignores_resume(participant, self.driver.now()):
+            socket.close()
+            return None
         older = self.driver.sockets.get(participant.sid)
         self.driver.sockets[participant.sid] = socket
         if older is not None:
             older.close()
         self.count("resumes")
-        self.driver.carry_out(room, joining.resume(room, participant, self.driver.now()))
+        self.driver.carry_out(room, session.resumed(room, participant, self.driver.now()))
         return participant.sid
 
     def received(self, room_name: str, sid: str, socket: Socket, request: SignalRequest) -> None:

@@ -138,6 +138,13 @@ class Participant:
     held_size: int = 0
     data_allowance: float = 0.0
     data_allowance_at: float = 0.0
+    preferred_protocol: str = ""
+    """Of the candidates that it is told, "udp" or "tcp"; "" for both."""
+    cuts_resume_until: float = float("-inf")
+    """The next resume before this time is answered, and its socket closed: the client rehearses that."""
+    ignores_resumes_until: float = float("-inf")
+    resumes_to_ignore: int = 0
+    """So many resumes before that time find nobody: the client rehearses that."""
     quality: ConnectionQuality = ConnectionQuality.EXCELLENT
     """Of its connection, as last told."""
     quality_due: set[str] = field(default_factory=set)

@@ -176,7 +176,7 @@ def offer(room: Room, participant: Participant, description: SessionDescription,
             Disconnect(participant.sid, DisconnectReason.STATE_MISMATCH, LeaveRequest.Action.RECONNECT),
         ]
     if offered.ice_restarted:
-        local, restart = restart_ice(room, transport)
+        local, restart = restart_ice(room, participant, transport)
         effects.append(restart)
     else:
         local = None

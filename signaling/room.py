@@ -49,6 +49,8 @@ class Timer(Enum):
     """A participant gets a new token."""
     SEARCH = auto()
     """A subscription to an unknown track is given up."""
+    SIMULATED_SPEAKER = auto()
+    """A client no longer wants to be told that it speaks."""
     DYNACAST = auto()
     """A publisher may stop layers that nobody wants."""
     SPEAKERS = auto()
@@ -102,6 +104,8 @@ class Room:
     speakers: dict[str, float] = field(default_factory=dict)
     """Level as last told, by participant sid."""
     speakers_told_at: float = float("-inf")
+    preferences: dict[str, tuple[str, float]] = field(default_factory=dict)
+    """Which protocol an identity's media keeps to, "udp" or "tcp", and until when."""
     nonces: deque[bytes] = field(default_factory=lambda: deque(maxlen=100))
     untold: dict[str, Participant] = field(default_factory=dict)
     """Those whose change is still to be told to the others, by sid."""

@@ -19,15 +19,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 
-from livekit.protocol.models import DisconnectReason, SpeakerInfo
+from livekit.protocol.models import DisconnectReason
 from livekit.protocol.rtc import (
     LeaveRequest,
     Pong,
     RequestResponse,
     SignalRequest,
     SignalResponse,
-    SimulateScenario,
-    SpeakersChanged,
     SyncState,
     TrickleRequest,
     UpdateTrackSettings,
@@ -44,6 +42,7 @@ from signaling import (
     moderation,
     publishing,
     quality,
+    simulating,
     speaking,
     subscribing,
     wire,
@@ -142,24 +141,6 @@ def _sync_state(room: Room, participant: Participant, request: SignalRequest, no
     return effects + data_tracks.sync(room, participant, state)
 
 
-def _simulate(room: Room, participant: Participant, request: SignalRequest, now: float) -> list[Effect]:
-    """Test scenarios of the SDKs; each touches the sender alone (LIVEKIT.md 5.5)."""
-    asked: SimulateScenario = request.simulate
-    scenario = asked.WhichOneof("scenario")
-    me = participant.sid
-    mismatch = DisconnectReason.STATE_MISMATCH
-    if scenario == "speaker_update":
-        speaker = SpeakerInfo(sid=me, active=asked.speaker_update > 0, level=0.9 if asked.speaker_update > 0 else 0.0)
-        return [Notify((me,), SignalResponse(speakers_changed=SpeakersChanged(speakers=[speaker])))]
-    if scenario in ("node_failure", "migration"):
-        return [Disconnect(me, DisconnectReason.MIGRATION, LeaveRequest.Action.RECONNECT, silent=True)]
-    if scenario == "server_leave":
-        return [Disconnect(me, DisconnectReason.SERVER_SHUTDOWN, LeaveRequest.Action.DISCONNECT)]
-    if scenario == "leave_request_full_reconnect":
-        return [Disconnect(me, mismatch, LeaveRequest.Action.RECONNECT)]
-    return []
-
-
 def _respond(
     participant: Participant,
     reason: RequestResponse.Reason,
@@ -185,7 +166,7 @@ _VERBS: dict[str, Verb] = {
         room, p, request.subscription_permission, now
     ),
     "sync_state": _sync_state,
-    "simulate": _simulate,
+    "simulate": simulating.request,
     "ping": _ping,
     "ping_req": _ping_request,
     "update_metadata": _update_metadata,
@@ -199,6 +180,15 @@ _VERBS: dict[str, Verb] = {
     "store_data_blob_request": data_blobs.store,
     "get_data_blob_request": data_blobs.get,
 }
+
+
+def resumed(room: Room, participant: Participant, now: float) -> list[Effect]:
+    """The client continues its session on a new socket."""
+    effects = joining.resume(room, participant, now)
+    cut = simulating.cut_resume(participant, now)
+    if cut:
+        effects += [*cut, *joining.detach(room, participant, now)]
+    return complete(room, effects, now)
 
 
 def socket_lost(room: Room, participant: Participant, now: float) -> list[Effect]:
@@ -308,6 +298,8 @@ def _participant_timeout(room: Room, participant: Participant, timer: Timer, now
         return [Disconnect(participant.sid, DisconnectReason.CONNECTION_TIMEOUT, LeaveRequest.Action.RECONNECT)]
     if timer is Timer.SEARCH:
         return subscribing.search_over(room, participant, now)
+    if timer is Timer.SIMULATED_SPEAKER:
+        return simulating.silence(participant)
     if timer is Timer.TOKEN:
         room.timers.set((Timer.TOKEN, participant.sid), now + joining.TOKEN_INTERVAL)
         return [RefreshToken(participant.sid)] if participant.attached else []

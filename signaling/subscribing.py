@@ -233,7 +233,7 @@ def make_offer(room: Room, participant: Participant, now: float, *, restart: boo
         return []
     effects: list[Effect] = []
     if restart:
-        local, again = restart_ice(room, transport)
+        local, again = restart_ice(room, participant, transport)
         effects.append(again)
         offered = transport.negotiation.make_offer(local)
     else:

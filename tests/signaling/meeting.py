@@ -51,6 +51,7 @@ FINGERPRINT = ":".join(["AB"] * 32)
 SIMULCAST = BackupCodecPolicy.SIMULCAST
 QUALITIES = (VideoQuality.LOW, VideoQuality.MEDIUM, VideoQuality.HIGH)
 START = 1_700_000_000.0
+CANDIDATES = (Candidate("198.18.0.1", 7882, 2130706431), Candidate("198.18.0.1", 7881, 1671430143, "tcp"))
 
 
 class CountingNumbers:
@@ -103,7 +104,7 @@ class Meeting:
             limit=limit or Limits(),
             **settings_of_node,
         )
-        place = Place(settings, FINGERPRINT, (Candidate("198.18.0.1", 7882, 2130706431),))
+        place = Place(settings, FINGERPRINT, CANDIDATES)
         self.inbox: dict[str, list[SignalResponse]] = defaultdict(list)
         self.packets: dict[str, list[tuple[bytes, bool]]] = defaultdict(list)
         self.commands: list[commands.Command] = []
@@ -111,6 +112,8 @@ class Meeting:
         self.effects: list[Effect] = []
         self.ended: dict[str, Disconnect] = {}
         self.tokens: list[str] = []
+        self.closed: list[str] = []
+        """Whose sockets were closed while their sessions went on."""
         self.room, effects = joining.open_room("meeting", place, CountingNumbers(), CreateRoomRequest(), self.now)
         self.run(effects)
 
@@ -134,6 +137,8 @@ class Meeting:
                     self.tokens.append(who)
                 case Disconnect(who):
                     self.ended[who] = effect
+                case CloseSocket(who):
+                    self.closed.append(who)
                 case _:
                     pass
 
@@ -341,7 +346,7 @@ class Client:
 
     def resume(self) -> None:
         self.forget()
-        self.meeting.run(joining.resume(self.meeting.room, self.participant, self.meeting.now))
+        self.meeting.run(session.resumed(self.meeting.room, self.participant, self.meeting.now))
 
 
 def receivers(first: int, audios: int, videos: int) -> list[str]:

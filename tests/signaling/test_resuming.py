@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import pytest
 from livekit.protocol.models import DisconnectReason, ParticipantInfo, TrackInfo, TrackSource, VideoQuality
 from livekit.protocol.rtc import (
     LeaveRequest,
     SignalRequest,
-    SimulateScenario,
     SyncState,
     TrackPublishedResponse,
     UpdateSubscription,
@@ -17,7 +15,7 @@ from livekit.protocol.rtc import (
 from media.commands import CloseTransport, RestartIce, SetSubscription
 from media.events import TransportExpired, TransportSilent
 from signaling import session
-from signaling.effects import CloseSocket, Disconnect, ParticipantLeft, StartDtls
+from signaling.effects import CloseSocket, ParticipantLeft, StartDtls
 from tests.signaling.meeting import Client, Meeting
 
 State = ParticipantInfo.State
@@ -167,32 +165,6 @@ def test_sync_state_takes_over_choices_and_refuses_unknown_tracks() -> None:
     assert anna.sid not in meeting.ended
     boris.send(sync_state=SyncState(publish_tracks=published))
     assert meeting.ended[boris.sid].reason == DisconnectReason.STATE_MISMATCH
-
-
-@pytest.mark.parametrize(
-    ("scenario", "expected"),
-    [
-        (SimulateScenario(node_failure=True), (True, LeaveRequest.Action.RECONNECT)),
-        (SimulateScenario(migration=True), (True, LeaveRequest.Action.RECONNECT)),
-        (SimulateScenario(server_leave=True), (False, LeaveRequest.Action.DISCONNECT)),
-        (SimulateScenario(leave_request_full_reconnect=True), (False, LeaveRequest.Action.RECONNECT)),
-    ],
-)
-def test_scenarios_of_the_sdks_end_the_sender_alone(
-    scenario: SimulateScenario, expected: tuple[bool, LeaveRequest.Action]
-) -> None:
-    meeting, anna, boris, _ = two()
-    anna.send(simulate=scenario)
-    ended: Disconnect = meeting.ended[anna.sid]
-    assert (ended.silent, ended.action) == expected
-    assert boris.sid not in meeting.ended
-
-
-def test_simulated_speaker_is_told_to_the_sender() -> None:
-    _, anna, boris, _ = two()
-    anna.send(simulate=SimulateScenario(speaker_update=3))
-    assert anna.last("speakers_changed").speakers_changed.speakers[0].active
-    assert not boris.messages("speakers_changed")
 
 
 def test_messages_after_the_end_do_nothing() -> None:

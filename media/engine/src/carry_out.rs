@@ -69,6 +69,11 @@ impl Shard {
                     self.transports[place].may_pause = allowed;
                 }
             }
+            Command::LimitBandwidth { transport, bits_per_second } => {
+                if let Some(&place) = self.transport_places.get(&transport) {
+                    self.limit_bandwidth(now, place, bits_per_second);
+                }
+            }
             Command::RemoveSubscription { subscription, .. } => self.remove_subscription(subscription),
             Command::StartCapture { transport, capture, limits } => {
                 if let Some(&place) = self.transport_places.get(&transport) {

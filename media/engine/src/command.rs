@@ -170,6 +170,10 @@ pub enum Command {
         transport: TransportId,
         allowed: bool,
     },
+    LimitBandwidth {
+        transport: TransportId,
+        bits_per_second: u64,
+    },
     RemoveSubscription {
         transport: TransportId,
         subscription: SubscriptionId,
@@ -227,6 +231,7 @@ impl Command {
             | Self::RemoveTrack { transport, .. }
             | Self::SetSubscription { transport, .. }
             | Self::AllowPauses { transport, .. }
+            | Self::LimitBandwidth { transport, .. }
             | Self::RemoveSubscription { transport, .. }
             | Self::StartCapture { transport, .. }
             | Self::StopCapture { transport }
@@ -280,6 +285,7 @@ impl Command {
             | Self::RemoveTrack { .. }
             | Self::SetSubscription { .. }
             | Self::AllowPauses { .. }
+            | Self::LimitBandwidth { .. }
             | Self::RemoveSubscription { .. }
             | Self::StopCapture { .. }
             | Self::CloseTransport { .. } => Ok(()),

@@ -51,6 +51,14 @@ impl Shard {
         self.follow(now, place, before);
     }
 
+    /// At most so many bits a second to a receiver, whatever its path carries; 0 ends that.
+    pub(crate) fn limit_bandwidth(&mut self, now: Instant, place: usize, bits_per_second: u64) {
+        let epoch = self.epoch;
+        let bandwidth = self.transports[place].bandwidth.get_or_insert_with(|| Box::new(Bandwidth::new(epoch)));
+        bandwidth.limit(bits_per_second);
+        self.allocate(now, place);
+    }
+
     /// Less room than `before` counts at once; more is looked at in its time.
     fn follow(&mut self, now: Instant, place: usize, before: f64) {
         let Some(bandwidth) = &self.transports[place].bandwidth else { return };

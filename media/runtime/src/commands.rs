@@ -98,6 +98,9 @@ fn read_one(object: &Bound<'_, PyAny>) -> PyResult<Command> {
             priority: fields.number("priority")?,
         },
         "AllowPauses" => Command::AllowPauses { transport: transport()?, allowed: fields.flag("allowed")? },
+        "LimitBandwidth" => {
+            Command::LimitBandwidth { transport: transport()?, bits_per_second: fields.number("bits_per_second")? }
+        }
         "RemoveSubscription" => Command::RemoveSubscription { transport: transport()?, subscription: subscription()? },
         "CloseTransport" => Command::CloseTransport { transport: transport()? },
         _ => return Err(PyTypeError::new_err(format!("got {class}, expected a command of media.commands"))),

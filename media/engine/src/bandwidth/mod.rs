@@ -64,6 +64,8 @@ pub(crate) struct Bandwidth {
     loss_rate: LossRate,
     probing: Probing,
     remb: Option<(f64, Instant)>,
+    /// Never more than this, in bits a second, whatever the path carries.
+    cap: f64,
     rtt: Duration,
     has_feedback: bool,
     first_departure: Option<Instant>,
@@ -85,6 +87,7 @@ impl Bandwidth {
             loss_rate: LossRate::default(),
             probing: Probing::default(),
             remb: None,
+            cap: HIGHEST,
             rtt: FIRST_RTT,
             has_feedback: false,
             first_departure: None,
@@ -200,6 +203,11 @@ impl Bandwidth {
         self.remb = Some(((bitrate as f64).clamp(LOWEST, HIGHEST), now));
     }
 
+    /// Never more than so many bits a second from now on; 0 for what the path carries.
+    pub(crate) fn limit(&mut self, bits_per_second: u64) {
+        self.cap = if bits_per_second == 0 { HIGHEST } else { (bits_per_second as f64).clamp(LOWEST, HIGHEST) };
+    }
+
     /// The round trip that the receiver's reports tell of.
     pub(crate) fn note_rtt(&mut self, rtt: Duration) {
         self.rtt = rtt.clamp(Duration::from_millis(1), Duration::from_secs(3));
@@ -208,11 +216,12 @@ impl Bandwidth {
     /// In bits a second.
     pub(crate) fn estimate(&self, now: Instant) -> f64 {
         let told = self.remb.filter(|(_, told)| now.saturating_duration_since(*told) < REMB_LIFE).map(|(rate, _)| rate);
-        match told {
+        let estimate = match told {
             Some(told) if !self.has_feedback => told,
             _ if !self.has_feedback && self.is_unheard(now) => HIGHEST,
             _ => self.estimate_by_feedback(),
-        }
+        };
+        estimate.min(self.cap)
     }
 
     /// Whether packets wait longer than a few of them take anyway.
@@ -243,6 +252,7 @@ impl Bandwidth {
     /// Begins a probe if more than the estimate is `wanted` (bits a second) and it is time to try.
     pub(crate) fn consider_probe(&mut self, now: Instant, wanted: f64) {
         let estimate = self.estimate(now);
+        let wanted = wanted.min(self.cap);
         let carried = if self.is_queueing() { 0.0 } else { self.acknowledged.rate().unwrap_or(0.0) };
         self.probing.consider(now, estimate, wanted, carried, self.rtt, self.has_feedback);
     }

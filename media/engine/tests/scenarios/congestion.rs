@@ -90,6 +90,22 @@ fn a_path_that_narrows_is_followed_and_found_again() {
 }
 
 #[test]
+fn a_wide_path_carries_no_more_than_it_may() {
+    let mut world = World::new(7, 1);
+    let camera = publish(&mut world);
+    let bob = world.join(Weather::narrow(10_000_000, 25));
+    world.view(bob, camera);
+    world.run(seconds(10));
+    world.limit_bandwidth(bob, 600_000);
+    world.run(seconds(20));
+    world.limit_bandwidth(bob, 0);
+    world.run(seconds(10));
+    let [before, capped, after] = [(5, 10), (12, 30), (35, 40)].map(|(from, to)| received(&world, bob, from, to));
+    assert!(before > 1_200_000.0 && after > 1_200_000.0, "{before} {after}");
+    assert!(capped > 240_000.0 && capped < 600_000.0, "{capped}");
+}
+
+#[test]
 fn a_queue_is_gone_soon_after_a_path_narrows() {
     // Without temporal layers nothing less goes until the lower layer's key frame comes, which is large; the line holds
     // a second of what comes too fast.

@@ -293,6 +293,12 @@ impl World {
         self.command(Command::AllowPauses { transport, allowed: true });
     }
 
+    /// Sends a client at most so many bits a second; 0 ends that.
+    pub(crate) fn limit_bandwidth(&mut self, client: usize, bits_per_second: u64) {
+        let transport = self.clients[client].peer.transport;
+        self.command(Command::LimitBandwidth { transport, bits_per_second });
+    }
+
     /// The 95th percentile of the time that datagrams to a client waited for its line since the last call.
     pub(crate) fn queue(&mut self, client: usize) -> Duration {
         Duration::from_millis(self.network.line(client, 1).take_queue_delays().quantile(0.95))
