@@ -1,4 +1,4 @@
-"""Node: owns this process's rooms; sessions begin here, and RoomService's methods are its own."""
+"""Node: owns this process's rooms; sessions begin here."""
 
 from __future__ import annotations
 
@@ -9,13 +9,10 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
-from livekit.protocol.models import DisconnectReason, ParticipantInfo, ServerInfo, TrackInfo
+from livekit.protocol.models import DisconnectReason, ServerInfo
 from livekit.protocol.models import Room as RoomInfo
 from livekit.protocol.room import (
     CreateRoomRequest,
-    SendDataRequest,
-    UpdateParticipantRequest,
-    UpdateSubscriptionsRequest,
 )
 from livekit.protocol.rtc import LeaveRequest, SignalRequest
 
@@ -59,8 +56,7 @@ class CaptureSink(Protocol):
 class Node:
     """`start` and `stop` bracket its life; both belong to the event loop that it lives on.
 
-    Methods named like RoomService's have its semantics (LIVEKIT.md 10) and raise `signaling.errors`.
-    They take and return protocol messages; the caller has checked the grant. `url` is where clients reach this node.
+    `url` is where clients reach this node.
     """
 
     def __init__(
@@ -137,6 +133,11 @@ class Node:
         if self._driver is None:
             raise RuntimeError("the node has not been started")
         return self._driver
+
+    @property
+    def store(self) -> Store:
+        """What the nodes of a cluster share."""
+        return self._store
 
     @property
     def keys(self) -> Mapping[str, str]:
@@ -284,92 +285,26 @@ class Node:
         participant = room.by_sid.get(sid) if room else None
         return (room, participant) if room and participant else None
 
-    # RoomService.
+    # Rooms, for whoever changes them from outside.
 
-    async def create_room(self, request: CreateRoomRequest) -> RoomInfo:
-        """Opens the room here; one that exists takes the request's fields that are not zero.
+    def room(self, name: str) -> Room | None:
+        """A room of this node."""
+        return self._rooms.get(name)
 
-        Raises LimitExceeded, and InvalidArgument for an unknown preset.
-        """
-        request = presets.completed(request, self.settings.room.room_configurations)
-        moderation.check_metadata(request.metadata, self.settings.limit)
-        existed = request.name in self._rooms
-        room = await self._room(request.name, request, create=True)
-        if existed:
-            self.driver.carry_out(room, moderation.configure(room, request, self.driver.now()))
-        return room.info()
+    def rooms(self) -> Iterable[Room]:
+        """All rooms of this node."""
+        return self._rooms.values()
 
-    async def list_rooms(self, names: Sequence[str] = ()) -> list[RoomInfo]:
-        """All rooms of the cluster, or those named that exist; without a store that answers, those of this node."""
-        found = {info.name: info for info in await self._store.list_rooms(names or None)}
-        found.update((name, room.info()) for name, room in self._rooms.items() if not names or name in names)
-        return [found[name] for name in sorted(found)]
+    async def open_room(self, request: CreateRoomRequest) -> Room:
+        """The room of that name, opened here if need be. Raises Unavailable."""
+        return await self._room(request.name, request, create=True)
 
-    async def delete_room(self, name: str) -> None:
-        """Closes the room: all get `leave` ROOM_DELETED. Raises NotFound."""
-        room = await self._existing(name)
-        self.driver.carry_out(room, joining.close(room, DisconnectReason.ROOM_DELETED, self.driver.now()))
+    def revoke_tokens(self, room: str, identity: str, before: float) -> None:
+        """Tokens of an identity for a room that were issued before then (Unix seconds) are worth nothing."""
+        self._cluster.revoke_tokens(room, identity, before)
 
-    async def list_participants(self, room: str) -> list[ParticipantInfo]:
-        """Participants of a room on any node, hidden ones included; [] for an unknown room."""
-        here = self._rooms.get(room)
-        if here is None:
-            return await self._store.list_participants(room)
-        return [participant.info() for _, participant in sorted(here.participants.items())]
-
-    async def get_participant(self, room: str, identity: str) -> ParticipantInfo:
-        """One participant on any node. Raises NotFound."""
-        here = self._rooms.get(room)
-        if here is not None:
-            return moderation.find(here, identity).info()
-        info = await self._store.load_participant(room, identity)
-        if info is None:
-            raise NotFound("participant does not exist")
-        return info
-
-    async def remove_participant(self, room: str, identity: str, revoke_before: float = 0.0) -> None:
-        """Ends the session; tokens of that identity issued before `revoke_before` (Unix seconds) are worth nothing.
-
-        0 stands for now: who was removed does not come back by the token that is still in hand. Raises NotFound.
-        """
-        if revoke_before:
-            self._cluster.revoke_tokens(room, identity, revoke_before)
-        here = await self._with_participants(room)
-        effects = moderation.remove(here, identity)
-        if not revoke_before:
-            self._cluster.revoke_tokens(room, identity, time.time())
-        self.driver.carry_out(here, effects)
-
-    async def mute_published_track(self, room: str, identity: str, track_sid: str, muted: bool) -> TrackInfo:
-        """Mutes or unmutes, packets included. Raises NotFound; FailedPrecondition where unmuting is not enabled."""
-        here = await self._with_participants(room)
-        info, effects = moderation.mute(here, identity, track_sid, muted, self.driver.now())
-        self.driver.carry_out(here, effects)
-        return info
-
-    async def update_participant(self, request: UpdateParticipantRequest) -> ParticipantInfo:
-        """Changes what is not empty in the request. Raises NotFound, LimitExceeded, NotAllowed."""
-        here = await self._with_participants(request.room)
-        self.driver.carry_out(here, moderation.update(here, request, self.driver.now()))
-        return moderation.find(here, request.identity).info()
-
-    async def update_subscriptions(self, request: UpdateSubscriptionsRequest) -> None:
-        """Subscribes a participant to tracks, or ends that. Raises NotFound."""
-        here = await self._with_participants(request.room)
-        self.driver.carry_out(here, moderation.update_subscriptions(here, request, self.driver.now()))
-
-    async def send_data(self, request: SendDataRequest) -> None:
-        """Sends a data packet that has no sender. Raises NotFound, InvalidArgument."""
-        here = await self._existing(request.room)
-        self.driver.carry_out(here, moderation.send_data(here, request))
-
-    async def update_room_metadata(self, room: str, metadata: str) -> RoomInfo:
-        """Replaces the metadata and tells everybody. Raises NotFound, LimitExceeded."""
-        here = await self._existing(room)
-        self.driver.carry_out(here, moderation.update_metadata(here, metadata, self.driver.now()))
-        return here.info()
-
-    async def _existing(self, name: str) -> Room:
+    async def existing(self, name: str) -> Room:
+        """The room, taken up here where only the store knows it. Raises NotFound, Unavailable."""
         room = self._rooms.get(name)
         if room is not None:
             return room
@@ -377,9 +312,10 @@ class Node:
             raise NotFound("requested room does not exist")
         return await self._room(name, CreateRoomRequest(), create=False)
 
-    async def _with_participants(self, name: str) -> Room:
+    async def with_participants(self, name: str) -> Room:
+        """The same for a call about a participant: without the room there is no such person. Raises NotFound."""
         try:
-            return await self._existing(name)
+            return await self.existing(name)
         except NotFound:
             raise NotFound("participant does not exist") from None
 

@@ -17,7 +17,7 @@ from livekit.protocol.room import CreateRoomRequest
 from server.api.methods import Method
 from signaling.agent_desk import AgentDesk
 from signaling.errors import InvalidArgument
-from signaling.node import Node
+from signaling.room_service import RoomService
 
 PATH = "/twirp/livekit.AgentDispatchService"
 
@@ -25,12 +25,12 @@ PATH = "/twirp/livekit.AgentDispatchService"
 def methods(desk: AgentDesk) -> Mapping[str, Method]:
     """The service's methods by name."""
 
-    async def create(node: Node, request: CreateAgentDispatchRequest) -> AgentDispatch:
+    async def create(service: RoomService, request: CreateAgentDispatchRequest) -> AgentDispatch:
         """Agents for a room from now on; where rooms are made by joining, this makes it too."""
         if not request.room:
             raise InvalidArgument("room: takes the room's name")
-        if node.settings.room.auto_create and not desk.knows(request.room):
-            await node.create_room(CreateRoomRequest(name=request.room))
+        if service.settings.room.auto_create and not desk.knows(request.room):
+            await service.create_room(CreateRoomRequest(name=request.room))
         wish = RoomAgentDispatch(
             agent_name=request.agent_name,
             metadata=request.metadata,
@@ -40,11 +40,11 @@ def methods(desk: AgentDesk) -> Mapping[str, Method]:
         )
         return desk.create(request.room, wish)
 
-    async def delete(node: Node, request: DeleteAgentDispatchRequest) -> AgentDispatch:
+    async def delete(service: RoomService, request: DeleteAgentDispatchRequest) -> AgentDispatch:
         """Takes a dispatch back; its agents are told to end."""
         return desk.delete(request.room, request.dispatch_id)
 
-    async def listed(node: Node, request: ListAgentDispatchRequest) -> ListAgentDispatchResponse:
+    async def listed(service: RoomService, request: ListAgentDispatchRequest) -> ListAgentDispatchResponse:
         """All dispatches of a room, or the one named, with their jobs."""
         return ListAgentDispatchResponse(agent_dispatches=desk.list(request.room, request.dispatch_id))
 

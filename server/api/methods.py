@@ -8,7 +8,7 @@ from typing import Any
 
 from google.protobuf.message import Message
 
-from signaling.node import Node
+from signaling.room_service import RoomService
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,5 +20,5 @@ class Method:
 
     request: type[Message]
     grant: str
-    serve: Callable[[Node, Any], Awaitable[Message]]
+    serve: Callable[[RoomService, Any], Awaitable[Message]]
     room: str = "room"

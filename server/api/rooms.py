@@ -20,6 +20,7 @@ from server.meetings import WrongInput
 from server.problems import TooLarge, TooSlow
 from signaling import errors, token, websocket
 from signaling.node import Node
+from signaling.room_service import RoomService
 from signaling.token import Grants
 
 logger = logging.getLogger(__name__)
@@ -44,75 +45,79 @@ CODES: dict[type[Exception], str] = {
 """Which Twirp code an exception is, or the nearest of its parents."""
 
 
-async def create_room(node: Node, request: protocol.CreateRoomRequest) -> RoomInfo:
+async def create_room(service: RoomService, request: protocol.CreateRoomRequest) -> RoomInfo:
     """Makes the room, or changes one that exists."""
     if not request.name:
         raise errors.InvalidArgument("name: takes the room's name")
     if request.HasField("egress"):
         raise TwirpError("unimplemented", "egress: this service does not record")
-    return await node.create_room(request)
+    return await service.create_room(request)
 
 
-async def list_rooms(node: Node, request: protocol.ListRoomsRequest) -> protocol.ListRoomsResponse:
+async def list_rooms(service: RoomService, request: protocol.ListRoomsRequest) -> protocol.ListRoomsResponse:
     """All rooms, or those named; unknown names are skipped."""
-    return protocol.ListRoomsResponse(rooms=await node.list_rooms(request.names))
+    return protocol.ListRoomsResponse(rooms=await service.list_rooms(request.names))
 
 
-async def delete_room(node: Node, request: protocol.DeleteRoomRequest) -> protocol.DeleteRoomResponse:
+async def delete_room(service: RoomService, request: protocol.DeleteRoomRequest) -> protocol.DeleteRoomResponse:
     """Ends the room."""
-    await node.delete_room(request.room)
+    await service.delete_room(request.room)
     return protocol.DeleteRoomResponse()
 
 
-async def list_participants(node: Node, request: protocol.ListParticipantsRequest) -> protocol.ListParticipantsResponse:
+async def list_participants(
+    service: RoomService, request: protocol.ListParticipantsRequest
+) -> protocol.ListParticipantsResponse:
     """Who is in the room, hidden ones included; nobody where there is no room."""
-    return protocol.ListParticipantsResponse(participants=await node.list_participants(request.room))
+    return protocol.ListParticipantsResponse(participants=await service.list_participants(request.room))
 
 
-async def get_participant(node: Node, request: protocol.RoomParticipantIdentity) -> ParticipantInfo:
+async def get_participant(service: RoomService, request: protocol.RoomParticipantIdentity) -> ParticipantInfo:
     """One participant."""
-    return await node.get_participant(request.room, request.identity)
+    return await service.get_participant(request.room, request.identity)
 
 
 async def remove_participant(
-    node: Node, request: protocol.RoomParticipantIdentity
+    service: RoomService, request: protocol.RoomParticipantIdentity
 ) -> protocol.RemoveParticipantResponse:
     """Ends a participant's session; with `revoke_token_ts` (Unix seconds) older tokens of it are worth nothing."""
     revoked = request.revoke_token_ts
     if revoked < 0 or revoked > time.time() + LATEST_REVOCATION:
         raise errors.InvalidArgument(f"revoke_token_ts: got {revoked}, takes Unix seconds, at most a day from now")
-    await node.remove_participant(request.room, request.identity, float(revoked))
+    await service.remove_participant(request.room, request.identity, float(revoked))
     return protocol.RemoveParticipantResponse()
 
 
-async def mute_published_track(node: Node, request: protocol.MuteRoomTrackRequest) -> protocol.MuteRoomTrackResponse:
+async def mute_published_track(
+    service: RoomService, request: protocol.MuteRoomTrackRequest
+) -> protocol.MuteRoomTrackResponse:
     """Mutes a track, or unmutes it where the settings allow."""
-    info = await node.mute_published_track(request.room, request.identity, request.track_sid, request.muted)
+    info = await service.mute_published_track(request.room, request.identity, request.track_sid, request.muted)
     return protocol.MuteRoomTrackResponse(track=info)
 
 
-async def update_participant(node: Node, request: protocol.UpdateParticipantRequest) -> ParticipantInfo:
+async def update_participant(service: RoomService, request: protocol.UpdateParticipantRequest) -> ParticipantInfo:
     """Changes name, metadata, attributes, permission; what is empty stays."""
-    return await node.update_participant(request)
+    return await service.update_participant(request)
 
 
 async def update_subscriptions(
-    node: Node, request: protocol.UpdateSubscriptionsRequest
+    service: RoomService, request: protocol.UpdateSubscriptionsRequest
 ) -> protocol.UpdateSubscriptionsResponse:
     """Subscribes a participant to tracks, or ends that."""
-    await node.update_subscriptions(request)
+    await service.update_subscriptions(request)
     return protocol.UpdateSubscriptionsResponse()
 
 
-async def send_data(node: Node, request: protocol.SendDataRequest) -> protocol.SendDataResponse:
+async def send_data(service: RoomService, request: protocol.SendDataRequest) -> protocol.SendDataResponse:
     """Sends a data packet that has no sender."""
-    await node.send_data(request)
+    await service.send_data(request)
     return protocol.SendDataResponse()
 
 
-async def update_room_metadata(node: Node, request: protocol.UpdateRoomMetadataRequest) -> RoomInfo:
+async def update_room_metadata(service: RoomService, request: protocol.UpdateRoomMetadataRequest) -> RoomInfo:
     """Replaces the room's metadata."""
-    return await node.update_room_metadata(request.room, request.metadata)
+    return await service.update_room_metadata(request.room, request.metadata)
 
 
 METHODS: dict[str, Method] = {
@@ -144,6 +149,7 @@ class RoomsApi:
 
     def __init__(self, node: Node, further: Mapping[str, Mapping[str, Method]]) -> None:
         self._node = node
+        self._service = RoomService(node)
         self._services = {PATH: METHODS, **further}
 
     def routes(self) -> list[web.RouteDef]:
@@ -201,7 +207,7 @@ class RoomsApi:
         twirp.check_form(form)
         asked = twirp.read(await read_body(request, BODY_SIZE), form, method.request)
         self._check_target(method, asked, grants)
-        return twirp.answer(await method.serve(self._node, asked), form)
+        return twirp.answer(await method.serve(self._service, asked), form)
 
     def _check_target(self, method: Method, asked: Message, grants: Grants) -> None:
         """Raises TwirpError for another room than the token's, ClaimRefused for names that no room or person has."""

@@ -15,6 +15,7 @@ from livekit.protocol.models import Room as RoomInfo
 from livekit.protocol.rtc import AddTrackRequest, LeaveRequest, SignalRequest
 
 from server.api import rooms, twirp
+from signaling.room_service import RoomService
 from tests.application import Site, end_of, next_response, response_of, running_site, send
 from tests.server.room_calls import ADMIN, SERVICE, bearer, call, call_json, create
 
@@ -361,7 +362,7 @@ async def test_what_is_too_long_is_an_invalid_argument(
         status, problem = await call_json(site, method, {"room": "lecture", **asked})
     assert (status, problem["code"]) == (400, "invalid_argument")
     assert problem["msg"].startswith(words)
-    names = [room.name for room in await site.node.list_rooms()]
+    names = [room.name for room in await RoomService(site.node).list_rooms()]
     assert names == ["lecture"]
 
 

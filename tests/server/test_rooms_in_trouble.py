@@ -13,6 +13,7 @@ from livekit.protocol.rtc import SignalRequest
 
 from server.api import requests
 from signaling.effects import Change
+from signaling.room_service import RoomService
 from signaling.store import MemoryStore, StoreUnavailable
 from tests.application import Site, next_response, running_site, send
 from tests.interop.clients import until
@@ -70,10 +71,10 @@ async def test_a_room_of_another_node_is_said_clearly(tmp_path: Path) -> None:
 async def test_a_mistake_of_ours_is_an_internal_error_without_its_text(
     site: Site, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async def broken(names: Sequence[str] = ()) -> list[RoomInfo]:
+    async def broken(service: RoomService, names: Sequence[str] = ()) -> list[RoomInfo]:
         raise KeyError("something private")
 
-    monkeypatch.setattr(site.node, "list_rooms", broken)
+    monkeypatch.setattr(RoomService, "list_rooms", broken)
     with caplog.at_level(logging.ERROR):
         status, problem = await call_json(site, "ListRooms", {})
     assert (status, problem) == (500, {"code": "internal", "msg": "the server made a mistake"})
@@ -83,7 +84,7 @@ async def test_a_mistake_of_ours_is_an_internal_error_without_its_text(
 async def test_a_hundred_makers_of_one_room_get_the_same(site: Site) -> None:
     made = await asyncio.gather(*(create(site) for _ in range(100)))
     assert len({room.sid for room in made}) == 1
-    assert len(await site.node.list_rooms()) == 1
+    assert len(await RoomService(site.node).list_rooms()) == 1
 
 
 async def test_a_body_that_does_not_come_in_time_is_refused(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:

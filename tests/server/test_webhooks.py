@@ -33,6 +33,7 @@ from signaling.effects import (
     TrackPublished,
     TrackUnpublished,
 )
+from signaling.room_service import RoomService
 from tests.application import KEY, SECRET, running_site
 from tests.server.receiver import Receiver, receiving
 
@@ -406,7 +407,7 @@ async def test_the_service_tells_of_its_rooms(tmp_path: Path) -> None:
             async with site.joined("hall", "alice"):
                 await receiver.has(1)
             await receiver.has(2)
-            await site.node.delete_room("hall")
+            await RoomService(site.node).delete_room("hall")
             await receiver.has(3)
     # Alice's media was never connected: she neither joined nor left (LIVEKIT.md 14, 43).
     assert receiver.names == ["room_started", "participant_connection_aborted", "room_finished"]

@@ -25,6 +25,7 @@ from livekit.protocol.rtc import (
 )
 
 from signaling import joining, websocket
+from signaling.room_service import RoomService
 from tests.application import (
     ADDRESS,
     DEADLINE,
@@ -325,13 +326,13 @@ async def test_who_does_not_read_is_cut_off_and_nobody_waits(tmp_path: Path) -> 
         site.joined("room", "reader") as reader,
     ):
         for number in range(100):
-            await site.node.update_room_metadata("room", f"{number:03}{'m' * size}")
+            await RoomService(site.node).update_room_metadata("room", f"{number:03}{'m' * size}")
             told = (await response_of(reader, "room_update")).room_update.room.metadata
             assert told.startswith(f"{number:03}")
             if site.node.counters()["sockets"] == 1:
                 break
         await until(lambda: site.node.counters()["sockets"] == 1, "the sleeper is cut off")
-        assert [person.identity for person in await site.node.list_participants("room")] == ["reader"]
+        assert [person.identity for person in await RoomService(site.node).list_participants("room")] == ["reader"]
 
 
 async def test_a_second_socket_of_an_identity_replaces_the_first(site: Site) -> None:
