@@ -5,7 +5,7 @@ from __future__ import annotations
 from google.protobuf.message import DecodeError
 from livekit.protocol.models import DataPacket, ParticipantInfo, UserPacket
 
-from signaling import data_tracks
+from signaling import calling, data_tracks
 from signaling.connecting import DATA_TRACK, LOSSY, RELIABLE
 from signaling.effects import Effect, SendPacket
 from signaling.participant import Participant, State, Transport
@@ -26,6 +26,9 @@ def receive(room: Room, participant: Participant, label: str, payload: bytes | s
     packet = _read(label, payload)
     if packet is None:
         return []
+    answered = calling.answer(room, participant, packet)
+    if answered is not None:
+        return answered
     reliable = label != LOSSY
     if reliable and packet.sequence:
         if packet.sequence <= participant.last_sequence:

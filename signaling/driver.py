@@ -18,6 +18,7 @@ from signaling import session, wire
 from signaling.connecting import RELIABLE
 from signaling.effects import (
     Announce,
+    CallEnded,
     Change,
     CloseSocket,
     Disconnect,
@@ -31,6 +32,7 @@ from signaling.effects import (
     StartDtls,
     StopDtls,
 )
+from signaling.errors import RpcFailed
 from signaling.participant import Participant, Transport
 from signaling.room import Room
 from signaling.timers import Timers
@@ -72,6 +74,7 @@ class Owner(Protocol):
 
     def remember(self, change: Change) -> None: ...
     def announce(self, event: RoomEvent) -> None: ...
+    def call_ended(self, call: str, outcome: str | RpcFailed) -> None: ...
     def captured(self, event: events.CaptureGrew) -> None: ...
     def fresh_token(self, participant: Participant) -> str: ...
     def room_closed(self, room: Room) -> None: ...
@@ -158,6 +161,8 @@ class Driver:
                 transport = self._dtls.pop(number, None)
                 if transport is not None:
                     transport.stop()
+            case CallEnded(call, outcome):
+                self._owner.call_ended(call, outcome)
             case Remember(change):
                 self._owner.remember(change)
             case Announce(event):

@@ -15,6 +15,7 @@ from livekit.protocol.models import Room as RoomInfo
 from livekit.protocol.rtc import LeaveRequest, SignalResponse
 
 from media.commands import Command
+from signaling.errors import RpcFailed
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +89,14 @@ class Disconnect:
     reason: DisconnectReason
     action: LeaveRequest.Action
     silent: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CallEnded:
+    """A call of a participant's method that the server API waits for has its answer, or failed."""
+
+    call: str
+    outcome: str | RpcFailed
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,5 +216,15 @@ class Announce:
 
 
 Effect = (
-    Notify | Engine | StartDtls | StopDtls | SendPacket | RefreshToken | CloseSocket | Disconnect | Remember | Announce
+    Notify
+    | Engine
+    | StartDtls
+    | StopDtls
+    | SendPacket
+    | RefreshToken
+    | CloseSocket
+    | Disconnect
+    | CallEnded
+    | Remember
+    | Announce
 )

@@ -5,6 +5,7 @@ RoomError
 ├── NotFound             room, participant or track (not_found)
 ├── NotAllowed           the participant's permission forbids it (permission_denied)
 ├── FailedPrecondition   the room's settings forbid it (failed_precondition)
+├── RpcFailed            a participant's method was called and gave no answer (by its code)
 ├── LimitExceeded        a limit of the settings (invalid_argument: of what the API takes only sizes are limited)
 └── Unavailable          another node or the store is needed and does not answer (unavailable)
 """
@@ -30,6 +31,15 @@ class NotAllowed(RoomError):
 
 class FailedPrecondition(RoomError):
     """The room's settings forbid it."""
+
+
+class RpcFailed(RoomError):
+    """A call of a participant's method failed, by LiveKit's code or the application's own (LIVEKIT.md 6.4)."""
+
+    def __init__(self, code: int, message: str, data: str = "") -> None:
+        text = f"RpcError {code}: {message}"
+        super().__init__(f"{text}: {data}" if data else text)
+        self.code = code
 
 
 class LimitExceeded(RoomError):

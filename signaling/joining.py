@@ -7,7 +7,7 @@ from livekit.protocol.models import Room as RoomInfo
 from livekit.protocol.room import CreateRoomRequest
 from livekit.protocol.rtc import JoinResponse, LeaveRequest, ReconnectResponse, RoomUpdate, SignalResponse
 
-from signaling import data_tracks, dynacast, publishing, quality, subscribing, wire
+from signaling import calling, data_tracks, dynacast, publishing, quality, subscribing, wire
 from signaling.connecting import close_transports
 from signaling.effects import (
     Announce,
@@ -248,6 +248,7 @@ def depart(
     _clear_timers(room, participant)
     effects = publishing.unpublish_all(room, participant, now)
     effects += data_tracks.leave(room, participant)
+    effects += calling.callee_left(room, participant)
     effects += subscribing.drop_all(room, participant, now)
     effects += close_transports(room, participant)
     participant.changed()

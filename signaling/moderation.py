@@ -14,13 +14,14 @@ from livekit.protocol.models import (
 )
 from livekit.protocol.room import (
     CreateRoomRequest,
+    PerformRpcRequest,
     SendDataRequest,
     UpdateParticipantRequest,
     UpdateSubscriptionsRequest,
 )
 from livekit.protocol.rtc import LeaveRequest, MuteTrackRequest, SignalResponse, UpdateSubscription
 
-from signaling import data_packets, data_tracks, publishing, subscribing
+from signaling import calling, data_packets, data_tracks, publishing, subscribing
 from signaling.effects import Disconnect, Effect, Notify, RefreshToken
 from signaling.errors import FailedPrecondition, InvalidArgument, LimitExceeded, NotAllowed, NotFound
 from signaling.participant import Participant
@@ -147,6 +148,13 @@ def send_data(room: Room, request: SendDataRequest) -> list[Effect]:
         user.topic = request.topic
     packet = DataPacket(user=user, destination_identities=request.destination_identities)
     return data_packets.route(room, packet, reliable=request.kind == DataPacket.Kind.RELIABLE)
+
+
+def call(room: Room, request: PerformRpcRequest, now: float) -> tuple[str, list[Effect]]:
+    """Calls a participant's method: the call's id. Raises NotFound, InvalidArgument, LimitExceeded, RpcFailed."""
+    participant = find(room, request.destination_identity)
+    number, packet = calling.begin(room, participant, request, now)
+    return number, data_packets.route(room, packet, reliable=True)
 
 
 def update_metadata(room: Room, metadata: str, now: float) -> list[Effect]:

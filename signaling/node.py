@@ -23,7 +23,7 @@ from signaling.chance import ChanceNumbers
 from signaling.cluster import Cluster
 from signaling.driver import Driver, PacketEngine, Socket, refuse
 from signaling.effects import Change, ParticipantChanged, ParticipantForgotten, RoomChanged, RoomEvent
-from signaling.errors import FailedPrecondition, LimitExceeded, NotFound, RoomError, Unavailable
+from signaling.errors import FailedPrecondition, LimitExceeded, NotFound, RoomError, RpcFailed, Unavailable
 from signaling.figures import Figures
 from signaling.participant import Joining, Participant
 from signaling.room import Place, Room
@@ -86,6 +86,8 @@ class Node:
         self._rooms: dict[str, Room] = {}
         self._opening: dict[str, asyncio.Lock] = {}
         self._driver: Driver | None = None
+        self.calls: dict[str, asyncio.Future[str]] = {}
+        """Who waits for the answers of participants' methods, by the call's id."""
         self._open_sockets = 0
         self._all_closed = asyncio.Event()
         self._all_closed.set()
@@ -405,6 +407,16 @@ class Node:
                 listener(event)
             except Exception:
                 logger.exception("a listener failed on %s", type(event).__name__)
+
+    def call_ended(self, call: str, outcome: str | RpcFailed) -> None:
+        """A call of a participant's method is over."""
+        waiting = self.calls.get(call)
+        if waiting is None or waiting.done():
+            return
+        if isinstance(outcome, RpcFailed):
+            waiting.set_exception(outcome)
+        else:
+            waiting.set_result(outcome)
 
     def captured(self, event: CaptureGrew) -> None:
         """A piece of a capture came."""

@@ -49,6 +49,8 @@ class Timer(Enum):
     """A participant gets a new token."""
     SEARCH = auto()
     """A subscription to an unknown track is given up."""
+    CALL = auto()
+    """A call of a participant's method must have been acknowledged or answered by then; with its id."""
     SIMULATED_SPEAKER = auto()
     """A client no longer wants to be told that it speaks."""
     DYNACAST = auto()
@@ -72,6 +74,16 @@ class Place:
     candidates: tuple[Candidate, ...]
     figures: Figures = field(default_factory=Figures)
     """Where rooms add what they measure."""
+
+
+@dataclass(slots=True)
+class Call:
+    """A call of a participant's method by the server API that waits for its answer."""
+
+    who: str
+    """Sid of the participant who is to answer."""
+    answer_by: float
+    acknowledged: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -104,6 +116,8 @@ class Room:
     speakers: dict[str, float] = field(default_factory=dict)
     """Level as last told, by participant sid."""
     speakers_told_at: float = float("-inf")
+    calls: dict[str, Call] = field(default_factory=dict)
+    """Calls of the server API that wait for a participant's answer, by id."""
     preferences: dict[str, tuple[str, float]] = field(default_factory=dict)
     """Which protocol an identity's media keeps to, "udp" or "tcp", and until when."""
     nonces: deque[bytes] = field(default_factory=lambda: deque(maxlen=100))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Sequence
 
@@ -9,6 +10,7 @@ from livekit.protocol.models import DisconnectReason, ParticipantInfo, TrackInfo
 from livekit.protocol.models import Room as RoomInfo
 from livekit.protocol.room import (
     CreateRoomRequest,
+    PerformRpcRequest,
     SendDataRequest,
     UpdateParticipantRequest,
     UpdateSubscriptionsRequest,
@@ -110,6 +112,18 @@ class RoomService:
         """Sends a data packet that has no sender. Raises NotFound, InvalidArgument."""
         here = await self._node.existing(request.room)
         self._node.driver.carry_out(here, moderation.send_data(here, request))
+
+    async def perform_rpc(self, request: PerformRpcRequest) -> str:
+        """Calls a participant's method and waits for its answer. Raises NotFound, InvalidArgument, RpcFailed."""
+        here = await self._node.with_participants(request.room)
+        call, effects = moderation.call(here, request, self._node.driver.now())
+        answer: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._node.calls[call] = answer
+        try:
+            self._node.driver.carry_out(here, effects)
+            return await answer
+        finally:
+            del self._node.calls[call]
 
     async def update_room_metadata(self, room: str, metadata: str) -> RoomInfo:
         """Replaces the metadata and tells everybody. Raises NotFound, LimitExceeded."""

@@ -33,6 +33,7 @@ from livekit.protocol.rtc import (
 
 from media import events
 from signaling import (
+    calling,
     data_blobs,
     data_packets,
     data_tracks,
@@ -279,6 +280,8 @@ def handle_timeout(room: Room, now: float) -> list[Effect]:
         effects = tell_room(room, now)
     elif timer is Timer.UPDATES:
         effects = tell_together(room, now)
+    elif timer is Timer.CALL:
+        effects = calling.overdue(room, sid)
     elif timer is Timer.DYNACAST:
         effects = dynacast.wishes_settled(room.tracks[sid]) if sid in room.tracks else []
     elif participant is not None:

@@ -45,6 +45,22 @@ CODES: dict[type[Exception], str] = {
 """Which Twirp code an exception is, or the nearest of its parents."""
 
 
+RPC_CODES = {
+    1400: "invalid_argument",
+    1401: "not_found",
+    1402: "malformed",
+    1403: "unimplemented",
+    1404: "unimplemented",
+    1500: "internal",
+    1501: "canceled",
+    1502: "canceled",
+    1503: "unavailable",
+    1504: "internal",
+    1505: "internal",
+}
+"""Which Twirp code an error of a participant's method is; one of the application's own is "unknown"."""
+
+
 async def create_room(service: RoomService, request: protocol.CreateRoomRequest) -> RoomInfo:
     """Makes the room, or changes one that exists."""
     if not request.name:
@@ -115,6 +131,11 @@ async def send_data(service: RoomService, request: protocol.SendDataRequest) -> 
     return protocol.SendDataResponse()
 
 
+async def perform_rpc(service: RoomService, request: protocol.PerformRpcRequest) -> protocol.PerformRpcResponse:
+    """Calls a method of a participant's and answers what it answers."""
+    return protocol.PerformRpcResponse(payload=await service.perform_rpc(request))
+
+
 async def update_room_metadata(service: RoomService, request: protocol.UpdateRoomMetadataRequest) -> RoomInfo:
     """Replaces the room's metadata."""
     return await service.update_room_metadata(request.room, request.metadata)
@@ -131,9 +152,10 @@ METHODS: dict[str, Method] = {
     "UpdateParticipant": Method(protocol.UpdateParticipantRequest, "room_admin", update_participant),
     "UpdateSubscriptions": Method(protocol.UpdateSubscriptionsRequest, "room_admin", update_subscriptions),
     "SendData": Method(protocol.SendDataRequest, "room_admin", send_data),
+    "PerformRpc": Method(protocol.PerformRpcRequest, "room_admin", perform_rpc),
     "UpdateRoomMetadata": Method(protocol.UpdateRoomMetadataRequest, "room_admin", update_room_metadata),
 }
-UNIMPLEMENTED = ("ForwardParticipant", "MoveParticipant", "PerformRpc")
+UNIMPLEMENTED = ("ForwardParticipant", "MoveParticipant")
 """Methods that LiveKit's cloud has."""
 OTHER_SERVICES = {
     "Egress": "this service does not record or stream rooms to elsewhere (egress)",
@@ -228,6 +250,8 @@ def _refusing(code: str, text: str) -> websocket.Respond:
 def _refusal_of(error: Exception) -> web.Response:
     if isinstance(error, TwirpError):
         return twirp.refuse(error.code, str(error))
+    if isinstance(error, errors.RpcFailed):
+        return twirp.refuse(RPC_CODES.get(error.code, "unknown"), str(error))
     code = next((CODES[kind] for kind in type(error).__mro__ if kind in CODES), None)
     if code is None:
         logger.error("internal_error: %s", error, exc_info=error)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 
+import aiohttp
 import pytest
-from livekit import rtc
+from livekit import api, rtc
 
 from tests.interop.clients import DEADLINE, Join, until
+from tests.service import Service
 
 
 async def two(join: Join, room: str) -> tuple[rtc.Room, rtc.Room]:
@@ -91,6 +93,38 @@ async def test_calls_are_answered_or_fail_with_their_code(join: Join) -> None:
             assert failed.value.code == code, (method, payload, to, failed.value.message)
     finally:
         await alice.disconnect()
+        await bob.disconnect()
+
+
+async def test_the_server_api_calls_a_participant(service: Service, join: Join) -> None:
+    bob = await join("served", "bob")
+
+    async def greet(call: rtc.RpcInvocationData) -> str:
+        if call.payload == "fail":
+            raise rtc.RpcError(1234, "as asked", "with data")
+        return f"hello, {len(call.payload)}"
+
+    bob.local_participant.register_rpc_method("greet", greet)
+    grants = api.VideoGrants(room_admin=True, room=bob.name)
+    token = api.AccessToken(service.key, service.secret).with_grants(grants).to_jwt()
+
+    async def call(method: str, payload: str, to: str = "bob") -> tuple[int, dict[str, str]]:
+        asked = {"room": bob.name, "destination_identity": to, "method": method, "payload": payload}
+        url, headers = f"{service.http}/twirp/livekit.RoomService/PerformRpc", {"Authorization": f"Bearer {token}"}
+        async with aiohttp.ClientSession() as web, web.post(url, json=asked, headers=headers) as answer:
+            return answer.status, await answer.json()
+
+    try:
+        assert await call("greet", "x" * 15_000) == (200, {"payload": "hello, 15000"})
+        status, refused = await call("greet", "fail")
+        assert (status, refused["code"]) == (500, "unknown")
+        assert refused["msg"] == "RpcError 1234: as asked: with data"
+        status, refused = await call("unknown", "x")
+        assert (status, refused["code"]) == (400, "invalid_argument")
+        assert refused["msg"].startswith("RpcError 1400: ")
+        assert (await call("greet", "x" * 15_361))[0] == 400
+        assert (await call("greet", "x", "nobody"))[0] == 404
+    finally:
         await bob.disconnect()
 
 

@@ -255,9 +255,7 @@ async def test_a_bad_token_is_refused_before_twirp(site: Site) -> None:
         "nonsense": "invalid authorization token: Not enough segments",
         site.token(lifetime=-3600, **ADMIN): "invalid authorization token: token is expired (exp)",
     }.items():
-        for method in ("ListRooms", "NoSuchMethod", "PerformRpc"):
-            if method == "ListRooms":
-                assert await call_json(site, method, {}, token) == (401, words)
+        assert await call_json(site, "ListRooms", {}, token) == (401, words)
     headers = {"Authorization": f"Basic {good}", "Content-Type": "application/json"}
     async with site.web.post(f"{site.url}{SERVICE}/ListRooms", data=b"{}", headers=headers) as answer:
         assert answer.status == 401

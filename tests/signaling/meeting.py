@@ -29,6 +29,7 @@ from media import commands, events
 from signaling import joining, session
 from signaling.effects import (
     Announce,
+    CallEnded,
     CloseSocket,
     Disconnect,
     Effect,
@@ -40,6 +41,7 @@ from signaling.effects import (
     SendPacket,
     StartDtls,
 )
+from signaling.errors import RpcFailed
 from signaling.negotiation import Candidate
 from signaling.participant import Joining, Participant
 from signaling.room import Place, Room
@@ -112,6 +114,8 @@ class Meeting:
         self.effects: list[Effect] = []
         self.ended: dict[str, Disconnect] = {}
         self.tokens: list[str] = []
+        self.called: dict[str, str | RpcFailed] = {}
+        """What calls of participants' methods came to."""
         self.closed: list[str] = []
         """Whose sockets were closed while their sessions went on."""
         self.room, effects = joining.open_room("meeting", place, CountingNumbers(), CreateRoomRequest(), self.now)
@@ -137,6 +141,8 @@ class Meeting:
                     self.tokens.append(who)
                 case Disconnect(who):
                     self.ended[who] = effect
+                case CallEnded(call, outcome):
+                    self.called[call] = outcome
                 case CloseSocket(who):
                     self.closed.append(who)
                 case _:
