@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from livekit.protocol.models import (
-    AudioTrackFeature,
-    BackupCodecPolicy,
     DisconnectReason,
-    SimulcastCodecInfo,
-    TimedVersion,
-    TrackInfo,
     TrackSource,
     TrackType,
-    VideoLayer,
 )
 from livekit.protocol.rtc import (
     AddTrackRequest,
@@ -28,7 +22,7 @@ from livekit.protocol.rtc import (
 )
 
 from media.commands import AddTrack, BlockTrack, RemoveTrack, SetExtensions
-from signaling import backup_codec, dynacast, speaking, subscribing, wire
+from signaling import backup_codec, dynacast, speaking, subscribing, track_info, wire
 from signaling.connecting import open_transport, restart_ice, start_dtls
 from signaling.effects import Announce, Disconnect, Effect, Engine, Notify, TrackPublished, TrackUnpublished
 from signaling.negotiation import Offered, ReceivingSection, SectionWishes
@@ -48,13 +42,6 @@ _SOURCE_LETTERS = {
     TrackSource.SCREEN_SHARE: "S",
     TrackSource.SCREEN_SHARE_AUDIO: "s",
 }
-_STREAMS = {
-    TrackSource.CAMERA: "camera",
-    TrackSource.MICROPHONE: "camera",
-    TrackSource.SCREEN_SHARE: "screen",
-    TrackSource.SCREEN_SHARE_AUDIO: "screen",
-}
-_SCALABLE = ("video/vp9", "video/av1")
 
 
 def add_track(room: Room, participant: Participant, request: SignalRequest, now: float) -> list[Effect]:
@@ -85,81 +72,10 @@ def add_track(room: Room, participant: Participant, request: SignalRequest, now:
 
 def _begin(room: Room, participant: Participant, wish: AddTrackRequest, now: float) -> list[Effect]:
     letters = ("V" if wish.type == TrackType.VIDEO else "A") + _SOURCE_LETTERS.get(wish.source, "")
-    info = _track_info(room, wish, room.numbers.sid(f"TR_{letters}"))
+    info = track_info.of_request(room, wish, room.numbers.sid(f"TR_{letters}"))
     track = Track(participant, room.numbers.media(), wish.cid, info)
     participant.pending[wish.cid] = track
     return [_published(participant, wish.cid, track), *_bind_parked(room, participant, now)]
-
-
-def _track_info(room: Room, wish: AddTrackRequest, sid: str) -> TrackInfo:
-    features = list(wish.audio_features)
-    if wish.stereo:
-        features.append(AudioTrackFeature.TF_STEREO)
-    if wish.disable_dtx:
-        features.append(AudioTrackFeature.TF_NO_DTX)
-    info = TrackInfo(
-        sid=sid,
-        type=wish.type,
-        name=wish.name,
-        muted=wish.muted,
-        width=wish.width,
-        height=wish.height,
-        source=wish.source,
-        disable_red=wish.disable_red,
-        encryption=wish.encryption,
-        stream=wish.stream or _STREAMS.get(wish.source, "unknown"),
-        layers=layers_of(wish.layers),
-        backup_codec_policy=wish.backup_codec_policy,
-        packet_trailer_features=wish.packet_trailer_features,
-    )
-    if wish.type == TrackType.AUDIO and wish.backup_codec_policy != BackupCodecPolicy.REGRESSION:
-        info.backup_codec_policy = BackupCodecPolicy.SIMULCAST
-    if wish.type == TrackType.VIDEO and not info.layers:
-        info.layers.add(quality=2, width=wish.width, height=wish.height)
-    set_features(info, features)
-    for wished in wish.simulcast_codecs:
-        # A backup codec gets its cid when it is asked for.
-        if wished.codec and (wished.cid or info.codecs):
-            mime = _enabled_mime(room, wish.type, wished.codec)
-            if any(codec.mime_type == mime for codec in info.codecs):
-                continue
-            layers = layers_of(wished.layers) or info.layers
-            codec = SimulcastCodecInfo(mime_type=mime, cid=wished.cid, layers=layers)
-            codec.video_layer_mode = wished.video_layer_mode or _layer_mode(mime)
-            info.codecs.append(codec)
-    if info.codecs:
-        info.mime_type = info.codecs[0].mime_type
-    return info
-
-
-def _layer_mode(mime: str) -> VideoLayer.Mode:
-    """How encoders of a codec send spatial layers, where the client does not say."""
-    if not mime.lower().startswith("video/"):
-        return VideoLayer.Mode.MODE_UNUSED
-    if mime.lower() in _SCALABLE:
-        return VideoLayer.Mode.MULTIPLE_SPATIAL_LAYERS_PER_STREAM
-    return VideoLayer.Mode.ONE_SPATIAL_LAYER_PER_STREAM
-
-
-def layers_of(layers: Iterable[VideoLayer]) -> list[VideoLayer]:
-    """Layers from low to high."""
-    return sorted(layers, key=lambda layer: layer.quality)
-
-
-def set_features(info: TrackInfo, features: list[AudioTrackFeature]) -> None:
-    """Puts audio features in, each once, and mirrors them into the older flags."""
-    unique = list(dict.fromkeys(features))
-    info.audio_features[:] = unique
-    info.stereo = AudioTrackFeature.TF_STEREO in unique
-    info.disable_dtx = AudioTrackFeature.TF_NO_DTX in unique
-
-
-def _enabled_mime(room: Room, kind: TrackType, codec: str) -> str:
-    """The wished codec as a mime type, or the first enabled one of its kind in its place (LIVEKIT.md 4.7)."""
-    prefix = "video/" if kind == TrackType.VIDEO else "audio/"
-    wished = (codec if "/" in codec else prefix + codec).lower()
-    enabled = [mime for mime in room.codecs if mime.lower().startswith(prefix)]
-    return next((mime for mime in enabled if mime.lower() == wished), enabled[0] if enabled else wished)
 
 
 def offer(room: Room, participant: Participant, description: SessionDescription, now: float) -> list[Effect]:
@@ -272,33 +188,8 @@ def _bind(participant: Participant, track: Track, section: ReceivingSection, now
     participant.parked.pop(section.mid, None)
     track.section = section
     track.published_at = now
-    _describe(track, section, now)
+    track_info.describe(track, section, now)
     return True
-
-
-def _describe(track: Track, section: ReceivingSection, now: float) -> None:
-    """Writes what the section says into the track's info."""
-    info = track.info
-    info.mime_type = section.codecs[0].mime
-    info.mid = section.mid
-    info.simulcast = len(section.layers) > 1
-    info.version.CopyFrom(TimedVersion(unix_micro=int(now * 1_000_000)))
-    if not info.codecs:
-        info.codecs.add(mime_type=info.mime_type, cid=track.cid, layers=info.layers)
-    codec = info.codecs[0]
-    if codec.mime_type != info.mime_type or not codec.video_layer_mode:
-        codec.video_layer_mode = _layer_mode(info.mime_type)
-    if section.layers:
-        codec.video_layer_mode = VideoLayer.Mode.ONE_SPATIAL_LAYER_PER_STREAM
-    codec.mime_type = info.mime_type
-    codec.mid = section.mid
-    if section.cid and section.cid != codec.cid:
-        codec.sdp_cid = section.cid
-    for layers in (info.layers, codec.layers):
-        for index, layer in enumerate(layers):
-            layer.spatial_layer = index
-            layer.rid = section.layers[index] if index < len(section.layers) else ""
-            layer.ssrc = section.streams[index].ssrc if index < len(section.streams) else 0
 
 
 def _renegotiated(track: Track, section: ReceivingSection | None) -> bool:
@@ -467,7 +358,7 @@ def update_audio_track(room: Room, participant: Participant, request: SignalRequ
     track = participant.track(request.update_audio_track.track_sid)
     if track is None:
         return _refuse(participant, request, RequestResponse.NOT_FOUND, "track not found")
-    set_features(track.info, list(request.update_audio_track.features))
+    track_info.set_features(track.info, list(request.update_audio_track.features))
     return tell_changed(room, participant, to_self=False)
 
 
