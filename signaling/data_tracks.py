@@ -98,21 +98,50 @@ def unpublish_all(room: Room, participant: Participant) -> list[Effect]:
 
 def leave(room: Room, participant: Participant) -> list[Effect]:
     """Forgets all of a participant who leaves."""
-    for sid in participant.data_subscriptions:
-        room.data_tracks[sid].subscribers.discard(participant.sid)
-    participant.data_subscriptions.clear()
+    _receive_nothing(room, participant)
     return unpublish_all(room, participant)
 
 
-def _end(room: Room, track: DataTrack) -> list[Effect]:
-    publisher = track.publisher
-    del publisher.data_tracks[track.info.pub_handle]
+def withdraw_all(room: Room, participant: Participant) -> list[Effect]:
+    """Takes a participant who is moved to another room, and what it publishes, from the others."""
+    _receive_nothing(room, participant)
+    effects: list[Effect] = []
+    for track in participant.data_tracks.values():
+        effects += _hide(room, track)
+    return effects
+
+
+def show_all(room: Room, participant: Participant) -> list[Effect]:
+    """The same in the room that it was moved to: the others see what it publishes, and it what they do."""
+    effects: list[Effect] = []
+    tracks = list(participant.data_tracks.values())
+    room.data_tracks.update((track.sid, track) for track in tracks)
+    for other in room.others(participant):
+        effects += _settle(room, other, tracks)
+    return effects + settle_all(room, participant)
+
+
+def _receive_nothing(room: Room, participant: Participant) -> None:
+    for sid in participant.data_subscriptions:
+        room.data_tracks[sid].subscribers.discard(participant.sid)
+    participant.data_subscriptions.clear()
+
+
+def _hide(room: Room, track: DataTrack) -> list[Effect]:
     del room.data_tracks[track.sid]
+    track.subscribers.clear()
     effects: list[Effect] = []
     for other in room.participants.values():
         other.data_desires.pop(track.sid, None)
         if other.data_subscriptions.pop(track.sid, None) is not None:
             effects += _tell_handles(room, other)
+    return effects
+
+
+def _end(room: Room, track: DataTrack) -> list[Effect]:
+    publisher = track.publisher
+    del publisher.data_tracks[track.info.pub_handle]
+    effects = _hide(room, track)
     if publisher.present:
         gone = UnpublishDataTrackResponse(info=track.info)
         effects.append(Notify((publisher.sid,), SignalResponse(unpublish_data_track_response=gone)))

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
 from livekit.protocol.models import DisconnectReason
-from livekit.protocol.rtc import LeaveRequest, SignalResponse
+from livekit.protocol.rtc import LeaveRequest, RoomMovedResponse, SignalResponse
 
 from media import events
 from media.commands import Command, OpenTransport, SendDatagram, SetKeys
@@ -24,6 +24,7 @@ from signaling.effects import (
     Disconnect,
     Effect,
     Engine,
+    Moved,
     Notify,
     RefreshToken,
     Remember,
@@ -74,6 +75,7 @@ class Owner(Protocol):
 
     def remember(self, change: Change) -> None: ...
     def announce(self, event: RoomEvent) -> None: ...
+    def moved(self, socket: Socket, room: Room, sid: str) -> None: ...
     def call_ended(self, call: str, outcome: str | RpcFailed) -> None: ...
     def captured(self, event: events.CaptureGrew) -> None: ...
     def fresh_token(self, participant: Participant) -> str: ...
@@ -161,6 +163,8 @@ class Driver:
                 transport = self._dtls.pop(number, None)
                 if transport is not None:
                     transport.stop()
+            case Moved():
+                self._move(room, effect)
             case CallEnded(call, outcome):
                 self._owner.call_ended(call, outcome)
             case Remember(change):
@@ -201,6 +205,19 @@ class Driver:
             socket.close()
         else:
             refuse(socket, reason, action)
+
+    def _move(self, room: Room, moved: Moved) -> None:
+        socket = self.sockets.pop(moved.before, None)
+        if socket is not None:
+            self.sockets[moved.who] = socket
+            self._owner.moved(socket, room, moved.who)
+        self._homes.update(dict.fromkeys(moved.transports, room))
+        participant = room.by_sid.get(moved.who)
+        if participant is not None:
+            response = RoomMovedResponse()
+            response.CopyFrom(moved.response)
+            response.token = self._owner.fresh_token(participant)
+            self._send((moved.who,), SignalResponse(room_moved=response))
 
     def _send_packet(self, room: Room, to: Iterable[str], payload: bytes, label: str) -> None:
         for sid in to:

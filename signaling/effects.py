@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from livekit.protocol.agent_dispatch import RoomAgentDispatch
 from livekit.protocol.models import DisconnectReason, ParticipantInfo, TrackInfo
 from livekit.protocol.models import Room as RoomInfo
-from livekit.protocol.rtc import LeaveRequest, SignalResponse
+from livekit.protocol.rtc import LeaveRequest, RoomMovedResponse, SignalResponse
 
 from media.commands import Command
 from signaling.errors import RpcFailed
@@ -89,6 +89,19 @@ class Disconnect:
     reason: DisconnectReason
     action: LeaveRequest.Action
     silent: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """A participant of another room is one of this room's, under another sid: socket and transports come along.
+
+    It is told `response`, with a token for this room.
+    """
+
+    before: str
+    who: str
+    transports: tuple[int, ...]
+    response: RoomMovedResponse
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,6 +237,7 @@ Effect = (
     | RefreshToken
     | CloseSocket
     | Disconnect
+    | Moved
     | CallEnded
     | Remember
     | Announce

@@ -87,15 +87,7 @@ def join(room: Room, joining: Joining, now: float) -> list[Effect]:
     """Lets a client in; an older session with its identity ends first. Raises LimitExceeded when the room is full."""
     grants = joining.grants
     permission = grants.video.permission()
-    effects: list[Effect] = []
-    older = room.participants.get(grants.identity)
-    if older is None and room.max_participants and not is_dependent(grants.kind, permission):
-        counted = sum(1 for p in room.participants.values() if not p.dependent)
-        if counted >= room.max_participants:
-            raise LimitExceeded(f"room has its {room.max_participants} participants")
-    if older is not None:
-        effects.append(Disconnect(older.sid, DisconnectReason.DUPLICATE_IDENTITY, LeaveRequest.Action.DISCONNECT))
-        effects += depart(room, older, DisconnectReason.DUPLICATE_IDENTITY, now, replaced=True)
+    effects = make_way(room, grants.identity, now, dependent=is_dependent(grants.kind, permission))
     participant = Participant(
         sid=room.numbers.sid("PA_"),
         joining=joining,
@@ -110,15 +102,8 @@ def join(room: Room, joining: Joining, now: float) -> list[Effect]:
     participant.preferred_protocol = _preferred_protocol(room, participant.identity, now)
     old_client = participant.protocol <= _PROTOCOL_WITH_SUBSCRIBER_PRIMARY
     participant.subscriber_primary = permission.can_subscribe and not old_client and not joining.single
-    first = not room.participants
-    room.participants[participant.identity] = participant
-    room.by_sid[participant.sid] = participant
-    if not participant.dependent:
-        room.timers.clear((Timer.CLOSE, ""))
+    seat(room, participant, now)
     room.timers.set((Timer.JOIN, participant.sid), now + JOIN_TIMEOUT)
-    room.timers.set((Timer.TOKEN, participant.sid), now + TOKEN_INTERVAL)
-    if first:
-        room.timers.set((Timer.QUALITY, ""), now + quality.INTERVAL)
     participant.state = State.JOINED
     effects.append(Notify((participant.sid,), SignalResponse(join=_join_response(room, participant))))
     effects += tell_soon(room, participant, now)
@@ -128,6 +113,29 @@ def join(room: Room, joining: Joining, now: float) -> list[Effect]:
     effects.append(RefreshToken(participant.sid))
     counts_changed(room, now)
     return effects
+
+
+def make_way(room: Room, identity: str, now: float, *, dependent: bool) -> list[Effect]:
+    """An older session of the identity ends. Raises LimitExceeded where another is one too many."""
+    older = room.participants.get(identity)
+    if older is not None:
+        again = Disconnect(older.sid, DisconnectReason.DUPLICATE_IDENTITY, LeaveRequest.Action.DISCONNECT)
+        return [again, *depart(room, older, DisconnectReason.DUPLICATE_IDENTITY, now, replaced=True)]
+    counted = sum(1 for p in room.participants.values() if not p.dependent)
+    if not dependent and 0 < room.max_participants <= counted:
+        raise LimitExceeded(f"room has its {room.max_participants} participants")
+    return []
+
+
+def seat(room: Room, participant: Participant, now: float) -> None:
+    """From now on the participant is one of the room's."""
+    if not room.participants:
+        room.timers.set((Timer.QUALITY, ""), now + quality.INTERVAL)
+    room.participants[participant.identity] = participant
+    room.by_sid[participant.sid] = participant
+    if not participant.dependent:
+        room.timers.clear((Timer.CLOSE, ""))
+    room.timers.set((Timer.TOKEN, participant.sid), now + TOKEN_INTERVAL)
 
 
 def _preferred_protocol(room: Room, identity: str, now: float) -> str:
@@ -205,7 +213,7 @@ def became_active(room: Room, participant: Participant, now: float) -> list[Effe
     quality.tell_later(participant, participant)
     participant.changed()
     effects = tell_soon(room, participant, now)
-    effects.append(Announce(_event(ParticipantJoined, room, participant)))
+    effects.append(Announce(event_of(ParticipantJoined, room, participant)))
     return effects
 
 
@@ -237,20 +245,32 @@ def depart(
     room: Room, participant: Participant, reason: DisconnectReason, now: float, *, replaced: bool = False
 ) -> list[Effect]:
     """Takes the participant out of the room: tracks, subscriptions, transports, timers; and tells the others."""
-    if room.by_sid.pop(participant.sid, None) is None:
+    if participant.sid not in room.by_sid:
         return []
+    unseat(room, participant, reason)
+    effects = publishing.unpublish_all(room, participant, now)
+    effects += data_tracks.leave(room, participant)
+    effects += subscribing.drop_all(room, participant, now)
+    effects += close_transports(room, participant)
+    return effects + tell_departed(room, participant, now, replaced=replaced)
+
+
+def unseat(room: Room, participant: Participant, reason: DisconnectReason) -> None:
+    """The participant is none of the room's any more."""
+    del room.by_sid[participant.sid]
     if room.participants.get(participant.identity) is participant:
         del room.participants[participant.identity]
     room.speakers.pop(participant.sid, None)
     room.untold.pop(participant.sid, None)
     participant.state = State.DISCONNECTED
     participant.disconnect_reason = reason
-    _clear_timers(room, participant)
-    effects = publishing.unpublish_all(room, participant, now)
-    effects += data_tracks.leave(room, participant)
-    effects += calling.callee_left(room, participant)
-    effects += subscribing.drop_all(room, participant, now)
-    effects += close_transports(room, participant)
+    for timer in _OF_A_PARTICIPANT:
+        room.timers.clear((timer, participant.sid))
+
+
+def tell_departed(room: Room, participant: Participant, now: float, *, replaced: bool = False) -> list[Effect]:
+    """The others, the store and the product hear that the participant is gone."""
+    effects = calling.callee_left(room, participant)
     participant.changed()
     info = participant.info()
     if not participant.hidden:
@@ -264,19 +284,14 @@ def depart(
     if not replaced:
         effects.append(Remember(ParticipantForgotten(room.name, participant.identity)))
     event = ParticipantLeft if participant.has_been_active else ParticipantConnectionAborted
-    effects.append(Announce(_event(event, room, participant)))
+    effects.append(Announce(event_of(event, room, participant)))
     counts_changed(room, now)
     if all(p.dependent for p in room.participants.values()):
         room.timers.set((Timer.CLOSE, ""), now + room.departure_timeout)
     return effects
 
 
-def _clear_timers(room: Room, participant: Participant) -> None:
-    for timer in _OF_A_PARTICIPANT:
-        room.timers.clear((timer, participant.sid))
-
-
-def _event(
+def event_of(
     kind: type[ParticipantJoined] | type[ParticipantLeft] | type[ParticipantConnectionAborted],
     room: Room,
     participant: Participant,

@@ -84,6 +84,8 @@ class Node:
         self._place = Place(settings, local_fingerprint(), candidates.of_node(settings), self.figures)
         self._traffic = Traffic(engine)
         self._rooms: dict[str, Room] = {}
+        self._seats: dict[Socket, tuple[Room, str]] = {}
+        """Room and sid of the participant for whom a socket was opened."""
         self._opening: dict[str, asyncio.Lock] = {}
         self._driver: Driver | None = None
         self.calls: dict[str, asyncio.Future[str]] = {}
@@ -244,6 +246,7 @@ class Node:
             return None
         sid = room.participants[joined.grants.identity].sid
         self.driver.sockets[sid] = socket
+        self._seats[socket] = (room, sid)
         self.figures.join("signal_connected")
         self.driver.carry_out(room, effects)
         return sid
@@ -261,31 +264,32 @@ class Node:
             return None
         older = self.driver.sockets.get(participant.sid)
         self.driver.sockets[participant.sid] = socket
+        self._seats[socket] = (room, participant.sid)
         if older is not None:
             older.close()
         self.count("resumes")
         self.driver.carry_out(room, session.resumed(room, participant, self.driver.now()))
         return participant.sid
 
-    def received(self, room_name: str, sid: str, socket: Socket, request: SignalRequest) -> None:
+    def received(self, socket: Socket, request: SignalRequest) -> None:
         """Takes a message that came on a socket; a socket that was replaced is not heard any more."""
-        found = self._find(room_name, sid)
-        if found is not None and self.driver.sockets.get(sid) is socket:
+        found = self._find(socket)
+        if found is not None:
             self.driver.carry_out(found[0], session.handle(*found, request, self.driver.now()))
 
-    def lost(self, room_name: str, sid: str, socket: Socket) -> None:
+    def lost(self, socket: Socket) -> None:
         """A socket is closed; for one that was replaced, or whose session is over, this means nothing."""
-        if self.driver.sockets.get(sid) is not socket:
-            return
-        del self.driver.sockets[sid]
-        found = self._find(room_name, sid)
+        found = self._find(socket)
+        self._seats.pop(socket, None)
         if found is not None:
+            del self.driver.sockets[found[1].sid]
             self.driver.carry_out(found[0], session.socket_lost(*found, self.driver.now()))
 
-    def _find(self, room_name: str, sid: str) -> tuple[Room, Participant] | None:
-        room = self._rooms.get(room_name)
+    def _find(self, socket: Socket) -> tuple[Room, Participant] | None:
+        """Whose socket it is, if it is its newest."""
+        room, sid = self._seats.get(socket, (None, ""))
         participant = room.by_sid.get(sid) if room else None
-        return (room, participant) if room and participant else None
+        return (room, participant) if room and participant and self.driver.sockets.get(sid) is socket else None
 
     # Rooms, for whoever changes them from outside.
 
@@ -407,6 +411,10 @@ class Node:
                 listener(event)
             except Exception:
                 logger.exception("a listener failed on %s", type(event).__name__)
+
+    def moved(self, socket: Socket, room: Room, sid: str) -> None:
+        """The participant of a socket goes on in another room."""
+        self._seats[socket] = (room, sid)
 
     def call_ended(self, call: str, outcome: str | RpcFailed) -> None:
         """A call of a participant's method is over."""

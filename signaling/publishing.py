@@ -286,20 +286,39 @@ def unpublish(
     if participant.pending.get(track.cid) is track:
         del participant.pending[track.cid]
     if participant.tracks.pop(track.sid, None) is not None:
-        room.tracks.pop(track.sid, None)
         if track.section is not None:
             participant.by_mid.pop(track.section.mid, None)
-        room.timers.clear((Timer.DYNACAST, track.sid))
         if participant.publisher is not None:
             numbers = [track.number, *([track.backup.number] if track.backup and track.backup.section else [])]
             effects += [Engine(RemoveTrack(participant.publisher.number, number)) for number in numbers]
-        effects += subscribing.track_vanished(room, track, now)
-        speaking.forget(room, track, now)
+        effects += _hide(room, track, now)
         if participant.present:
             effects += tell_changed(room, participant, to_self=tell_owner)
         effects.append(Announce(TrackUnpublished(room.info(), participant.info(), track.snapshot())))
         counts_changed(room, now)
     return effects + _next_queued(room, participant, track.cid, now)
+
+
+def _hide(room: Room, track: Track, now: float) -> list[Effect]:
+    room.tracks.pop(track.sid, None)
+    room.timers.clear((Timer.DYNACAST, track.sid))
+    effects = subscribing.track_vanished(room, track, now)
+    speaking.forget(room, track, now)
+    return effects
+
+
+def withdraw_all(room: Room, participant: Participant, now: float) -> list[Effect]:
+    """Takes a participant's tracks from those who receive them; to the engine and to their owner nothing happens."""
+    effects: list[Effect] = []
+    for track in participant.tracks.values():
+        effects += _hide(room, track, now)
+        effects.append(Announce(TrackUnpublished(room.info(), participant.info(), track.snapshot())))
+    return effects
+
+
+def show_all(room: Room, participant: Participant, now: float) -> list[Effect]:
+    """Makes all that a participant sends visible in the room that it was moved to."""
+    return _show(room, participant, list(participant.tracks.values()), now)
 
 
 def unpublish_all(room: Room, participant: Participant, now: float) -> list[Effect]:

@@ -16,7 +16,7 @@ from livekit.protocol.room import (
     UpdateSubscriptionsRequest,
 )
 
-from signaling import joining, moderation, presets
+from signaling import joining, moderation, moving, presets
 from signaling.errors import NotFound
 from signaling.node import Node
 from signaling.settings import NodeSettings
@@ -124,6 +124,22 @@ class RoomService:
             return await answer
         finally:
             del self._node.calls[call]
+
+    async def move_participant(self, room: str, identity: str, destination: str) -> None:
+        """Lets a participant go on in another room, which is made where rooms are made by joining.
+
+        Raises NotFound, InvalidArgument, FailedPrecondition, LimitExceeded, Unavailable.
+        """
+        source = await self._node.with_participants(room)
+        moving.check(source, moderation.find(source, identity), destination)
+        if self.settings.room.auto_create:
+            target = await self._node.open_room(CreateRoomRequest(name=destination))
+        else:
+            target = await self._node.existing(destination)
+        driver = self._node.driver
+        leaving, entering = moving.move(source, moderation.find(source, identity), target, driver.now())
+        driver.carry_out(source, leaving)
+        driver.carry_out(target, entering)
 
     async def update_room_metadata(self, room: str, metadata: str) -> RoomInfo:
         """Replaces the metadata and tells everybody. Raises NotFound, LimitExceeded."""

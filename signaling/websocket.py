@@ -150,11 +150,10 @@ class _Door:
                 sid = await node.join(joining, connection)
             if sid is not None:
                 for first in asked.messages():
-                    node.received(grants.video.room, sid, connection, first)
-            await self._read(grants.video.room, sid, connection)
+                    node.received(connection, first)
+            await self._read(connection)
         finally:
-            if sid is not None:
-                node.lost(grants.video.room, sid, connection)
+            node.lost(connection)
             connection.close()
             try:
                 await asyncio.shield(writer)
@@ -162,7 +161,7 @@ class _Door:
                 node.socket_closed()
         return socket
 
-    async def _read(self, room: str, sid: str | None, connection: _Connection) -> None:
+    async def _read(self, connection: _Connection) -> None:
         """Takes messages in order until the socket closes, or breaks a rule."""
         async for message in connection.socket:
             if message.type is WSMsgType.PONG:
@@ -184,8 +183,7 @@ class _Door:
                 logger.info("a client sent %s", error)
                 await connection.end(WSCloseCode.INVALID_TEXT, b"not a SignalRequest")
                 break
-            if sid is not None:
-                self._node.received(room, sid, connection, request)
+            self._node.received(connection, request)
 
     async def _admit(self, request: web.Request) -> Asked:
         """What the request's token lets it join, with what the query adds; raises HTTP refusals in LiveKit's words."""

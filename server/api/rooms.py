@@ -131,6 +131,14 @@ async def send_data(service: RoomService, request: protocol.SendDataRequest) -> 
     return protocol.SendDataResponse()
 
 
+async def move_participant(
+    service: RoomService, request: protocol.MoveParticipantRequest
+) -> protocol.MoveParticipantResponse:
+    """Lets a participant go on in another room; the token names that room as its `destinationRoom`."""
+    await service.move_participant(request.room, request.identity, request.destination_room)
+    return protocol.MoveParticipantResponse()
+
+
 async def perform_rpc(service: RoomService, request: protocol.PerformRpcRequest) -> protocol.PerformRpcResponse:
     """Calls a method of a participant's and answers what it answers."""
     return protocol.PerformRpcResponse(payload=await service.perform_rpc(request))
@@ -152,10 +160,11 @@ METHODS: dict[str, Method] = {
     "UpdateParticipant": Method(protocol.UpdateParticipantRequest, "room_admin", update_participant),
     "UpdateSubscriptions": Method(protocol.UpdateSubscriptionsRequest, "room_admin", update_subscriptions),
     "SendData": Method(protocol.SendDataRequest, "room_admin", send_data),
+    "MoveParticipant": Method(protocol.MoveParticipantRequest, "room_admin", move_participant),
     "PerformRpc": Method(protocol.PerformRpcRequest, "room_admin", perform_rpc),
     "UpdateRoomMetadata": Method(protocol.UpdateRoomMetadataRequest, "room_admin", update_room_metadata),
 }
-UNIMPLEMENTED = ("ForwardParticipant", "MoveParticipant")
+UNIMPLEMENTED = ("ForwardParticipant",)
 """Methods that LiveKit's cloud has."""
 OTHER_SERVICES = {
     "Egress": "this service does not record or stream rooms to elsewhere (egress)",
@@ -236,6 +245,10 @@ class RoomsApi:
         room = getattr(asked, method.room) if method.room else ""
         if method.grant == "room_admin" and room != grants.video.room:
             raise TwirpError("unauthenticated", "permissions denied")
+        destination = getattr(asked, "destination_room", None)
+        if destination is not None and destination != grants.video.destination_room:
+            raise TwirpError("unauthenticated", "permissions denied")
+        token.check_room_name(destination or room, self._node.settings.limit)
         token.check_room_name(room, self._node.settings.limit)
         token.check_identity(getattr(asked, "identity", ""), self._node.settings.limit)
 

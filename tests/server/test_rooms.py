@@ -127,6 +127,26 @@ async def test_a_revocation_for_ever_is_refused(site: Site, when: int) -> None:
         assert "Unix seconds" in problem["msg"]
 
 
+async def test_a_move_takes_a_token_that_names_the_other_room(site: Site) -> None:
+    async with site.joined("lecture", "alice"):
+        asked = {"room": "lecture", "identity": "alice", "destination_room": "side"}
+        for grant in (ADMIN, {**ADMIN, "destination_room": "another"}, {**ADMIN, "room": "side"}):
+            status, problem = await call_json(site, "MoveParticipant", asked, site.token(**grant))
+            assert (status, problem["code"]) == (401, "unauthenticated")
+        token = site.token(**ADMIN, destination_room="side")
+        status, problem = await call_json(site, "MoveParticipant", asked | {"identity": "nobody"}, token)
+        assert (status, problem["code"]) == (404, "not_found")
+        status, problem = await call_json(site, "MoveParticipant", asked, token)
+        assert (status, problem) == (
+            412,
+            {"code": "failed_precondition", "msg": "the participant is not connected now"},
+        )
+        assert [room.name for room in await RoomService(site.node).list_rooms()] == ["lecture"]
+        same = site.token(**ADMIN, destination_room="lecture")
+        status, problem = await call_json(site, "MoveParticipant", asked | {"destination_room": "lecture"}, same)
+        assert (status, problem["code"]) == (400, "invalid_argument")
+
+
 async def test_a_track_is_muted_and_not_unmuted(site: Site) -> None:
     async with site.joined("lecture", "alice") as alice:
         sid = (await publish(alice)).sid

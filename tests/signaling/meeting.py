@@ -26,7 +26,7 @@ from livekit.protocol.rtc import (
 )
 
 from media import commands, events
-from signaling import joining, session
+from signaling import joining, moving, session
 from signaling.effects import (
     Announce,
     CallEnded,
@@ -34,6 +34,7 @@ from signaling.effects import (
     Disconnect,
     Effect,
     Engine,
+    Moved,
     Notify,
     RefreshToken,
     Remember,
@@ -43,6 +44,7 @@ from signaling.effects import (
 )
 from signaling.errors import RpcFailed
 from signaling.negotiation import Candidate
+from signaling.numbering import Numbers
 from signaling.participant import Joining, Participant
 from signaling.room import Place, Room
 from signaling.settings import Limits, NodeSettings, RoomSettings
@@ -95,9 +97,14 @@ class Meeting:
         self,
         room: RoomSettings | None = None,
         limit: Limits | None = None,
+        *,
+        name: str = "meeting",
+        beside: Meeting | None = None,
         **settings_of_node: Any,
     ) -> None:
-        self.now = START
+        """`beside` another room of the same node."""
+        self.now: float = beside.now if beside else START
+        numbers: Numbers = beside.room.numbers if beside else CountingNumbers()
         settings = NodeSettings(
             keys={"key": "secret" * 8},
             addresses=("198.18.0.1",),
@@ -118,7 +125,8 @@ class Meeting:
         """What calls of participants' methods came to."""
         self.closed: list[str] = []
         """Whose sockets were closed while their sessions went on."""
-        self.room, effects = joining.open_room("meeting", place, CountingNumbers(), CreateRoomRequest(), self.now)
+        self.room: Room
+        self.room, effects = joining.open_room(name, place, numbers, CreateRoomRequest(), self.now)
         self.run(effects)
 
     def run(self, effects: list[Effect]) -> None:
@@ -141,6 +149,8 @@ class Meeting:
                     self.tokens.append(who)
                 case Disconnect(who):
                     self.ended[who] = effect
+                case Moved(_, who, _, response):
+                    self.inbox[who].append(SignalResponse(room_moved=response))
                 case CallEnded(call, outcome):
                     self.called[call] = outcome
                 case CloseSocket(who):
@@ -349,6 +359,16 @@ class Client:
 
     def lose_socket(self) -> None:
         self.meeting.run(session.socket_lost(self.meeting.room, self.participant, self.meeting.now))
+
+    def move(self, target: Meeting) -> None:
+        """The server API moves the client to another room."""
+        target.now = max(target.now, self.meeting.now)
+        leaving, entering = moving.move(self.meeting.room, self.participant, target.room, self.meeting.now)
+        self.meeting.run(leaving)
+        target.run(entering)
+        self.meeting = target
+        self.participant = target.room.participants[self.participant.identity]
+        self.sid = self.participant.sid
 
     def resume(self) -> None:
         self.forget()
