@@ -35,6 +35,8 @@ def receive(room: Room, participant: Participant, label: str, payload: bytes | s
             return []
         participant.last_sequence = packet.sequence
     _sign(participant, packet)
+    if packet.HasField("stream_header"):
+        room.place.figures.stream(packet.stream_header, len(packet.destination_identities))
     return route(room, packet, reliable, sender=participant)
 
 

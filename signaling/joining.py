@@ -207,6 +207,7 @@ def resume(room: Room, participant: Participant, now: float) -> list[Effect]:
 def became_active(room: Room, participant: Participant, now: float) -> list[Effect]:
     """The primary transport is connected: the participant counts as here, for the product too."""
     participant.has_been_active = True
+    room.place.figures.active(participant, now)
     if participant.state is State.JOINED:
         participant.state = State.ACTIVE
     room.timers.clear((Timer.JOIN, participant.sid))
@@ -248,6 +249,7 @@ def depart(
     if participant.sid not in room.by_sid:
         return []
     unseat(room, participant, reason)
+    room.place.figures.left(participant, now)
     effects = publishing.unpublish_all(room, participant, now)
     effects += data_tracks.leave(room, participant)
     effects += subscribing.drop_all(room, participant, now)

@@ -236,18 +236,22 @@ class Node:
 
     async def join(self, joined: Joining, socket: Socket) -> str | None:
         """Begins a session: the first message is `join`, or `leave` where the room refuses. The sid, or None."""
+        self.figures.join("rtc_init")
         try:
             await self.prepare(joined.grants)
             room = self._rooms[joined.grants.video.room]
             effects = joining.join(room, joined, self.driver.now())
-        except RoomError:
+        except RoomError as error:
             self.figures.join("signal_failed")
+            self.figures.operation("participant_join", type(error).__name__)
             refuse(socket, DisconnectReason.JOIN_FAILURE, LeaveRequest.Action.DISCONNECT)
             return None
         sid = room.participants[joined.grants.identity].sid
         self.driver.sockets[sid] = socket
         self._seats[socket] = (room, sid)
         self.figures.join("signal_connected")
+        self.figures.join("rtc_connected")
+        self.figures.operation("participant_join")
         self.driver.carry_out(room, effects)
         return sid
 

@@ -73,7 +73,8 @@ def add_track(room: Room, participant: Participant, request: SignalRequest, now:
 def _begin(room: Room, participant: Participant, wish: AddTrackRequest, now: float) -> list[Effect]:
     letters = ("V" if wish.type == TrackType.VIDEO else "A") + _SOURCE_LETTERS.get(wish.source, "")
     info = track_info.of_request(room, wish, room.numbers.sid(f"TR_{letters}"))
-    track = Track(participant, room.numbers.media(), wish.cid, info)
+    track = Track(participant, room.numbers.media(), wish.cid, info, asked_at=now)
+    room.place.figures.publishing(track)
     participant.pending[wish.cid] = track
     return [_published(participant, wish.cid, track), *_bind_parked(room, participant, now)]
 
@@ -252,6 +253,7 @@ def _show(room: Room, participant: Participant, tracks: list[Track], now: float)
     effects = tell_changed(room, participant, to_self=False)
     for track in tracks:
         room.tracks[track.sid] = track
+        room.place.figures.published(track, now)
         effects.append(Announce(TrackPublished(room.info(), participant.info(), track.snapshot())))
         if track.kind == "video":
             room.timers.set((Timer.DYNACAST, track.sid), now + dynacast.FIRST_UPDATE)

@@ -200,6 +200,8 @@ def socket_lost(room: Room, participant: Participant, now: float) -> list[Effect
 def connected(room: Room, participant: Participant, transport: Transport, now: float) -> list[Effect]:
     """The DTLS handshake of a transport is complete."""
     transport.connected = True
+    room.place.figures.transport(participant, transport, "connected")
+    room.place.figures.operation("peer_connection")
     effects: list[Effect] = []
     if transport is participant.primary and not participant.has_been_active:
         effects += joining.became_active(room, participant, now)
@@ -212,6 +214,7 @@ def connected(room: Room, participant: Participant, transport: Transport, now: f
 
 def failed(room: Room, participant: Participant, now: float) -> list[Effect]:
     """DTLS of a transport is over, and can't begin again on it: the client has to start anew."""
+    room.place.figures.operation("peer_connection", "dtls")
     effect = Disconnect(participant.sid, DisconnectReason.STATE_MISMATCH, LeaveRequest.Action.RECONNECT)
     return complete(room, [effect], now)
 
@@ -237,6 +240,8 @@ def heard(room: Room, participant: Participant, transport: Transport, event: eve
     match event:
         case events.TransportReachable():
             transport.silent = False
+            if not transport.protocol:
+                room.place.figures.transport(participant, transport, "ice_connected")
             transport.protocol, transport.address = event.protocol, event.address
         case events.TransportSilent():
             transport.silent = True

@@ -81,7 +81,7 @@ def search_over(room: Room, participant: Participant, now: float) -> list[Effect
     effects: list[Effect] = []
     for sid in [sid for sid, until in participant.sought.items() if until <= now]:
         forget(room, participant, sid)
-        effects.append(_failed(participant, sid, SubscriptionError.SE_TRACK_NOTFOUND))
+        effects.append(_failed(room, participant, sid, SubscriptionError.SE_TRACK_NOTFOUND))
     if participant.sought:
         room.timers.set((Timer.SEARCH, participant.sid), min(participant.sought.values()))
     return effects
@@ -173,7 +173,8 @@ def _begin(room: Room, participant: Participant, track: Track, now: float) -> li
     section = track.section
     assert section is not None, "a visible track has its section"
     rtx_ssrc = room.numbers.ssrc() if track.kind == "video" else 0
-    subscription = Subscription(participant, track, room.numbers.media(), room.numbers.ssrc(), rtx_ssrc)
+    subscription = Subscription(participant, track, room.numbers.media(), room.numbers.ssrc(), rtx_ssrc, now)
+    room.place.figures.subscribing()
     try:
         transport.negotiation.attach(
             SendingTrack(
@@ -187,7 +188,7 @@ def _begin(room: Room, participant: Participant, track: Track, now: float) -> li
             )
         )
     except SdpError:
-        return [*effects, _failed(participant, track.sid, SubscriptionError.SE_UNKNOWN)]
+        return [*effects, _failed(room, participant, track.sid, SubscriptionError.SE_UNKNOWN)]
     participant.subscriptions[track.sid] = subscription
     track.subscriptions[participant.sid] = subscription
     settings = participant.settings.get(track.sid)
@@ -303,14 +304,14 @@ def _bind(
     participant, track = subscription.subscriber, subscription.track
     if not section.accepted:
         participant.desires[track.sid] = False
-        refused = _failed(participant, track.sid, SubscriptionError.SE_CODEC_UNSUPPORTED)
+        refused = _failed(room, participant, track.sid, SubscriptionError.SE_CODEC_UNSUPPORTED)
         return [*_end(room, subscription, now), refused]
     begins = subscription.section is None
     subscription.section = section
     backup_codec.regress(subscription)
     effects = connect(room, transport, subscription, now)
     if begins:
-        room.place.figures.subscribed(subscription)
+        room.place.figures.subscribed(subscription, now)
         effects += tell_subscribed(room, subscription)
         effects += speaking.tell_subscribed(room, participant, track.publisher)
         quality.tell_later(participant, track.publisher)
@@ -461,6 +462,7 @@ def drop_all(room: Room, participant: Participant, now: float) -> list[Effect]:
     return effects
 
 
-def _failed(participant: Participant, sid: str, error: SubscriptionError) -> Notify:
+def _failed(room: Room, participant: Participant, sid: str, error: SubscriptionError) -> Notify:
+    room.place.figures.unsubscribable(error)
     response = SubscriptionResponse(track_sid=sid, err=error)
     return Notify((participant.sid,), SignalResponse(subscription_response=response))

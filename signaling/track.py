@@ -48,6 +48,7 @@ class Track:
     """What was last measured, by layer."""
     subscriptions: dict[str, Subscription] = field(default_factory=dict)
     """By the subscriber's sid."""
+    asked_at: float = 0.0
     published_at: float = 0.0
     offered_quality: VideoQuality = VideoQuality.HIGH
     """Highest quality that the publisher was asked to send; a client begins with all of them (LIVEKIT.md 7.4)."""
@@ -110,6 +111,7 @@ class Subscription:
     number: int
     ssrc: int
     rtx_ssrc: int
+    begun_at: float
     section: SendingSection | None = None
     """What the receiver accepted; None until its answer."""
     source: int = 0

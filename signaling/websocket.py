@@ -12,6 +12,7 @@ from aiohttp import WSCloseCode, WSMsgType, web
 from signaling import wire
 from signaling.asking import Asked, read_asked
 from signaling.errors import InvalidArgument, NotFound, RoomError
+from signaling.figures import Figures
 from signaling.node import Node
 from signaling.proxies import Proxies
 from signaling.settings import Limits
@@ -122,12 +123,18 @@ class _Door:
         )
         if not socket.can_prepare(request).ok:
             return web.Response(status=404)
-        asked = await self._admit(request)
+        since = asyncio.get_running_loop().time()
+        try:
+            asked = await self._admit(request)
+        except web.HTTPException:
+            node.figures.join("signal_validation_failed")
+            raise
         grants = asked.grants
         if not asked.resumes:
             try:
                 await node.prepare(grants)
             except RoomError as error:
+                node.figures.join("signal_failed")
                 raise _refusal(error) from None
         address = self._proxies.client(request.remote or "", request.headers.get("X-Forwarded-For", ""))
         joining = asked.joining(request.headers.get("User-Agent", ""), address, node.settings)
@@ -135,8 +142,9 @@ class _Door:
             await socket.prepare(request)
         except ConnectionError:
             node.count("sockets_abandoned")
+            node.figures.join("signal_upgrade_failed")
             raise web.HTTPBadRequest(text="gone before the answer") from None
-        connection = _Connection(socket, request, joining.client.protocol, limit)
+        connection = _Connection(socket, request, joining.client.protocol, limit, node.figures)
         node.socket_opened()
         writer = asyncio.create_task(connection.write())
         sid = None
@@ -148,6 +156,7 @@ class _Door:
                 return socket
             else:
                 sid = await node.join(joining, connection)
+                node.figures.joined(joining.client.protocol, asyncio.get_running_loop().time() - since)
             if sid is not None:
                 for first in asked.messages():
                     node.received(connection, first)
@@ -180,9 +189,11 @@ class _Door:
                 request = wire.read_request(message.data)
             except wire.MalformedMessage as error:
                 self._node.count("messages_malformed")
+                self._node.figures.message("request", taken=False)
                 logger.info("a client sent %s", error)
                 await connection.end(WSCloseCode.INVALID_TEXT, b"not a SignalRequest")
                 break
+            self._node.figures.message("request", taken=True)
             self._node.received(connection, request)
 
     async def _admit(self, request: web.Request) -> Asked:
@@ -241,13 +252,16 @@ def _refusal(error: RoomError) -> web.HTTPException:
 class _Connection:
     """One WebSocket with its queue of outgoing messages and its allowance of incoming ones."""
 
-    def __init__(self, socket: web.WebSocketResponse, request: web.Request, protocol: int, limit: Limits) -> None:
+    def __init__(
+        self, socket: web.WebSocketResponse, request: web.Request, protocol: int, limit: Limits, figures: Figures
+    ) -> None:
         self.socket = socket
         self.protocol = protocol
         self.writes_text = False
         """The client's last message was JSON, so ours are too."""
         self._transport = request.transport
         self._limit = limit
+        self._figures = figures
         self._queue: deque[wire.Outgoing] = deque()
         self._waiting = 0
         self._wake = asyncio.Event()
@@ -264,6 +278,8 @@ class _Connection:
             logger.info(
                 "a client does not read: %d bytes wait for it, %d may", self._waiting, self._limit.signal_queue_size
             )
+            for _ in (*self._queue, message):
+                self._figures.message("response", taken=False)
             self._queue.clear()
             self._cut_off()
             return
@@ -323,3 +339,4 @@ class _Connection:
                 await self.socket.send_str(message.text)
             else:
                 await self.socket.send_bytes(message.binary)
+            self._figures.message("response", taken=True)

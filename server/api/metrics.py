@@ -1,4 +1,8 @@
-"""/metrics for Prometheus, on a listener of its own. Names and labels are LiveKit's where it has them."""
+"""/metrics for Prometheus, on a listener of its own.
+
+What LiveKit measures too begins with `livekit_` and has its names and labels, so that dashboards made for it show it;
+the rest begins with `veche_`. Its label `country` is nowhere: nobody's address is looked up.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,13 @@ from typing import Protocol
 
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, GCCollector, ProcessCollector, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+    UnknownMetricFamily,
+)
 from prometheus_client.registry import Collector
 
 from signaling import figures
@@ -27,10 +37,11 @@ class Measured(Protocol):
         """Upper ends of buckets in nanoseconds, samples in each, the sum of all."""
 
 
+LIVEKIT = "livekit_"
 PRESENT = {
-    "rooms": "room_total",
-    "participants": "participant_total",
-    "sockets": "sockets",
+    "rooms": "livekit_room_total",
+    "participants": "livekit_participant_total",
+    "sockets": "veche_sockets",
 }
 """Figures of a node that go down again, and what they are called here; the others only grow."""
 _ELSEWHERE = {"tracks"}
@@ -46,10 +57,18 @@ class NodeCollector(Collector):
         self._engine = engine
 
     def collect(self) -> Iterator[Metric]:
+        """All metrics; LiveKit's with the labels that it puts on each of its own."""
+        labels = {"node_id": self._node.settings.node_id, "node_type": "SERVER"}
+        for metric in self._metrics():
+            if metric.name.startswith(LIVEKIT):
+                metric.samples = [one._replace(labels={**labels, **one.labels}) for one in metric.samples]
+            yield metric
+
+    def _metrics(self) -> Iterator[Metric]:
         """What is here now, what was counted and measured, and the engine's totals each by its own name."""
         for name, value in self._node.counters().items():
             if name in PRESENT:
-                yield GaugeMetricFamily(f"veche_{PRESENT[name]}", f"{name} on this node now", value=value)
+                yield GaugeMetricFamily(PRESENT[name], f"{name} on this node now", value=value)
             elif name not in _ELSEWHERE:
                 yield CounterMetricFamily(f"veche_{name}", f"{name.replace('_', ' ')} of this node", value=value)
         yield from _tracks(self._node.tracks())
@@ -65,11 +84,11 @@ class NodeCollector(Collector):
 
 
 def _tracks(tracks: Mapping[str, tuple[int, int]]) -> Iterator[Metric]:
-    published = GaugeMetricFamily("veche_track_published_total", "Tracks published now.", labels=("kind",))
-    subscribed = GaugeMetricFamily("veche_track_subscribed_total", "Subscriptions of tracks now.", labels=("kind",))
+    published = GaugeMetricFamily("livekit_track_published_total", "Tracks published now.", labels=("kind",))
+    subscribed = GaugeMetricFamily("livekit_track_subscribed_total", "Subscriptions of tracks now.", labels=("kind",))
     for kind, (tracks_here, subscriptions) in tracks.items():
-        published.add_metric((kind,), tracks_here)
-        subscribed.add_metric((kind,), subscriptions)
+        published.add_metric((kind.upper(),), tracks_here)
+        subscribed.add_metric((kind.upper(),), subscriptions)
     yield published
     yield subscribed
 
@@ -79,34 +98,45 @@ def _media(totals: Totals) -> Iterator[Metric]:
     first = "initial"
     again = "retransmit"
     for name, manual, counted in (
-        ("packet", "Media packets.", ("packets_in", "packets_repaired", "packets_forwarded", "packets_retransmitted")),
         (
-            "packet_bytes",
+            "livekit_packet_total",
+            "Media packets.",
+            ("packets_in", "packets_repaired", "packets_forwarded", "packets_retransmitted"),
+        ),
+        (
+            "livekit_packet_bytes",
             "Bytes of media packets.",
             ("media_bytes_in", "media_bytes_repaired", "media_bytes_forwarded", "media_bytes_retransmitted"),
         ),
     ):
         whole, repaired, forwarded, retransmitted = (totals[one] for one in counted)
-        metric = CounterMetricFamily(f"veche_{name}", manual, labels=_PACKETS)
+        metric = _counter(name, manual, _PACKETS)
         metric.add_metric((INCOMING, first), whole - repaired)
         metric.add_metric((INCOMING, again), repaired)
         metric.add_metric((OUTGOING, first), forwarded)
         metric.add_metric((OUTGOING, again), retransmitted)
         yield metric
     for name, manual, received, sent in (
-        ("nack", "Packets asked for by NACK: incoming from subscribers.", "nack_received", "nack_sent"),
-        ("pli", "Key frames asked for by PLI: incoming from subscribers.", "pli_received", "pli_sent"),
-        ("fir", "Key frames asked for by FIR: incoming from subscribers.", "fir_received", "fir_sent"),
+        ("livekit_nack_total", "Packets asked for by NACK: incoming from subscribers.", "nack_received", "nack_sent"),
+        ("livekit_pli_total", "Key frames asked for by PLI: incoming from subscribers.", "pli_received", "pli_sent"),
+        ("livekit_fir_total", "Key frames asked for by FIR: incoming from subscribers.", "fir_received", "fir_sent"),
     ):
-        metric = CounterMetricFamily(f"veche_{name}", manual, labels=_DIRECTION)
+        metric = _counter(name, manual, _DIRECTION)
         metric.add_metric((INCOMING,), totals[received])
         metric.add_metric((OUTGOING,), totals[sent])
         yield metric
 
 
+def _counter(name: str, manual: str, labels: Sequence[str]) -> CounterMetricFamily | UnknownMetricFamily:
+    """A total that is called just so: Prometheus's library ends every counter in `_total`, LiveKit not all of them."""
+    if name.endswith("_total"):
+        return CounterMetricFamily(name, manual, labels=labels)
+    return UnknownMetricFamily(name, manual, labels=labels)
+
+
 def _forward_latency(bounds: Sequence[int], counts: Sequence[int], total: int) -> Metric:
     histogram = HistogramMetricFamily(
-        "veche_forward_latency_ns", "From a media packet's receipt to its sending, in nanoseconds; sampled."
+        "livekit_forward_latency_ns", "From a media packet's receipt to its sending, in nanoseconds; sampled."
     )
     histogram.add_metric((), _buckets(bounds, counts), total)
     return histogram
@@ -114,11 +144,11 @@ def _forward_latency(bounds: Sequence[int], counts: Sequence[int], total: int) -
 
 def _measured(measured: Figures, family: Family) -> Metric:
     if not family.bounds:
-        counter = CounterMetricFamily(f"veche_{family.name}", family.manual, labels=family.labels)
+        counter = _counter(family.name, family.manual, family.labels)
         for labels, total in measured.totals(family):
             counter.add_metric(labels, total)
         return counter
-    histogram = HistogramMetricFamily(f"veche_{family.name}", family.manual, labels=family.labels)
+    histogram = HistogramMetricFamily(family.name, family.manual, labels=family.labels)
     for labels, values in measured.histograms(family):
         histogram.add_metric(labels, _buckets(values.bounds, values.counts), values.sum)
     return histogram

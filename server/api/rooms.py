@@ -208,10 +208,21 @@ class RoomsApi:
         ]
 
     def _route(self, path: str, method: Method) -> web.RouteDef:
+        service, name = path.rpartition("livekit.")[2].split("/")
+
         async def respond(request: web.Request) -> web.StreamResponse:
             return await self._serve(request, method)
 
-        return web.post(path, self._with_refusals(respond))
+        refusing = self._with_refusals(respond)
+
+        async def counted(request: web.Request) -> web.StreamResponse:
+            since = time.monotonic()
+            answer = await refusing(request)
+            code = answer.get(twirp.CODE, "")
+            self._node.figures.called(service, name, answer.status, code, time.monotonic() - since)
+            return answer
+
+        return web.post(path, counted)
 
     def _with_refusals(self, respond: websocket.Respond) -> websocket.Respond:
         """Puts CORS headers on every answer, and makes Twirp errors of what is raised."""

@@ -11,6 +11,8 @@ from google.protobuf.message import DecodeError, Message
 
 PROTOBUF = "application/protobuf"
 JSON = "application/json"
+CODE: web.ResponseKey[str] = web.ResponseKey("code", str)
+"""Under which a refusal keeps its code, for who counts them."""
 
 STATUS = {
     "canceled": 408,
@@ -77,7 +79,9 @@ def answer(message: Message, content_type: str) -> web.Response:
 
 
 def refuse(code: str, text: str, status: int = 0) -> web.Response:
-    """The error document; `status` where HTTP has a better one than the code's."""
+    """The error document; `status` where HTTP has a better one than the code's. The answer keeps the code as CODE."""
     body = json.dumps({"code": code, "msg": text}).encode()
     # Without a charset: LiveKit's Node SDK takes only the bare name for JSON.
-    return web.Response(body=body, content_type=JSON, status=status or STATUS[code])
+    response = web.Response(body=body, content_type=JSON, status=status or STATUS[code])
+    response[CODE] = code
+    return response

@@ -36,25 +36,23 @@ async def test_every_figure_of_node_and_engine_is_there(tmp_path: Path) -> None:
             finally:
                 await runner.cleanup()
             values = {name: family.samples[0].value for name, family in families.items() if family.samples}
-            here = ("veche_room_total", "veche_participant_total", "veche_sockets")
+            node = {"node_id": site.node.settings.node_id, "node_type": "SERVER"}
+            here = ("livekit_room_total", "livekit_participant_total", "veche_sockets")
             assert [values[name] for name in here] == [1, 1, 1]
-            assert families["veche_room_total"].type == "gauge"
+            assert families["livekit_room_total"].type == "gauge"
             assert {f"veche_engine_{name}" for name in engine.counters()} <= set(families)
-            assert {f"veche_{family.name}" for family in figures.FAMILIES} <= set(families)
-            assert labels(families["veche_participant_join"]) == [{"state": "signal_connected"}]
-            assert {"kind": "audio"} in labels(families["veche_track_published_total"])
-            assert labels(families["veche_packet"]) == [
-                {"direction": direction, "transmission": transmission}
+            assert {family.name.removesuffix("_total") for family in figures.FAMILIES} <= set(families)
+            assert {"state": "signal_connected", **node} in labels(families["livekit_participant_join"])
+            assert {"kind": "AUDIO", **node} in labels(families["livekit_track_published_total"])
+            assert labels(families["livekit_packet"]) == [
+                {"direction": direction, "transmission": transmission, **node}
                 for direction in ("incoming", "outgoing")
                 for transmission in ("initial", "retransmit")
             ]
-            assert labels(families["veche_nack"]) == [{"direction": "incoming"}, {"direction": "outgoing"}]
-            latency = families["veche_forward_latency_ns"]
-            assert (latency.type, latency.samples[0].labels, latency.samples[0].value) == (
-                "histogram",
-                {"le": "20000"},
-                0,
-            )
+            assert [one["direction"] for one in labels(families["livekit_nack"])] == ["incoming", "outgoing"]
+            latency = families["livekit_forward_latency_ns"]
+            assert latency.type == "histogram"
+            assert (latency.samples[0].labels, latency.samples[0].value) == ({"le": "20000", **node}, 0)
             assert "veche_process_resident_memory_bytes" in families
     finally:
         engine.close()
@@ -68,7 +66,7 @@ def test_the_public_ports_have_none(network: None, tmp_path: Path) -> None:
     port = free_port()
     with running_service(tmp_path, {"VECHE_METRICS__PORT": str(port)}) as service:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=20) as answer:
-            assert b"veche_room_total 0.0" in answer.read()
+            assert b"veche_sockets 0.0" in answer.read()
         for address in (f"{service.http}/metrics", f"http://127.0.0.1:{port}/healthz"):
             with pytest.raises(urllib.error.HTTPError) as refused:
                 urllib.request.urlopen(address, timeout=20)

@@ -86,15 +86,16 @@ def test_figures_add_up() -> None:
     meeting, _, _, _ = measured()
     kept = meeting.room.place.figures
     family = {family.name: family for family in figures.FAMILIES}
-    assert list(kept.totals(family["packet_loss"])) == [
-        (("incoming", "camera", "video"), 50),
-        (("outgoing", "camera", "video"), 20),
+    assert list(kept.totals(family["livekit_packet_loss_total"])) == [
+        (("incoming", "CAMERA", "VIDEO"), 50),
+        (("outgoing", "CAMERA", "VIDEO"), 20),
     ]
-    assert list(kept.totals(family["layer_switches"])) == [((), 1)]
-    rtts = dict(kept.histograms(family["rtt_ms"]))[("outgoing", "camera", "video")]
+    assert list(kept.totals(family["veche_layer_switches_total"])) == [((), 1)]
+    rtts = dict(kept.histograms(family["livekit_rtt_ms"]))[("outgoing", "CAMERA", "VIDEO")]
     assert (rtts.sum, sum(rtts.counts)) == (80.0, 1)
     assert rtts.counts[rtts.bounds.index(100)] == 1, "80 ms is above 50 and at most 100"
-    loss = dict(kept.histograms(family["packet_loss_percent"]))[("incoming", "camera", "video")]
+    loss = dict(kept.histograms(family["livekit_packet_loss_percent"]))[("incoming", "CAMERA", "VIDEO")]
     assert loss.counts[loss.bounds.index(10)] == 1
     meeting.advance(6)
-    assert sum(total for _, total in kept.totals(family["quality_rating"])) > 0
+    ((_, ratings),) = kept.histograms(family["livekit_quality_rating"])
+    assert sum(ratings.counts) > 0
