@@ -115,6 +115,7 @@ def room_settings(section: sections.Room) -> RoomSettings:
             empty_timeout=preset.empty_timeout,
             departure_timeout=preset.departure_timeout,
             max_participants=preset.max_participants,
+            sync_streams=preset.sync_streams,
             metadata=preset.metadata,
             agents=[RoomAgentDispatch(agent_name=a.agent_name, metadata=a.metadata) for a in preset.agents],
         )

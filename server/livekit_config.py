@@ -14,7 +14,7 @@ from server.config import MIN_SECRET, SettingsError, check
 from signaling.settings import DEFAULT_CODECS
 
 _SMALLEST_MESSAGE = 65536
-_PRESET_FIELDS = ("empty_timeout", "departure_timeout", "max_participants", "metadata", "agents")
+_PRESET_FIELDS = ("empty_timeout", "departure_timeout", "max_participants", "sync_streams", "metadata", "agents")
 _AGENT_FIELDS = ("agent_name", "metadata")
 _PORT = 7880
 """LiveKit's own, where the file names none."""
@@ -222,6 +222,7 @@ RULES: dict[str, _Read] = {
     "room.empty_timeout": _same("room.empty_timeout"),
     "room.departure_timeout": _same("room.departure_timeout"),
     "room.enable_remote_unmute": _same("room.enable_remote_unmute"),
+    "room.sync_streams": _same("room.sync_streams"),
     "room.enable_full_room_in_webhooks": _same("room.enable_full_room_in_webhooks"),
     "room.room_configurations": _presets,
     "limit.num_tracks": _same("limit.num_tracks"),
@@ -293,7 +294,6 @@ REASONS: dict[str, str] = {
     "rtc.data_channel_max_buffered_amount": "1 MiB may wait for a receiver of reliable data",
     "rtc.batch_io": "packets always leave in batches",
     "room.playout_delay": "no delay is asked of receivers",
-    "room.sync_streams": "receivers keep sound and picture together by themselves",
     "room.update_batch_target_size": "in rooms above 16 people newcomers are told of together, with no limit to set",
     "audio": _FIXED,
     "video": _FIXED,

@@ -133,6 +133,7 @@ class RoomPreset(Section):
     empty_timeout: Small = 0
     departure_timeout: Small = 0
     max_participants: Small = 0
+    sync_streams: bool = False
     metadata: str = ""
     agents: tuple[AgentDispatch, ...] = ()
 
@@ -152,12 +153,15 @@ class Room(Section):
     """MIME types that may be published, the preferred first."""
     enable_remote_unmute: bool = False
     """Whether the room API may unmute a participant's track."""
+    sync_streams: bool = False
+    """Whether receivers play the sound and picture of one participant in step, where that delays the sound too."""
     enable_full_room_in_webhooks: bool = False
     """Whether webhooks about tracks hold the whole room, not only its sid and name."""
 
     room_configurations: dict[str, RoomPreset] = {}
     """Presets by name, which a token (`roomPreset`) or CreateRoom (`room_preset`) asks for: tables with
-    `empty_timeout`, `departure_timeout`, `max_participants`, `metadata` and `agents`; in a variable a JSON object."""
+    `empty_timeout`, `departure_timeout`, `max_participants`,
+    `sync_streams`, `metadata` and `agents`; in a variable a JSON object."""
 
     _split = field_validator("enabled_codecs", mode="before")(split_words)
 

@@ -70,6 +70,7 @@ def open_room(
         departure_timeout=asked.departure_timeout or settings.departure_timeout,
         max_participants=asked.max_participants or settings.max_participants,
         metadata=asked.metadata,
+        sync_streams=asked.sync_streams or settings.sync_streams,
         sif_trailer=numbers.secret(16),
     )
     if known is not None:

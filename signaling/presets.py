@@ -12,7 +12,7 @@ from livekit.protocol.room import CreateRoomRequest, RoomConfiguration
 from signaling.errors import InvalidArgument
 from signaling.token import Grants
 
-_PLAIN = ("empty_timeout", "departure_timeout", "max_participants", "metadata")
+_PLAIN = ("empty_timeout", "departure_timeout", "max_participants", "sync_streams", "metadata")
 """Fields that a configuration and a request have in common, and that mean something here."""
 
 

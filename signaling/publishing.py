@@ -17,6 +17,7 @@ from livekit.protocol.rtc import (
     SessionDescription,
     SignalRequest,
     SignalResponse,
+    SubscribedAudioCodecUpdate,
     TrackPublishedResponse,
     TrackUnpublishedResponse,
 )
@@ -255,12 +256,24 @@ def _show(room: Room, participant: Participant, tracks: list[Track], now: float)
         room.tracks[track.sid] = track
         room.place.figures.published(track, now)
         effects.append(Announce(TrackPublished(room.info(), participant.info(), track.snapshot())))
+        if track.kind == "audio" and len(track.info.codecs) > 1:
+            effects.append(_first_codec_alone(participant, track))
         if track.kind == "video":
             room.timers.set((Timer.DYNACAST, track.sid), now + dynacast.FIRST_UPDATE)
         if not participant.hidden:
             effects += subscribing.track_appeared(room, track, now)
     counts_changed(room, now)
     return effects
+
+
+def _first_codec_alone(participant: Participant, track: Track) -> Notify:
+    """Of sound in several codecs the first is taken: its publisher need not encode the others."""
+    first = track.info.codecs[0].mime_type
+    update = SubscribedAudioCodecUpdate(track_sid=track.sid)
+    for codec in track.info.codecs:
+        name = codec.mime_type.removeprefix("audio/").lower()
+        update.subscribed_audio_codecs.add(codec=name, enabled=codec.mime_type == first)
+    return Notify((participant.sid,), SignalResponse(subscribed_audio_codec_update=update))
 
 
 def _bind_parked(room: Room, participant: Participant, now: float) -> list[Effect]:

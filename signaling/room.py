@@ -99,6 +99,8 @@ class Room:
     departure_timeout: int
     max_participants: int
     metadata: str = ""
+    sync_streams: bool = False
+    """Receivers play the sound and picture of one source in step."""
     participants: dict[str, Participant] = field(default_factory=dict)
     """By identity."""
     by_sid: dict[str, Participant] = field(default_factory=dict)

@@ -64,6 +64,8 @@ class Quirks:
     """False: a section that became inactive is not used again for another track."""
     red: bool = True
     """False: RED (RFC 2198) is not offered to it."""
+    synchronises: bool = True
+    """False: tracks that share a stream are lost on it, so each has a stream of its own."""
 
     @classmethod
     def of(cls, client: ClientInfo) -> Quirks:
@@ -77,6 +79,7 @@ class Quirks:
             keeps_codec_order=not (firefox and system in ("linux", "android")),
             reuses_sections=not safari,
             red=not (firefox or safari),
+            synchronises=not firefox,
         )
 
 

@@ -29,6 +29,8 @@ class RoomSettings:
     enabled_codecs: tuple[str, ...] = DEFAULT_CODECS
     """MIME types that may be published, in the order of preference for each kind."""
     enable_remote_unmute: bool = False
+    sync_streams: bool = False
+    """Whether receivers play the sound and picture of one source in step."""
     room_configurations: Mapping[str, RoomConfiguration] = field(default_factory=dict)
     """Presets by name, which tokens and CreateRoom may ask for."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from livekit.protocol.models import DisconnectReason, SubscriptionError
@@ -26,7 +27,7 @@ from signaling import backup_codec, data_tracks, dynacast, quality, speaking
 from signaling.connecting import open_transport, restart_ice, start_dtls
 from signaling.effects import Disconnect, Effect, Engine, Notify
 from signaling.errors import InvalidArgument
-from signaling.negotiation import SendingSection, SendingTrack
+from signaling.negotiation import Quirks, SendingSection, SendingTrack
 from signaling.participant import Participant, Transport
 from signaling.permission import audience_of
 from signaling.room import Room, Timer
@@ -49,6 +50,9 @@ GATHER_WHEN_BUSY = 0.15
 ANSWER_TIMEOUT = 15.0
 # A track that was asked for and does not appear within this many seconds is given up (LIVEKIT.md 8).
 SEARCH_TIMEOUT = 60.0
+# Clients from this version on know streams with a name, of the form that any SDP can hold.
+PROTOCOL_WITH_STREAMS = 10
+_STREAM_NAME = re.compile(r"(?!TR)[\w-]{1,32}", re.ASCII)
 
 
 def request(room: Room, participant: Participant, asked: UpdateSubscription, now: float) -> list[Effect]:
@@ -179,7 +183,7 @@ def _begin(room: Room, participant: Participant, track: Track, now: float) -> li
         transport.negotiation.attach(
             SendingTrack(
                 track.sid,
-                f"{track.publisher.sid}|{track.sid}",
+                _stream_id(room, participant, track),
                 track.kind,
                 backup_codec.offered(track, section),
                 subscription.ssrc,
@@ -196,6 +200,14 @@ def _begin(room: Room, participant: Participant, track: Track, now: float) -> li
         settings.disabled = False  # the client can only report an element as visible once it has a picture
     gather_offer(room, participant, now)
     return effects
+
+
+def _stream_id(room: Room, participant: Participant, track: Track) -> str:
+    """Of our section: what shares a stream is played in step by the receiver (LIVEKIT.md 4.6)."""
+    stream = track.info.stream
+    knows = participant.protocol >= PROTOCOL_WITH_STREAMS and Quirks.of(participant.joining.client).synchronises
+    together = room.sync_streams and knows and _STREAM_NAME.fullmatch(stream)
+    return f"{track.publisher.sid}|{stream if together else track.sid}"
 
 
 def _end(room: Room, subscription: Subscription, now: float) -> list[Effect]:

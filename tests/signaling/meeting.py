@@ -196,6 +196,7 @@ class Client:
         metadata: str = "",
         single: bool = False,
         auto_subscribe_data_track: bool = False,
+        browser: str = "",
     ) -> None:
         self.meeting = meeting
         grants = Grants(
@@ -207,7 +208,7 @@ class Client:
             role=role,
             video=grant or VideoGrant(room="meeting", room_join=True, can_update_own_metadata=True),
         )
-        client = ClientInfo(sdk=ClientInfo.SDK.JS, protocol=protocol, client_protocol=1)
+        client = ClientInfo(sdk=ClientInfo.SDK.JS, protocol=protocol, client_protocol=1, browser=browser)
         joined = Joining(
             grants,
             client,
@@ -295,6 +296,7 @@ class Client:
         sid: str = "",
         codecs: Mapping[str, str] | None = None,
         policy: BackupCodecPolicy = SIMULCAST,
+        stream: str = "",
     ) -> None:
         """Asks for a track; `codecs` are those it is to be sent in, each with its cid."""
         video = source in (TrackSource.CAMERA, TrackSource.SCREEN_SHARE)
@@ -306,6 +308,7 @@ class Client:
             type=TrackType.VIDEO if video else TrackType.AUDIO,
             source=source,
             muted=muted,
+            stream=stream,
             backup_codec_policy=policy,
             width=1280 if video else 0,
             height=720 if video else 0,
@@ -335,10 +338,16 @@ class Client:
         return self.last("track_published").track_published.track.sid
 
     def publish(
-        self, cid: str, source: TrackSource = TrackSource.CAMERA, *, layers: int = 3, muted: bool = False
+        self,
+        cid: str,
+        source: TrackSource = TrackSource.CAMERA,
+        *,
+        layers: int = 3,
+        muted: bool = False,
+        stream: str = "",
     ) -> str:
         """Asks for a track and offers its section; the track's sid."""
-        self.add_track(cid, source, layers=layers, muted=muted)
+        self.add_track(cid, source, layers=layers, muted=muted, stream=stream)
         mid = str(len(self.sections) + 1)
         simulcast = ("q", "h", "f")[:layers] if layers > 1 else ()
         kind = "video" if source in (TrackSource.CAMERA, TrackSource.SCREEN_SHARE) else "audio"

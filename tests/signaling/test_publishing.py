@@ -298,3 +298,17 @@ def test_two_tracks_in_one_offer_make_one_offer_down() -> None:
     meeting.advance(1)
     assert len(boris.messages("offer")) == 1
     assert len(boris.last("offer").offer.mid_to_track_id) == 2
+
+
+def test_of_sound_in_several_codecs_the_first_is_wanted() -> None:
+    anna = Meeting().join("anna")
+    anna.add_track("mic", TrackSource.MICROPHONE, codecs={"opus": "mic", "PCMU": "mic2"})
+    anna.offer(audio("1", "mic"))
+    update = anna.last("subscribed_audio_codec_update").subscribed_audio_codec_update
+    assert update.track_sid == anna.last("track_published").track_published.track.sid
+    assert [(codec.codec, codec.enabled) for codec in update.subscribed_audio_codecs] == [
+        ("opus", True),
+        ("pcmu", False),
+    ]
+    anna.publish("mic3", TrackSource.MICROPHONE)
+    assert len(anna.messages("subscribed_audio_codec_update")) == 1

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
+from typing import Any
+
 import pytest
 from livekit.protocol.models import (
     ConnectionQuality,
@@ -27,7 +31,7 @@ from media.commands import (
     SetSubscription,
 )
 from media.events import SubscriptionPaused
-from signaling.settings import Limits
+from signaling.settings import Limits, RoomSettings
 from signaling.token import VideoGrant
 from tests.signaling.meeting import Client, Meeting, two
 
@@ -302,3 +306,28 @@ def test_everything_of_who_leaves_is_let_go() -> None:
     assert not room.speakers
     assert boris.participant.quality == ConnectionQuality.EXCELLENT
     assert boris.participant.info().state == ParticipantInfo.State.DISCONNECTED
+
+
+@pytest.mark.parametrize(
+    ("sync", "stream", "options", "together"),
+    [
+        (True, "", {}, True),
+        (True, "my-stream", {}, True),
+        (False, "", {}, False),
+        (True, "", {"protocol": 9}, False),
+        (True, "", {"browser": "Firefox"}, False),
+        (True, "TR_other", {}, False),
+        (True, "a b\r\na=x", {}, False),
+        (True, "x" * 33, {}, False),
+    ],
+    ids=["default", "named", "off", "old client", "Firefox", "like a track", "no token", "too long"],
+)
+def test_sound_and_picture_share_a_stream_where_they_may(
+    sync: bool, stream: str, options: Mapping[str, Any], together: bool
+) -> None:
+    meeting = Meeting(RoomSettings(sync_streams=sync))
+    anna, boris = meeting.join("anna"), meeting.join("boris", **options)
+    sids = [anna.publish("cam", stream=stream), anna.publish("mic", TrackSource.MICROPHONE, stream=stream)]
+    boris.settle()
+    streams = set(re.findall(r"^a=msid:(\S+) ", boris.last("offer").offer.sdp, re.MULTILINE))
+    assert streams == ({f"{anna.sid}|{stream or 'camera'}"} if together else {f"{anna.sid}|{sid}" for sid in sids})
