@@ -53,8 +53,11 @@ def message(event: RoomEvent, event_id: str, now: float, *, full_room: bool) -> 
             told.room.CopyFrom(room if full_room else RoomInfo(sid=room.sid, name=room.name))
             told.participant.CopyFrom(ParticipantInfo(sid=participant.sid, identity=participant.identity))
             told.track.CopyFrom(track)
-        case RoomStarted(room=room) | RoomFinished(room=room):
+        case RoomStarted(room=room):
             told.room.CopyFrom(room)
+        case RoomFinished(room, reason):
+            told.room.CopyFrom(room)
+            told.room_end_reason = reason
         case ParticipantJoined(room, participant) | ParticipantLeft(room, participant):
             told.room.CopyFrom(room)
             told.participant.CopyFrom(participant)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from livekit.protocol.agent_dispatch import RoomAgentDispatch
-from livekit.protocol.models import DisconnectReason, ParticipantInfo, TrackInfo
+from livekit.protocol.models import DisconnectReason, ParticipantInfo, RoomEndReason, TrackInfo
 from livekit.protocol.models import Room as RoomInfo
 from livekit.protocol.rtc import LeaveRequest, RoomMovedResponse, SignalResponse
 
@@ -163,9 +163,10 @@ class RoomStarted:
 
 @dataclass(frozen=True, slots=True)
 class RoomFinished:
-    """A room has closed."""
+    """A room has closed, and why."""
 
     room: RoomInfo
+    reason: RoomEndReason = RoomEndReason.ROOM_END_UNKNOWN
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from livekit.protocol.models import ClientConfiguration, Codec, DisconnectReason, ServerInfo
+from livekit.protocol.models import ClientConfiguration, Codec, DisconnectReason, RoomEndReason, ServerInfo
 from livekit.protocol.models import Room as RoomInfo
 from livekit.protocol.room import CreateRoomRequest
 from livekit.protocol.rtc import JoinResponse, LeaveRequest, ReconnectResponse, RoomUpdate, SignalResponse
@@ -41,6 +41,11 @@ JOIN_TIMEOUT = 60.0
 GRACE = 5.0
 # Seconds between new tokens (LIVEKIT.md 2.6).
 TOKEN_INTERVAL = 300.0
+_END_REASONS = {
+    DisconnectReason.ROOM_CLOSED: RoomEndReason.ROOM_END_IDLE_TIMEOUT,
+    DisconnectReason.ROOM_DELETED: RoomEndReason.ROOM_END_API_DELETE,
+    DisconnectReason.SERVER_SHUTDOWN: RoomEndReason.ROOM_END_SERVER_SHUTDOWN,
+}
 _OF_A_PARTICIPANT = (
     Timer.JOIN,
     Timer.OFFER,
@@ -315,7 +320,11 @@ def close(room: Room, reason: DisconnectReason, now: float) -> list[Effect]:
     for participant in list(room.participants.values()):
         effects += depart(room, participant, reason, now)
     room.closed = True
-    return [*effects, Announce(RoomFinished(room.info())), Remember(RoomForgotten(room.name, room.sid))]
+    return [
+        *effects,
+        Announce(RoomFinished(room.info(), _END_REASONS[reason])),
+        Remember(RoomForgotten(room.name, room.sid)),
+    ]
 
 
 def abandon(room: Room, now: float) -> list[Effect]:

@@ -15,7 +15,7 @@ from pathlib import Path
 import jwt
 import pytest
 from aiohttp import web
-from livekit.protocol.models import ParticipantInfo, TrackInfo
+from livekit.protocol.models import ParticipantInfo, RoomEndReason, TrackInfo
 from livekit.protocol.models import Room as RoomInfo
 from sqlalchemy import func, select
 
@@ -411,5 +411,6 @@ async def test_the_service_tells_of_its_rooms(tmp_path: Path) -> None:
             await receiver.has(3)
     # Alice's media was never connected: she neither joined nor left (LIVEKIT.md 14, 43).
     assert receiver.names == ["room_started", "participant_connection_aborted", "room_finished"]
+    assert receiver.events[2].room_end_reason == RoomEndReason.ROOM_END_API_DELETE
     assert receiver.events[1].participant.identity == "alice"
     assert len({event.room.sid for event in receiver.events}) == 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from livekit.protocol.models import DisconnectReason, ParticipantInfo
+from livekit.protocol.models import DisconnectReason, ParticipantInfo, RoomEndReason
 from livekit.protocol.rtc import LeaveRequest
 
 from media.commands import CloseTransport, OpenTransport
@@ -196,7 +196,9 @@ def test_room_closes_when_nobody_came() -> None:
     meeting.advance(29)
     assert not any(isinstance(event, RoomFinished) for event in meeting.announced)
     meeting.advance(2)
-    assert isinstance(meeting.announced[-1], RoomFinished)
+    finished = meeting.announced[-1]
+    assert isinstance(finished, RoomFinished)
+    assert finished.reason == RoomEndReason.ROOM_END_IDLE_TIMEOUT
     assert meeting.room.closed
 
 
