@@ -17,7 +17,7 @@ from signaling.answering import ReadSection, answer_text, answered, check_bundle
 from signaling.codecs import sent
 from signaling.offering import OfferedSection, application_text, check_track, offer_text, read_answer
 from signaling.placing import Placing
-from signaling.sdp import MAX_BYTES, MAX_SECTIONS, Description, SdpError, Section, lines_to_text, parse
+from signaling.sdp import MAX_SECTIONS, Description, SdpError, Section, lines_to_text, parse
 from signaling.sdp_lines import session_lines
 from signaling.sections import (
     Accepted,
@@ -56,8 +56,6 @@ __all__ = [
 
 _DEFAULT_WISHES = SectionWishes()
 _DATA_MID = "0"
-_ANSWERED_BYTES = 1024
-"""Room for each section in the answer to a large offer of ours: browsers write 480 to 720 bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -360,7 +358,7 @@ class Negotiation:
         if not self._outstanding or offer_id not in (0, self._offer_id):
             return None
         mids = (*((_DATA_MID,) if self._application else ()), *(ours.mid for ours in self._sections))
-        description = parse(sdp, self._known, max(MAX_BYTES, _ANSWERED_BYTES * len(mids)))
+        description = parse(sdp, self._known)
         if len(description.sections) != len(mids):
             raise SdpError(f"expected an answer with the offer's {len(mids)} sections", f"{len(description.sections)}")
         for section, mid in zip(description.sections, mids, strict=True):

@@ -10,8 +10,8 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-MAX_BYTES = 256 * 1024
-"""Longest offer that is read. Fifty sections of a browser with all its codecs are 200 KiB."""
+MAX_BYTES = 1024 * 1024
+"""Longest description that is read. Chromium offers 580 KiB to receive a hundred sounds and a hundred pictures."""
 MAX_SECTIONS = 500
 """Most sections of one description, ours included: twenty times the largest meeting that shows everybody."""
 MAX_SECTION_LINES = 2000
