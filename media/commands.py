@@ -127,6 +127,19 @@ class BlockTrack:
 
 
 @dataclass(frozen=True, slots=True)
+class SilenceTrack:
+    """Sends a second of silence in place of an Opus track's sound, as soon as none comes; sound ends it.
+
+    `trailer` ends each frame: `JoinResponse.sif_trailer` where the track is end-to-end encrypted, else b""; at most 255
+    bytes.
+    """
+
+    transport: int
+    track: int
+    trailer: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class RemoveTrack:
     """Ends a track; its subscriptions go silent and are removed by their own commands."""
 
@@ -189,10 +202,14 @@ class LimitBandwidth:
 
 @dataclass(frozen=True, slots=True)
 class RemoveSubscription:
-    """Stops sending and forgets."""
+    """Stops sending and forgets: video in VP8 or H264 turns black first, which takes half a second.
+
+    `trailer` ends each black frame, as in `SilenceTrack`.
+    """
 
     transport: int
     subscription: int
+    trailer: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,6 +249,7 @@ Command = (
     | SetExtensions
     | AddTrack
     | BlockTrack
+    | SilenceTrack
     | RemoveTrack
     | AddSubscription
     | SetSubscription

@@ -22,7 +22,7 @@ from livekit.protocol.rtc import (
     TrackUnpublishedResponse,
 )
 
-from media.commands import AddTrack, BlockTrack, RemoveTrack, SetExtensions
+from media.commands import AddTrack, BlockTrack, RemoveTrack, SetExtensions, SilenceTrack
 from signaling import backup_codec, dynacast, speaking, subscribing, track_info, wire
 from signaling.connecting import open_transport, restart_ice, start_dtls
 from signaling.effects import Announce, Disconnect, Effect, Engine, Notify, TrackPublished, TrackUnpublished
@@ -373,9 +373,13 @@ def set_muted(room: Room, participant: Participant, track: Track, muted: bool, n
     if track.info.muted == muted:
         return []
     track.info.muted = muted
+    effects: list[Effect] = []
     if muted:
         speaking.forget(room, track, now)
-    return tell_changed(room, participant, to_self=True) if track.sid in participant.tracks else []
+        if track.kind == "audio" and track.sid in participant.tracks and participant.publisher is not None:
+            trailer = room.trailer(track.info.encryption)
+            effects.append(Engine(SilenceTrack(participant.publisher.number, track.number, trailer)))
+    return [*effects, *tell_changed(room, participant, to_self=True)] if track.sid in participant.tracks else []
 
 
 def block(participant: Participant, track: Track, *, blocked: bool) -> list[Effect]:

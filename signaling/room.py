@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
-from livekit.protocol.models import Codec, ParticipantInfo
+from livekit.protocol.models import Codec, Encryption, ParticipantInfo
 from livekit.protocol.models import Room as RoomInfo
 from livekit.protocol.rtc import RoomUpdate, SignalResponse
 
@@ -151,6 +151,10 @@ class Room:
             num_publishers=publishers,
             active_recording=any(p.permission.recorder for p in self.participants.values()),
         )
+
+    def trailer(self, encryption: Encryption.Type) -> bytes:
+        """What ends frames of ours in a track: receivers that decrypt it leave those alone (LIVEKIT.md 7.3)."""
+        return b"" if encryption == Encryption.NONE else self.sif_trailer
 
     def counts(self) -> tuple[int, int]:
         """Participants and publishers, without recorders and agents."""

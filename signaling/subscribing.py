@@ -218,7 +218,8 @@ def _end(room: Room, subscription: Subscription, now: float) -> list[Effect]:
     if participant.subscriber is not None:
         participant.subscriber.negotiation.detach(track.sid)
         if subscription.section is not None:
-            effects.append(Engine(RemoveSubscription(participant.subscriber.number, subscription.number)))
+            trailer = room.trailer(track.info.encryption)
+            effects.append(Engine(RemoveSubscription(participant.subscriber.number, subscription.number, trailer)))
         gather_offer(room, participant, now)
     effects += speaking.tell_unsubscribed(room, participant, track.publisher)
     return effects + dynacast.wishes_changed(room, track, now)

@@ -160,12 +160,16 @@ class Microphone:
 
 
 class Viewer:
-    """Reads one video track. `frames` counts decoded frames, `width` and `height` are those of the last one."""
+    """Reads one video track. `frames` counts decoded frames, `width` and `height` are those of the last one.
+
+    `brightest` is the largest luma 0..255 of the last one.
+    """
 
     def __init__(self, track: rtc.Track) -> None:
         self.frames = 0
         self.width = 0
         self.height = 0
+        self.brightest = 0
         self.times: list[float] = []
         self._stream = rtc.VideoStream(track)
         self._task = asyncio.create_task(self._run())
@@ -179,6 +183,7 @@ class Viewer:
         async for event in self._stream:
             self.frames += 1
             self.width, self.height = event.frame.width, event.frame.height
+            self.brightest = max(event.frame.data[: self.width * self.height])
             self.times.append(asyncio.get_running_loop().time())
 
 

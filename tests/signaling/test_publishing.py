@@ -6,6 +6,7 @@ import pytest
 from livekit.protocol.models import (
     AudioTrackFeature,
     DisconnectReason,
+    Encryption,
     TrackSource,
     TrackType,
 )
@@ -30,6 +31,7 @@ from media.commands import (
     RestartIce,
     SetExtensions,
     SetSubscription,
+    SilenceTrack,
 )
 from signaling.effects import StartDtls, TrackPublished, TrackUnpublished
 from signaling.settings import Limits, RoomSettings
@@ -225,6 +227,23 @@ def test_mute_is_told_to_all_and_to_the_sender() -> None:
         assert client.last("update").update.participants[0].tracks[0].muted
     anna.send(mute=MuteTrackRequest(sid="TR_other", muted=True))
     assert anna.last("request_response").request_response.reason == RequestResponse.NOT_FOUND
+
+
+def test_muted_sound_ends_in_silence_that_encrypted_rooms_can_tell() -> None:
+    meeting, anna, boris = two()
+    sid = anna.publish("mic", MICROPHONE)
+    camera = anna.publish("cam")
+    for muted in (True, True, False, True):
+        anna.send(mute=MuteTrackRequest(sid=sid, muted=muted))
+    anna.send(mute=MuteTrackRequest(sid=camera, muted=True))
+    track, publisher = meeting.room.tracks[sid], anna.participant.publisher
+    assert publisher is not None
+    assert meeting.given(SilenceTrack) == [SilenceTrack(publisher.number, track.number, b"")] * 2
+    track.info.encryption = Encryption.GCM
+    anna.send(mute=MuteTrackRequest(sid=sid, muted=False))
+    anna.send(mute=MuteTrackRequest(sid=sid, muted=True))
+    assert meeting.given(SilenceTrack)[-1].trailer == meeting.room.sif_trailer
+    assert boris.last("update").update.participants[0].tracks[0].muted
 
 
 def test_versions_grow_with_every_change() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from livekit.protocol.models import (
     ConnectionQuality,
+    Encryption,
     ParticipantInfo,
     SubscriptionError,
     TrackSource,
@@ -52,6 +53,18 @@ def test_subscription_is_idempotent_and_can_be_ended() -> None:
     boris.send(subscription=UpdateSubscription(track_sids=[sid], subscribe=True))
     boris.settle()
     assert len(meeting.given(AddSubscription)) == 2
+
+
+@pytest.mark.parametrize("encryption", [Encryption.NONE, Encryption.GCM])
+def test_frames_that_end_an_encrypted_track_are_marked(encryption: Encryption.Type) -> None:
+    meeting, anna, boris = two()
+    sid = anna.publish("cam")
+    boris.settle()
+    meeting.room.tracks[sid].info.encryption = encryption
+    boris.send(subscription=UpdateSubscription(track_sids=[sid], subscribe=False))
+    trailer = meeting.given(RemoveSubscription)[0].trailer
+    assert trailer == (b"" if encryption == Encryption.NONE else meeting.room.sif_trailer)
+    assert len(meeting.room.sif_trailer) == 16
 
 
 def test_without_auto_subscribe_nothing_comes_unasked() -> None:

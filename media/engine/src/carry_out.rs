@@ -44,6 +44,11 @@ impl Shard {
             }
             Command::AddTrack(description) => self.add_track(now, &description),
             Command::BlockTrack { transport, track, blocked } => self.block_track(now, transport, track, blocked),
+            Command::SilenceTrack { transport, track, trailer } => {
+                if let Some(&place) = self.transport_places.get(&transport) {
+                    self.silence_track(now, place, track, &trailer);
+                }
+            }
             Command::RemoveTrack { transport, track } => {
                 if let Some(&place) = self.transport_places.get(&transport)
                     && self.transports[place].intake.remove_track(track).is_some()
@@ -74,7 +79,9 @@ impl Shard {
                     self.limit_bandwidth(now, place, bits_per_second);
                 }
             }
-            Command::RemoveSubscription { subscription, .. } => self.remove_subscription(subscription),
+            Command::RemoveSubscription { subscription, trailer, .. } => {
+                self.close_subscription(now, subscription, &trailer);
+            }
             Command::StartCapture { transport, capture, limits } => {
                 if let Some(&place) = self.transport_places.get(&transport) {
                     self.end_capture(place);
@@ -235,7 +242,7 @@ impl Shard {
         source
     }
 
-    fn remove_subscription(&mut self, id: SubscriptionId) {
+    pub(crate) fn remove_subscription(&mut self, id: SubscriptionId) {
         let Some(number) = self.subscription_places.remove(&id) else { return };
         let subscription = self.subscriptions.remove(number);
         let transport = &mut self.transports[subscription.transport];

@@ -153,6 +153,11 @@ pub enum Command {
         track: TrackId,
         blocked: bool,
     },
+    SilenceTrack {
+        transport: TransportId,
+        track: TrackId,
+        trailer: Vec<u8>,
+    },
     RemoveTrack {
         transport: TransportId,
         track: TrackId,
@@ -177,6 +182,7 @@ pub enum Command {
     RemoveSubscription {
         transport: TransportId,
         subscription: SubscriptionId,
+        trailer: Vec<u8>,
     },
     StartCapture {
         transport: TransportId,
@@ -215,6 +221,8 @@ const MAX_CODECS: usize = 128;
 const LONGEST_CAPTURE: Duration = Duration::from_secs(3600);
 /// 64 MiB hold the headers of a million packets, and may wait in memory where the disk is slow.
 const LARGEST_CAPTURE: u64 = 64 << 20;
+/// Enough to be told from what a client encrypts, and little beside a frame.
+const MAX_TRAILER: usize = 255;
 /// A DTLS record of this size fits every path that media fits.
 const MAX_DATAGRAM: usize = 1500;
 
@@ -228,6 +236,7 @@ impl Command {
             | Self::SetKeys { transport, .. }
             | Self::SetExtensions { transport, .. }
             | Self::BlockTrack { transport, .. }
+            | Self::SilenceTrack { transport, .. }
             | Self::RemoveTrack { transport, .. }
             | Self::SetSubscription { transport, .. }
             | Self::AllowPauses { transport, .. }
@@ -281,12 +290,17 @@ impl Command {
                 )?;
                 ensure(limits.bytes <= LARGEST_CAPTURE, "bytes", || limits.bytes.to_string(), "at most 67108864")
             }
+            Self::SilenceTrack { trailer, .. } | Self::RemoveSubscription { trailer, .. } => ensure(
+                trailer.len() <= MAX_TRAILER,
+                "trailer",
+                || format!("{} bytes", trailer.len()),
+                "at most 255 bytes",
+            ),
             Self::BlockTrack { .. }
             | Self::RemoveTrack { .. }
             | Self::SetSubscription { .. }
             | Self::AllowPauses { .. }
             | Self::LimitBandwidth { .. }
-            | Self::RemoveSubscription { .. }
             | Self::StopCapture { .. }
             | Self::CloseTransport { .. } => Ok(()),
         }

@@ -80,6 +80,9 @@ counters! {
     /// Of those, the ones that came by retransmission.
     packets_repaired,
     packets_forwarded,
+    /// Frames of silence that we made for muted sound, and black ones for pictures that end.
+    silence_made,
+    black_made,
     /// Made as long as others for the same receiver, to leave with them in one message.
     packets_padded,
     /// Bytes of RTP as the publisher sent them, of the packets above and below.

@@ -270,7 +270,7 @@ fn a_command(content: &[u8]) -> Command {
         1 => Command::RemoveTrack { transport: publisher, track },
         2 => Command::AddTrack(track_description(number, kind)),
         3 => Command::AddSubscription(subscription_description(number, kind)),
-        4 => Command::RemoveSubscription { transport: viewer, subscription },
+        4 => Command::RemoveSubscription { transport: viewer, subscription, trailer: Vec::new() },
         6 => Command::StartCapture {
             transport: viewer,
             capture: CaptureId(1),
@@ -280,6 +280,7 @@ fn a_command(content: &[u8]) -> Command {
                 bytes: u64::from(at(2)) * 256,
             },
         },
+        8 => Command::SilenceTrack { transport: publisher, track, trailer: content[..content.len().min(255)].to_vec() },
         7 => Command::StopCapture { transport: viewer },
         5 => Command::RestartIce {
             transport: viewer,

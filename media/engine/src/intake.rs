@@ -179,6 +179,8 @@ impl Intake {
         }
         if payload.is_empty() {
             counters.rtp_padding_only += 1;
+        } else if let Some(silence) = &mut track.silence {
+            silence.note_sound(now);
         }
         let end = payload.end.max(start);
         let bytes = Box::from(&plain[..end]);
@@ -229,6 +231,11 @@ impl Intake {
             layers.flat_map(|layer| [layer.missing.due(), layer.key_frame.due(now, track.asked)]).flatten().min()
         };
         self.tracks.iter().filter_map(|(_, track)| due(track)).chain(self.feedback.due()).min()
+    }
+
+    /// When silence is due in place of sound.
+    pub(crate) fn silence_due(&self) -> Option<Instant> {
+        self.tracks.iter().filter_map(|(_, track)| track.silence.as_ref()?.due()).min()
     }
 
     /// Appends requests for what is missing, and for key frames, as far as they are due and were negotiated.

@@ -182,7 +182,7 @@ impl Shard {
     }
 
     /// Gives a packet that arrived here to the subscriptions of this shard and to the others that want it.
-    fn publish(&mut self, now: Instant, packet: Arc<Packet>) {
+    pub(crate) fn publish(&mut self, now: Instant, packet: Arc<Packet>) {
         let mut told = 0;
         while let Some(&shard) = self.audiences.get(&packet.track).and_then(|audience| audience.get(told)) {
             self.hand(shard, Handoff::Packet(Arc::clone(&packet)));

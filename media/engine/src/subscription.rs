@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::closing::Closing;
 use crate::command::{Kind, SubscriptionDescription, SubscriptionId};
 use crate::counters::Counters;
 use crate::extensions::{ExtensionMap, Kind as ExtensionKind};
@@ -105,22 +106,24 @@ pub(crate) struct Subscription {
     /// Its packets are numbered for transport-wide feedback.
     pub(crate) is_numbered: bool,
     /// Its transport has keys. What came before would be lost, and a key frame asked for too early is not sent again soon.
-    is_open: bool,
-    is_enabled: bool,
+    pub(crate) is_open: bool,
+    pub(crate) is_enabled: bool,
     wanted: Layers,
     pub(crate) priority: u8,
-    allotted: Allotment,
+    pub(crate) allotted: Allotment,
     /// The path has no room for the spatial layer that is wanted and arrives.
     lacks_room: bool,
     /// Of RED only the newest frame is sent.
     pub(crate) is_spare: bool,
     selection: Selection,
-    forward: Forward,
-    history: History,
+    pub(crate) forward: Forward,
+    pub(crate) history: History,
     next_rtx: u64,
     wished: Option<Instant>,
     last_fir: Option<u8>,
     clock_rate: u32,
+    /// It has ended, and turns black.
+    pub(crate) closing: Option<Closing>,
 }
 
 impl Subscription {
@@ -160,6 +163,7 @@ impl Subscription {
             wished: None,
             last_fir: None,
             clock_rate: 90_000,
+            closing: None,
         };
         subscription.describe(description);
         subscription
@@ -196,7 +200,7 @@ impl Subscription {
 
     /// Its transport can send from now on.
     pub(crate) fn open(&mut self) {
-        self.is_open = true;
+        self.is_open = self.closing.is_none();
     }
 
     /// What the receiver wants. Nothing is sent from now on where `enabled` is false.
@@ -281,7 +285,8 @@ impl Subscription {
 
     /// The layer that a receiver's request for a key frame is about.
     pub(crate) fn refreshed_layer(&self) -> Option<u8> {
-        self.forward.layer().or(self.selection.target).filter(|_| self.kind == Kind::Video && self.is_enabled)
+        let layer = self.forward.layer().or(self.selection.target)?;
+        (self.kind == Kind::Video && self.is_enabled && self.is_open).then_some(layer)
     }
 
     /// The receiver asks for a key frame.
@@ -454,7 +459,7 @@ impl Subscription {
     }
 
     /// The receiver's payload type for a packet: its own format, or Opus for the Opus inside RED.
-    fn payload_type_for(&self, packet: &Packet) -> Option<u8> {
+    pub(crate) fn payload_type_for(&self, packet: &Packet) -> Option<u8> {
         let whole = self.number_of(packet.format);
         if packet.primary.is_none() || whole.is_some() && !self.is_spare {
             return whole;

@@ -47,6 +47,7 @@ impl Shard {
             return;
         }
         self.send_requests(now, place);
+        self.send_silence(now, place);
         self.pace(now, place);
         let spacing = if self.transports[place].has_media() { TICK } else { IDLE_TICK };
         let on_grid = on_grid(now, self.epoch);
@@ -58,6 +59,7 @@ impl Shard {
         let bandwidth = transport.bandwidth.as_ref();
         let others = [
             transport.intake.request_due(now),
+            transport.intake.silence_due(),
             transport.pacer.due(),
             // What was let go now has not left yet.
             bandwidth.and_then(|bandwidth| bandwidth.probe_due()).map(|due| due.max(now + SHORTEST_SPACING)),
@@ -88,6 +90,7 @@ impl Shard {
         for at in 0..self.transports[place].subscriptions.len() {
             self.wish_for(now, self.transports[place].subscriptions[at]);
         }
+        self.close_further(now, place);
         self.send_reports(now, place);
         let schedule = &mut self.transports[place].schedule;
         if takes_turn(&mut schedule.loudness, now, loudness::WINDOW) {

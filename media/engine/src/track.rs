@@ -9,6 +9,7 @@ use crate::layer::Layer;
 use crate::loudness::Loudness;
 use crate::packet::{self, Packet};
 use crate::rtp::Header;
+use crate::silence::Silence;
 
 /// A layer whose siblings arrive has stopped when it is quiet for this long; the slowest camera sends 5 frames a second.
 const LAYER_SILENCE: Duration = Duration::from_secs(1);
@@ -60,6 +61,8 @@ pub(crate) struct Track {
     pub(crate) layers: Vec<Layer>,
     pub(crate) is_blocked: bool,
     pub(crate) loudness: Option<Loudness>,
+    /// What is sent in place of sound while it is muted.
+    pub(crate) silence: Option<Box<Silence>>,
     /// When a key frame of any layer was asked for last.
     pub(crate) asked: Option<Instant>,
     is_simulcast: bool,
@@ -83,6 +86,7 @@ impl Track {
             layers: (0..).zip(rids).map(|(index, rid)| Layer::new(index, rid)).collect(),
             is_blocked: false,
             loudness: None,
+            silence: None,
             asked: None,
             is_simulcast: !description.layers.is_empty(),
             streams_begun: 0,
@@ -136,6 +140,16 @@ impl Track {
         for layer in 0..self.layers.len() {
             self.begin_stream(layer as u8);
         }
+    }
+
+    /// Begins a second of silence, where the track is sound in Opus; gives when the first of it is due.
+    pub(crate) fn silence(&mut self, now: Instant, trailer: &[u8]) -> Option<Instant> {
+        if self.kind == Kind::Video || self.payload_types.iter().all(|known| known.format != OPUS) {
+            return None;
+        }
+        let before = self.silence.take();
+        let silence = before.map_or_else(|| Silence::new(now, trailer), |before| before.again(now, trailer));
+        self.silence.insert(Box::new(silence)).due()
     }
 
     /// Reads an opened packet; `None` where it must wait for what it depends on: `bytes` from its header to the end of its payload, which starts at `payload`.

@@ -75,6 +75,9 @@ fn read_one(object: &Bound<'_, PyAny>) -> PyResult<Command> {
         "BlockTrack" => {
             Command::BlockTrack { transport: transport()?, track: track()?, blocked: fields.flag("blocked")? }
         }
+        "SilenceTrack" => {
+            Command::SilenceTrack { transport: transport()?, track: track()?, trailer: fields.bytes("trailer")? }
+        }
         "RemoveTrack" => Command::RemoveTrack { transport: transport()?, track: track()? },
         "AddSubscription" => Command::AddSubscription(SubscriptionDescription {
             transport: transport()?,
@@ -101,7 +104,11 @@ fn read_one(object: &Bound<'_, PyAny>) -> PyResult<Command> {
         "LimitBandwidth" => {
             Command::LimitBandwidth { transport: transport()?, bits_per_second: fields.number("bits_per_second")? }
         }
-        "RemoveSubscription" => Command::RemoveSubscription { transport: transport()?, subscription: subscription()? },
+        "RemoveSubscription" => Command::RemoveSubscription {
+            transport: transport()?,
+            subscription: subscription()?,
+            trailer: fields.bytes("trailer")?,
+        },
         "CloseTransport" => Command::CloseTransport { transport: transport()? },
         _ => return Err(PyTypeError::new_err(format!("got {class}, expected a command of media.commands"))),
     };

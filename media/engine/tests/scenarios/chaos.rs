@@ -66,7 +66,7 @@ impl Meeting {
             7 => {
                 let transport = world.clients[view.client].peer.transport;
                 let subscription = world.viewer(view).subscription;
-                world.command(Command::RemoveSubscription { transport, subscription });
+                world.command(Command::RemoveSubscription { transport, subscription, trailer: Vec::new() });
                 world.viewer(view).asks = false;
                 self.views[place] = (world.view(view.client, seen), seen);
             }

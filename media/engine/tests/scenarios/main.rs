@@ -3,6 +3,7 @@
 mod support;
 
 mod bad_input;
+mod black;
 mod blocked;
 mod burst;
 mod capture;
@@ -33,6 +34,7 @@ mod restart;
 mod retransmission;
 mod scalable;
 mod shards;
+mod silence;
 mod simulcast;
 mod sound;
 mod statistics;

@@ -20,8 +20,9 @@ fn the_end_of_one_disturbs_nobody_else() {
     world.run(seconds(3));
     let transport = world.clients[bob].peer.transport;
     let subscription = world.viewer(of_bob).subscription;
-    world.command(Command::RemoveSubscription { transport, subscription });
-    world.run(millis(50));
+    world.command(Command::RemoveSubscription { transport, subscription, trailer: Vec::new() });
+    // Its end is black, and then over.
+    world.run(seconds(1));
     let packets = world.viewer(of_bob).packets;
     world.clients[bob].viewers[0].asks = false;
     world.run(seconds(2));
@@ -84,7 +85,7 @@ fn after_everything_closed_a_shard_holds_nothing() {
             if random.happens(0.5) {
                 world.command(Command::RemoveTrack { transport, track: cameras[client].track });
                 let subscription = world.clients[client].viewers[3].subscription;
-                world.command(Command::RemoveSubscription { transport, subscription });
+                world.command(Command::RemoveSubscription { transport, subscription, trailer: Vec::new() });
             }
             world.run(millis(100));
             world.command(Command::CloseTransport { transport });

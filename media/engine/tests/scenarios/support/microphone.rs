@@ -49,6 +49,11 @@ pub(crate) struct Microphone {
     next_report: Instant,
 }
 
+/// In place of the microphone's count: a frame that the server made.
+pub(crate) const SILENCE: u32 = u32::MAX;
+/// What those begin with.
+const OPUS_SILENCE: [u8; 3] = [0xf8, 0xff, 0xfe];
+
 /// What a listener must find in frame `number`.
 pub(crate) fn opus_frame(number: u32) -> Vec<u8> {
     let mut frame = vec![0x78; 40];
@@ -173,6 +178,8 @@ pub(crate) struct Listener {
     pub(crate) redundant: Vec<u32>,
     /// When each frame could be heard first, by the microphone's count.
     pub(crate) available: BTreeMap<u32, Instant>,
+    /// The last frame that the server made.
+    pub(crate) silence: Vec<u8>,
     /// It asks for packets that are missing.
     pub(crate) asks: bool,
     /// By number: since when it is missing, and when to ask next.
@@ -190,6 +197,7 @@ impl Listener {
             heard: BTreeMap::new(),
             redundant: Vec::new(),
             available: BTreeMap::new(),
+            silence: Vec::new(),
             asks: false,
             missing: BTreeMap::new(),
             extender: SequenceExtender::default(),
@@ -274,7 +282,11 @@ impl Listener {
             number: number_of(opus),
             level: extensions.audio_level(plain).map(|level| level.level),
         };
-        assert_eq!(opus, opus_frame(heard.number));
+        if heard.number == SILENCE {
+            self.silence = opus.to_vec();
+        } else {
+            assert_eq!(opus, opus_frame(heard.number));
+        }
         self.available.entry(heard.number).or_insert(now);
         let known = self.heard.insert(sequence, heard);
         assert!(known.is_none_or(|known| known.number == heard.number), "{known:?} and {heard:?} under one number");
@@ -282,5 +294,8 @@ impl Listener {
 }
 
 fn number_of(frame: &[u8]) -> u32 {
+    if frame.starts_with(&OPUS_SILENCE) {
+        return SILENCE;
+    }
     u32::from_be_bytes([frame[1], frame[2], frame[3], frame[4]])
 }

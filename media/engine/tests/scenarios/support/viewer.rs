@@ -26,6 +26,11 @@ const KEY_FRAME_SPACING: Duration = Duration::from_millis(400);
 const MAX_MISSING: u64 = 1000;
 const REPORTS: Duration = Duration::from_secs(1);
 
+/// In place of the camera's count: a black frame that the server made.
+pub(crate) const BLACK: u32 = u32::MAX;
+/// How those begin: a key frame of 8x8 (RFC 6386 section 9.1).
+const VP8_BLACK: [u8; 12] = [0x10, 0x02, 0x00, 0x9d, 0x01, 0x2a, 0x08, 0x00, 0x08, 0x00, 0x00, 0x47];
+
 /// A packet that waits for those before it.
 struct Arrived {
     timestamp: u32,
@@ -73,6 +78,8 @@ pub(crate) struct Viewer {
     pub(crate) reports: Vec<(Instant, SenderInfo)>,
     /// It asks for key frames and lost packets.
     pub(crate) asks: bool,
+    /// The last frame that the server made.
+    pub(crate) black: Vec<u8>,
     /// Of scalable streams; the others are VP8.
     pub(crate) decoder: Option<Decoder>,
     extender: SequenceExtender,
@@ -104,6 +111,7 @@ impl Viewer {
             nacks: 0,
             reports: Vec::new(),
             asks: true,
+            black: Vec::new(),
             decoder: None,
             extender: SequenceExtender::default(),
             waiting: BTreeMap::new(),
@@ -271,9 +279,15 @@ impl Viewer {
         assert!(descriptor.starts_frame(), "number {sequence}: a frame without its first packet");
         let picture_id = descriptor.picture_id.expect("cameras send them").value;
         let first = &packets[0].payload[descriptor.length..];
-        let layer = first[1];
-        let number = u32::from_be_bytes([first[2], first[3], first[4], first[5]]);
-        for (index, packet) in packets.iter().enumerate() {
+        let is_black = first.starts_with(&VP8_BLACK);
+        let before = self.frames.last().map_or(0, |before| before.layer);
+        let layer = if is_black { before } else { first[1] };
+        let number = if is_black { BLACK } else { u32::from_be_bytes([first[2], first[3], first[4], first[5]]) };
+        if is_black {
+            assert_eq!(packets.len(), 1);
+            self.black = first.to_vec();
+        }
+        for (index, packet) in packets.iter().enumerate().filter(|_| !is_black) {
             let other = Descriptor::parse(&packet.payload).expect("a sound descriptor");
             let content = &packet.payload[other.length..];
             let expected =

@@ -1,0 +1,86 @@
+"""What LiveKit's Python SDK gets where sound is muted or a picture ends: silence, and black."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from livekit import api, rtc
+from livekit.rtc._proto.stats_pb2 import InboundRtpStreamStats, ReceivedRtpStreamStats
+
+from tests.interop.clients import Camera, Listener, Microphone, connected_client, until, video_of, watch
+from tests.service import Service
+
+
+@pytest.fixture
+async def livekit(service: Service) -> AsyncIterator[api.LiveKitAPI]:
+    client = api.LiveKitAPI(service.http, service.key, service.secret)
+    yield client
+    await client.aclose()
+
+
+async def received(track: rtc.Track) -> tuple[ReceivedRtpStreamStats, InboundRtpStreamStats]:
+    """What a receiver has counted of a track (webrtc-stats)."""
+    inbound = [stats.inbound_rtp for stats in await track.get_stats() if stats.HasField("inbound_rtp")]
+    return inbound[0].received, inbound[0].inbound
+
+
+async def test_sound_that_the_server_mutes_ends_in_silence(service: Service, livekit: api.LiveKitAPI) -> None:
+    """A second of packets comes though none of the publisher's does, without a loss; unmuted it is heard again."""
+    alice = await connected_client(service, "end-sound", "alice")
+    bob = await connected_client(service, "end-sound", "bob")
+    microphone = Microphone()
+    subscribed: list[rtc.Track] = []
+    bob.on("track_subscribed", lambda track, *_: subscribed.append(track))
+    listener = None
+    try:
+        publication = await microphone.publish(alice)
+        await until(lambda: bool(subscribed), "Bob gets the track")
+        listener = Listener(subscribed[0])
+        await until(lambda: listener.loudest > 3000, "Bob hears the hum")
+        mute = api.MuteRoomTrackRequest(room="end-sound", identity="alice", track_sid=publication.sid, muted=True)
+        await livekit.room.mute_published_track(mute)
+        before, _ = await received(subscribed[0])
+        await asyncio.sleep(3)
+        after, _ = await received(subscribed[0])
+        assert 35 <= after.packets_received - before.packets_received <= 55
+        assert after.packets_lost == before.packets_lost
+        listener.loudest = 0
+        await asyncio.sleep(0.5)
+        assert listener.loudest < 10
+        microphone.track.unmute()
+        await until(lambda: listener.loudest > 3000, "Bob hears the hum again")
+        again, _ = await received(subscribed[0])
+        assert again.packets_lost == before.packets_lost
+    finally:
+        if listener is not None:
+            await listener.stop()
+        await microphone.stop()
+        await alice.disconnect()
+        await bob.disconnect()
+
+
+async def test_the_last_picture_is_black(service: Service, livekit: api.LiveKitAPI) -> None:
+    alice = await connected_client(service, "end-picture", "alice")
+    bob = await connected_client(service, "end-picture", "bob")
+    camera = Camera()
+    viewer = None
+    try:
+        publication = await camera.publish(alice)
+        viewer = await watch(bob, "Bob")
+        assert viewer.brightest > 60
+        assert video_of(bob) is not None
+        await livekit.room.update_subscriptions(
+            api.UpdateSubscriptionsRequest(
+                room="end-picture", identity="bob", track_sids=[publication.sid], subscribe=False
+            )
+        )
+        await until(lambda: (viewer.width, viewer.height) == (8, 8), "Bob's picture ends")
+        assert viewer.brightest <= 20
+    finally:
+        if viewer is not None:
+            await viewer.stop()
+        await camera.stop()
+        await alice.disconnect()
+        await bob.disconnect()
