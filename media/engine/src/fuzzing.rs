@@ -1,8 +1,10 @@
 //! The bodies of the fuzz targets in media/fuzz: each feeds any bytes to the parsers of one input and checks what must
 //! hold. The tests replay the committed seeds and seeded mutations of them.
 
+use crate::demux::LARGEST_DATAGRAM;
 use crate::dependency_descriptor::{DependencyDescriptor, Structure};
 use crate::extensions::{ExtensionMap, Extensions, Kind, Outgoing};
+use crate::framing::{self, LARGEST_FRAME, TooLong};
 use crate::rtcp::{Packet, packets};
 use crate::rtcp_writer::write_nack;
 use crate::rtp::{Fields, Header, write_header, write_padding};
@@ -11,6 +13,7 @@ use crate::stun::{ErrorCode, IntegrityKey, Message, write_binding_error, write_b
 use crate::transport_feedback::write_transport_feedback;
 use crate::vp8::Rewrite;
 use crate::{av1, demux, h264, h265, red, vp8, vp9};
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -275,6 +278,36 @@ pub fn transport_feedback(data: &[u8]) {
     assert!(first.is_none_or(|first| numbers.zip(1..).all(|(number, step)| number == first.wrapping_add(step))));
 }
 
+/// Framing: a stream that is read piece by piece has the frames that it has as a whole, and nothing unfinished grows. The
+/// first byte says how long the pieces are.
+pub fn framing(data: &[u8]) {
+    let Some((&size, stream)) = data.split_first() else { return };
+    let mut whole = Vec::new();
+    let result = framing::find(stream, &mut whole);
+    let mut wanted = whole.iter().map(|range| &stream[range.clone()]);
+    let mut unfinished = Vec::new();
+    let mut ended = Ok(0);
+    for piece in stream.chunks(usize::from(size) * 8 + 1) {
+        unfinished.extend_from_slice(piece);
+        let mut found = Vec::new();
+        ended = framing::find(&unfinished, &mut found);
+        for range in found {
+            assert!((1..=LARGEST_DATAGRAM).contains(&range.len()));
+            assert_eq!(wanted.next(), Some(&unfinished[range]));
+        }
+        let Ok(end) = ended else { break };
+        unfinished.drain(..end);
+        assert!(unfinished.len() < LARGEST_FRAME);
+    }
+    assert!(wanted.next().is_none());
+    assert_eq!(result.is_err(), ended == Err(TooLong));
+    let mut again = VecDeque::new();
+    whole.iter().for_each(|range| framing::append(&mut again, &stream[range.clone()]));
+    let mut found = Vec::new();
+    assert_eq!(framing::find(again.make_contiguous(), &mut found), Ok(again.len()));
+    assert_eq!(found.len(), whole.len());
+}
+
 #[cfg(test)]
 mod tests {
     use std::path::Path;
@@ -359,6 +392,11 @@ mod tests {
     #[test]
     fn red_seeds_and_their_mutations_hold() {
         replay("red", super::red);
+    }
+
+    #[test]
+    fn framing_seeds_and_their_mutations_hold() {
+        replay("framing", super::framing);
     }
 
     #[test]

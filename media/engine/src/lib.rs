@@ -77,6 +77,7 @@ mod bits;
 pub mod demux;
 pub mod dependency_descriptor;
 pub mod extensions;
+pub mod framing;
 pub mod h264;
 pub mod h265;
 pub mod malformed;

@@ -9,10 +9,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use engine::framing::{self, LARGEST_FRAME};
 use engine::{Path, named_transport};
 use socket2::SockRef;
 
-use crate::frames::{self, LARGEST_FRAME};
 use crate::inbox::Inbox;
 use crate::readiness::{Readiness, Ready};
 use crate::seats::{Limits, Refusal, Seat, Seats};
@@ -190,7 +190,7 @@ impl Acceptor {
         }
         let mut found = Vec::new();
         let read = &newcomer.read;
-        let Ok(end) = frames::find(read, &mut found) else { return self.refuse(key) };
+        let Ok(end) = framing::find(read, &mut found) else { return self.refuse(key) };
         let Some(first) = found.into_iter().next() else {
             // Empty frames alone say nothing.
             if end > 0 {

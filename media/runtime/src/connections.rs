@@ -8,12 +8,12 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use engine::framing::{self, LARGEST_FRAME, TooLong};
 use engine::{Entry, Path};
 use rustc_hash::FxHashMap;
 use slab::Slab;
 
 use crate::acceptor::Newcomer;
-use crate::frames::{self, LARGEST_FRAME, TooLong};
 use crate::readiness::{Readiness, Ready};
 use crate::seats::Seat;
 use crate::tcp_totals::{TcpTotals, count};
@@ -62,7 +62,7 @@ impl Connection {
         incoming.bytes[..start].copy_from_slice(&self.unfinished);
         incoming.found.clear();
         let stream = &incoming.bytes[..start + length];
-        let end = frames::find(stream, &mut incoming.found)?;
+        let end = framing::find(stream, &mut incoming.found)?;
         self.unfinished.clear();
         self.unfinished.extend_from_slice(&stream[end..]);
         Ok(())
@@ -193,11 +193,11 @@ impl Connections {
             // RTP and RTCP by their first byte (RFC 7983).
             let is_media = matches!(datagram, [128..=191, ..]);
             let limit = if is_media { MEDIA_BYTES } else { WAITING_BYTES };
-            if connection.waiting.len() + frames::PREFIX + datagram.len() > limit {
+            if connection.waiting.len() + framing::PREFIX + datagram.len() > limit {
                 count(&self.totals.tcp_send_dropped);
                 continue;
             }
-            frames::append(&mut connection.waiting, datagram);
+            framing::append(&mut connection.waiting, datagram);
             if !connection.is_touched {
                 connection.is_touched = true;
                 self.touched.push(place);

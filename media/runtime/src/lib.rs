@@ -11,7 +11,6 @@ mod connections;
 #[cfg(feature = "python")]
 mod events;
 mod failures;
-mod frames;
 mod inbox;
 mod latency;
 mod outbox;

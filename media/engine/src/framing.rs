@@ -3,20 +3,20 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 
-use engine::demux::LARGEST_DATAGRAM;
+use crate::demux::LARGEST_DATAGRAM;
 
 /// The length in front of each frame, in bytes.
-pub(crate) const PREFIX: usize = 2;
+pub const PREFIX: usize = 2;
 /// The longest frame that is taken: what would be too long as a datagram is too long here.
-pub(crate) const LARGEST_FRAME: usize = PREFIX + LARGEST_DATAGRAM;
+pub const LARGEST_FRAME: usize = PREFIX + LARGEST_DATAGRAM;
 
 /// A frame longer than any datagram may be: the stream can't be trusted any further.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct TooLong;
+pub struct TooLong;
 
 /// Finds the whole frames of `stream` and leaves out empty ones, which mean nothing (RFC 4571 section 2).
 /// Fills `found` with where their datagrams lie, and gives where the first unfinished frame begins.
-pub(crate) fn find(stream: &[u8], found: &mut Vec<Range<usize>>) -> Result<usize, TooLong> {
+pub fn find(stream: &[u8], found: &mut Vec<Range<usize>>) -> Result<usize, TooLong> {
     let mut start = 0;
     while let Some(&[high, low]) = stream.get(start..start + PREFIX) {
         let length = usize::from(u16::from_be_bytes([high, low]));
@@ -36,7 +36,7 @@ pub(crate) fn find(stream: &[u8], found: &mut Vec<Range<usize>>) -> Result<usize
 }
 
 /// Appends a datagram as a frame.
-pub(crate) fn append(out: &mut VecDeque<u8>, datagram: &[u8]) {
+pub fn append(out: &mut VecDeque<u8>, datagram: &[u8]) {
     // No datagram of ours is longer than an Ethernet frame.
     out.extend((datagram.len() as u16).to_be_bytes());
     out.extend(datagram);
