@@ -222,6 +222,11 @@ class Negotiation:
         """The client is to be asked for an offer: tracks wait for a section of it."""
         return self._placing is not None and self._placing.needs_sections
 
+    @property
+    def awaits_sections(self) -> bool:
+        """The client was asked for sections that it has not offered yet."""
+        return self._placing is not None and self._placing.awaits_sections
+
     def ask(self) -> tuple[int, int]:
         """How many audio and video sections the client must add to its next offer; (0, 0) where it has enough."""
         assert self._placing is not None, "only a client with a single PeerConnection is asked"

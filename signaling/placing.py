@@ -20,6 +20,8 @@ class Placing:
         self._answered: frozenset[str] = frozenset()
         self._used: set[str] = set()
         self._spare: Counter[str] = Counter()
+        self._seen: set[str] = set()
+        self._promised: Counter[str] = Counter()
         self._has_sections = False
         self._asked = False
 
@@ -41,15 +43,26 @@ class Placing:
         """The client is to be asked for an offer, and has not been since its last one."""
         return self._has_sections and bool(self._waiting) and not self._asked
 
+    @property
+    def awaits_sections(self) -> bool:
+        """The client was asked for sections that it has not offered yet."""
+        return bool(self._promised)
+
     def ask(self) -> tuple[int, int]:
         """How many audio and video sections are missing; (0, 0) where an offer of those there are will do."""
         self._asked = True
-        waiting = Counter(track.kind for track in self._waiting.values())
-        return max(0, waiting["audio"] - self._spare["audio"]), max(0, waiting["video"] - self._spare["video"])
+        missing = self._missing()
+        self._promised += missing
+        return missing["audio"], missing["video"]
+
+    def _missing(self) -> Counter[str]:
+        """Sections that are neither there nor on their way."""
+        return Counter(track.kind for track in self._waiting.values()) - self._spare - self._promised
 
     def forget_asked(self) -> None:
         """What was asked may not have come: it is to be asked again."""
         self._asked = False
+        self._promised.clear()
 
     def place(self, sections: Iterable[ReadSection]) -> tuple[dict[str, Placed], tuple[SendingSection, ...]]:
         """Puts tracks on the sections of the client's offer; by mid what is on them, and what becomes of each track.
@@ -85,8 +98,12 @@ class Placing:
         self._used |= self._answered
         free = (read for read in open_sections.values() if read.mid not in found and self._is_free(read.mid))
         self._spare = Counter(read.section.kind for read in free)
+        fresh = [read for read in open_sections.values() if read.mid not in self._seen]
+        self._seen.update(open_sections)
+        self._promised -= Counter(read.section.kind for read in fresh)
         self._has_sections = True
-        self._asked = False
+        # An offer that crossed the request for sections comes without them: they will be in the next.
+        self._asked = bool(self._promised) and not self._missing()
         return found, tuple(outcome)
 
     def _is_free(self, mid: str) -> bool:

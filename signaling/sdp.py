@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-MAX_BYTES = 1024 * 1024
+MAX_BYTES = 1536 * 1024
 """Longest description that is read. Chromium offers 580 KiB to receive a hundred sounds and a hundred pictures."""
 MAX_SECTIONS = 500
 """Most sections of one description, ours included: twenty times the largest meeting that shows everybody."""

@@ -306,6 +306,8 @@ def settled(
         subscription = participant.subscriptions.get(section.track_sid)
         if subscription is not None and subscription.section != section:
             effects += _bind(room, transport, subscription, section, now)
+    if transport.negotiation.awaits_sections:
+        room.timers.set((Timer.NEGOTIATION, participant.sid), now + ANSWER_TIMEOUT)
     if transport.negotiation.needs_offer or transport.negotiation.needs_sections:
         gather_offer(room, participant, now)
     return effects

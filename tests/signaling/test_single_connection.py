@@ -15,7 +15,7 @@ from signaling.client_info import complete_client
 from signaling.negotiation import Answer, Negotiation, Quirks, SendingTrack
 from signaling.sdp import parse
 from signaling.token import ClaimRefused
-from tests.signaling.meeting import Client, Meeting
+from tests.signaling.meeting import Client, Meeting, receivers
 from tests.signaling.negotiating import (
     AV1,
     ENABLED,
@@ -359,3 +359,43 @@ def test_what_others_hear_of_a_client_is_short() -> None:
     client = complete_client(said, "", "198.18.0.9")
     assert list(client.capabilities) == [trailer]
     assert len(client.version) < 1000
+
+
+def test_sections_that_the_client_is_about_to_offer_are_not_asked_for_twice() -> None:
+    meeting = Meeting()
+    for name in ("boris", "vera", "gleb", "dina", "egor"):
+        meeting.join(name).publish("cam")
+    anna = meeting.join("anna", single=True)  # with one section for video, and an offer of her own without more
+    meeting.advance(0.2)
+    (asked,) = anna.messages("media_sections_requirement")
+    assert asked.media_sections_requirement.num_videos == 4
+    anna.forget()
+    anna.publish("mic", TrackSource.MICROPHONE)  # crosses the request
+    meeting.advance(1)
+    assert not anna.messages("media_sections_requirement")
+    anna.offer(*receivers(len(anna.sections) + 1, 0, 2))
+    meeting.advance(1)
+    assert not anna.messages("media_sections_requirement"), "two of four came: the others are on their way"
+    anna.offer(*receivers(len(anna.sections) + 1, 0, 2))
+    assert {s.section is not None for s in anna.participant.subscriptions.values()} == {True}
+    meeting.join("fyodor").publish("cam")
+    anna.forget()
+    meeting.advance(1)
+    (again,) = anna.messages("media_sections_requirement")
+    assert again.media_sections_requirement.num_videos == 1
+
+
+def test_what_appears_while_sections_are_on_their_way_is_asked_for_as_well() -> None:
+    meeting = Meeting()
+    for name in ("boris", "vera"):
+        meeting.join(name).publish("cam")
+    anna = meeting.join("anna", single=True)
+    meeting.advance(0.2)
+    anna.forget()
+    meeting.join("gleb").publish("cam")
+    anna.offer()  # crosses the request for one more
+    meeting.advance(1)
+    (asked,) = anna.messages("media_sections_requirement")
+    assert asked.media_sections_requirement.num_videos == 1
+    anna.offer(*receivers(len(anna.sections) + 1, 0, 2))
+    assert {s.section is not None for s in anna.participant.subscriptions.values()} == {True}
