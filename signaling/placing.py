@@ -40,8 +40,12 @@ class Placing:
 
     @property
     def needs_sections(self) -> bool:
-        """The client is to be asked for an offer, and has not been since its last one."""
-        return self._has_sections and bool(self._waiting) and not self._asked
+        """The client is to be asked for an offer, and has not been since its last one.
+
+        It learns of what is gone by an answer alone, too: without one, what it gave up seems to go on.
+        """
+        gone = any(mid not in self._placed for mid in self._answered)
+        return self._has_sections and not self._asked and (gone or bool(self._waiting))
 
     @property
     def awaits_sections(self) -> bool:

@@ -155,6 +155,18 @@ def test_a_section_is_seen_to_end_before_another_track_is_on_it() -> None:
     assert places(third)[mid] == "TR_V0009"
 
 
+def test_an_offer_is_asked_for_where_a_track_is_gone() -> None:
+    """The client learns from the answer alone that a track which it has given up is over."""
+    ours = single()
+    ours.attach(track(1, VP8))
+    (mid,) = places(answered(ours, OFFER))
+    ours.detach("TR_V0001")
+    assert needs(ours)
+    assert ours.ask() == (0, 0)
+    assert directions(answered(ours, OFFER))[mid] == "inactive"
+    assert not needs(ours)
+
+
 def test_safari_gets_no_section_twice() -> None:
     ours = single(Quirks(reuses_sections=False))
     ours.attach(track(1, VP8))
@@ -262,9 +274,11 @@ def test_what_is_unsubscribed_stops_at_once() -> None:
     anna = meeting.join("anna")
     camera = anna.publish("camera")
     boris = alone(meeting)
+    boris.forget()
     boris.send(subscription={"track_sids": [camera], "subscribe": False})
     assert len(meeting.given(RemoveSubscription)) == 1
-    boris.offer()
+    meeting.advance(0.2)
+    boris.serve()
     assert not boris.last("answer").answer.mid_to_track_id
 
 
