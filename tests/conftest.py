@@ -22,6 +22,7 @@ def pytest_configure(config: pytest.Config) -> None:
     global _network_problem
     config.addinivalue_line("markers", "network: needs the test network (speaks WebRTC)")
     config.addinivalue_line("markers", "long: takes minutes; only `make test-long` runs it")
+    config.addinivalue_line("markers", "complains(*patterns): what LiveKit's client may say in a browser's story")
     try:
         enter()
     except NetworkUnavailable as problem:
