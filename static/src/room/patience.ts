@@ -2,7 +2,7 @@
 
 import { Track } from "livekit-client";
 import type { RemoteTrack, Room } from "livekit-client";
-import { nextWait } from "../state/patience";
+import { nextWait, receiptOf } from "../state/patience";
 import type { Receipt } from "../state/patience";
 
 /** Often enough to notice a bad path before it annoys, in ms. */
@@ -44,22 +44,4 @@ function pictures(room: Room): RemoteTrack[] {
     }
   }
   return tracks;
-}
-
-interface Entry {
-  readonly type: string;
-  readonly packetsReceived?: number;
-  readonly nackCount?: number;
-  readonly currentRoundTripTime?: number;
-}
-
-/** Of webrtc-stats: what a video receiver counted, and the round trip of the pair in use. */
-function receiptOf(report: RTCStatsReport): Receipt | undefined {
-  let counted: Entry | undefined;
-  let roundTrip = 0;
-  for (const entry of report.values() as Iterable<Entry>) {
-    if (entry.type === "inbound-rtp") counted = entry;
-    if (entry.type === "candidate-pair") roundTrip = entry.currentRoundTripTime ?? roundTrip;
-  }
-  return counted && { packets: counted.packetsReceived ?? 0, requests: counted.nackCount ?? 0, roundTrip };
 }

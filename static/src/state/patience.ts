@@ -7,6 +7,19 @@ export interface Receipt {
   readonly roundTrip: number;
 }
 
+/** What is read of an entry of webrtc-stats. */
+export interface StatsEntry {
+  readonly id: string;
+  readonly type: string;
+  readonly packetsReceived?: number;
+  readonly nackCount?: number;
+  readonly currentRoundTripTime?: number;
+  readonly selectedCandidatePairId?: string;
+  readonly nominated?: boolean;
+  /** Of a candidate pair, in Firefox alone. */
+  readonly selected?: boolean;
+}
+
 /** Requests for so small a part of the packets are no loss worth waiting for. */
 const LOSSY = 0.02;
 /** A request and its answer take one round trip, and the next chance another. */
@@ -27,4 +40,19 @@ export function nextWait(wait: number, before: Receipt, now: Receipt): number {
   const wanted = isLossy ? Math.min(NOTICED + ROUND_TRIPS * now.roundTrip, LONGEST) : 0;
   const next = Math.max(wanted, wait * FALL);
   return next < SHORTEST ? 0 : next;
+}
+
+/** What a video receiver counted, and the round trip of the pair in use; nothing before anything has come. */
+export function receiptOf(report: ReadonlyMap<string, StatsEntry>): Receipt | undefined {
+  const entries = [...report.values()];
+  const counted = entries.find((entry) => entry.type === "inbound-rtp");
+  const roundTrip = pairInUse(report, entries)?.currentRoundTripTime ?? 0;
+  return counted && { packets: counted.packetsReceived ?? 0, requests: counted.nackCount ?? 0, roundTrip };
+}
+
+/** The one that the transport has selected; Firefox reports no transport, and marks the pair. */
+function pairInUse(report: ReadonlyMap<string, StatsEntry>, entries: readonly StatsEntry[]): StatsEntry | undefined {
+  const selected = entries.find((entry) => entry.type === "transport")?.selectedCandidatePairId;
+  if (selected !== undefined) return report.get(selected);
+  return entries.find((entry) => entry.type === "candidate-pair" && entry.nominated && entry.selected);
 }
