@@ -56,6 +56,10 @@ build/agents: build/prerequisites
 	$@/bin/pip install --quiet 'livekit-agents>=1.8,<2'
 	@touch $@
 
+# Clients of LiveKit's Go SDK. Without Go on the machine their tests are left out.
+build/go-client: $(wildcard tests/interop/go/*)
+	cd tests/interop/go && CGO_ENABLED=0 go build -buildvcs=false -o ../../../$@ .
+
 run: build
 	.venv/bin/veche serve
 
@@ -71,7 +75,7 @@ test-rust: build/prerequisites
 test-client: build/packages
 	cd static && npm test --silent
 
-test-python: build build/tools build/agents
+test-python: build build/tools build/agents $(if $(shell command -v go),build/go-client)
 	$(PYTHON) -m pytest -q
 
 # What takes minutes of real time: prints figures beside its outcomes.
@@ -86,11 +90,13 @@ check: build build/tools
 	cd media && cargo fmt --all --check
 	cd media && cargo clippy --workspace --all-targets --quiet -- -D warnings
 	cd static && npm run --silent check && npm run --silent lint
+	test -z "$$(command -v gofmt >/dev/null && gofmt -l tests/interop/go)"
 	$(PYTHON) -m pytest -q tests/test_architecture.py
 
 format: build/tools
 	.venv/bin/ruff format --quiet . && .venv/bin/ruff check --fix --quiet .
 	cd media && cargo fmt --all
+	! command -v gofmt >/dev/null || gofmt -w tests/interop/go
 
 bench: build build/tools
 	cd media && cargo run --release --quiet --package runtime --example bench_forward

@@ -1,0 +1,37 @@
+// The clients of LiveKit's Go SDK that tests run: each prints what it saw to stdout as JSON.
+//
+//	go-client meet URL TOKEN-OF-ALICE TOKEN-OF-BOB single|two
+//	go-client administer URL KEY SECRET ROOM
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/go-logr/logr"
+	"github.com/livekit/protocol/logger"
+	lksdk "github.com/livekit/server-sdk-go/v2"
+)
+
+func main() {
+	lksdk.SetLogger(logger.LogRLogger(logr.Discard()))
+	run, given := map[string]func([]string) (any, error){"meet": meet, "administer": administer}, os.Args[1:]
+	if len(given) != 5 || run[given[0]] == nil {
+		fmt.Fprintf(os.Stderr, "got %d arguments, takes meet or administer with four\n", len(given))
+		os.Exit(2)
+	}
+	seen, err := run[given[0]](given[1:])
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	if err := write(os.Stdout, seen); err != nil {
+		os.Exit(1)
+	}
+}
+
+func write(to io.Writer, seen any) error {
+	return json.NewEncoder(to).Encode(seen)
+}
