@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 
 from aiohttp import WSCloseCode, WSMsgType, web
+from livekit.protocol.models import ClientInfo
 
 from signaling import wire
 from signaling.asking import Asked, read_asked
@@ -33,6 +34,9 @@ _CLOSE_TIME = 1.0
 _DEAR = 0.005
 _REST = 4.0
 _PREFLIGHT_AGE = 86400
+# Seconds between `join` and the answer to an offer within a join request of LiveKit's Go SDK. It begins to read before
+# it has applied its own offer: an answer that is faster than that is refused, and the join with it.
+_GO_TIME = 0.1
 
 Respond = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -163,6 +167,8 @@ class _Door:
                 node.figures.joined(joining.client.protocol, asyncio.get_running_loop().time() - since)
             if sid is not None:
                 for first in asked.messages():
+                    if joining.client.sdk == ClientInfo.SDK.GO and first.HasField("offer"):
+                        await asyncio.sleep(_GO_TIME)
                     node.received(connection, first)
             await self._read(connection)
         finally:

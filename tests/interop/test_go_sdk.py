@@ -15,7 +15,7 @@ CLIENT = ROOT / "build/go-client"
 DEADLINE = 180.0  # seconds; the client's own deadlines come first
 
 
-async def run(*arguments: str) -> dict[str, Any]:
+async def run(*arguments: str) -> Any:
     """What the client prints, as JSON. Fails with what it complained of."""
     process = await asyncio.create_subprocess_exec(
         CLIENT, *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
@@ -26,8 +26,7 @@ async def run(*arguments: str) -> dict[str, Any]:
         process.kill()
         raise
     assert process.returncode == 0, complaints.decode()[-4000:]
-    found: dict[str, Any] = json.loads(output)
-    return found
+    return json.loads(output)
 
 
 @pytest.fixture(autouse=True)
@@ -41,6 +40,11 @@ async def test_two_clients_meet(service: Service, mode: str) -> None:
     tokens = [access_token(service, f"go-{mode}", identity) for identity in ("alice", "bob")]
     seen = await run("meet", service.websocket, *tokens, mode)
     assert seen == {"answer": "hello alice", "data": 1000, "text": 50_000}
+
+
+async def test_no_answer_is_too_fast_for_a_client(service: Service) -> None:
+    token = access_token(service, "go-often", "alice")
+    assert await run("come-and-go", service.websocket, token, "single", "25") == 25
 
 
 async def test_a_server_administers_a_room(service: Service) -> None:

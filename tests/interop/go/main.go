@@ -2,6 +2,7 @@
 //
 //	go-client meet URL TOKEN-OF-ALICE TOKEN-OF-BOB single|two
 //	go-client administer URL KEY SECRET ROOM
+//	go-client come-and-go URL TOKEN single|two TIMES
 package main
 
 import (
@@ -17,9 +18,10 @@ import (
 
 func main() {
 	lksdk.SetLogger(logger.LogRLogger(logr.Discard()))
-	run, given := map[string]func([]string) (any, error){"meet": meet, "administer": administer}, os.Args[1:]
+	run := map[string]func([]string) (any, error){"meet": meet, "administer": administer, "come-and-go": comeAndGo}
+	given := os.Args[1:]
 	if len(given) != 5 || run[given[0]] == nil {
-		fmt.Fprintf(os.Stderr, "got %d arguments, takes meet or administer with four\n", len(given))
+		fmt.Fprintf(os.Stderr, "got %q, takes meet, administer or come-and-go with four arguments\n", given)
 		os.Exit(2)
 	}
 	seen, err := run[given[0]](given[1:])

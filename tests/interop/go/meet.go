@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/binary"
 	"fmt"
+	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -166,6 +167,27 @@ func meet(given []string) (any, error) {
 	}
 	seen["data"], seen["text"] = r.data.Load(), r.text.Load()
 	return seen, nil
+}
+
+// Joins again and again; the number of times.
+func comeAndGo(given []string) (any, error) {
+	url, token, mode := given[0], given[1], given[2]
+	times, err := strconv.Atoi(given[3])
+	if err != nil {
+		return nil, err
+	}
+	var options []lksdk.ConnectOption
+	if mode == "single" {
+		options = append(options, lksdk.WithSinglePeerConnection())
+	}
+	for time := range times {
+		room, err := lksdk.ConnectToRoomWithToken(url, token, lksdk.NewRoomCallback(), options...)
+		if err != nil {
+			return nil, fmt.Errorf("join %d of %d: %w", time+1, times, err)
+		}
+		room.Disconnect()
+	}
+	return times, nil
 }
 
 func (r *reception) shows(width int64) error {
