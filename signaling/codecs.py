@@ -128,6 +128,7 @@ def _h264_rank(codec: Codec) -> tuple[bool, bool, bool]:
 def ordered(kind: str, codecs: tuple[Codec, ...], wishes: SectionWishes, quirks: Quirks) -> tuple[Codec, ...]:
     """Accepted codecs in the order of our answer, with format parameters as the track wishes."""
     if kind == "video":
+        codecs = tuple(codec for codec in codecs if codec.mime.lower() not in quirks.sends_badly) or codecs
         wished = wishes.codec.lower()
         first = [codec for codec in codecs if codec.mime.lower() == wished]
         if not quirks.keeps_codec_order:
@@ -150,7 +151,8 @@ def _opus(codec: Codec, wishes: SectionWishes) -> Codec:
 def sent(track: SendingTrack, quirks: Quirks) -> tuple[Codec, ...]:
     """The codecs that we offer for a track: its publisher's, under our payload types, RED before Opus."""
     if track.kind == "video":
-        return tuple(dict.fromkeys(_video(codec) for codec in track.codecs))
+        taken = [codec for codec in track.codecs if codec.mime.lower() not in quirks.lacks]
+        return tuple(dict.fromkeys(_video(codec) for codec in taken or track.codecs))
     by_mime = {codec.mime.lower(): codec for codec in track.codecs}
     red = "audio/red" in by_mime and quirks.red
     found: list[Codec] = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from media.commands import AllowPauses, CloseTransport, OpenTransport, RestartIce
 from signaling.effects import Effect, Engine, StartDtls, StopDtls
-from signaling.negotiation import LocalParameters, Negotiation, Quirks, RemoteParameters
+from signaling.negotiation import LocalParameters, Negotiation, RemoteParameters
 from signaling.participant import Participant, Transport
 from signaling.room import Room
 
@@ -17,14 +17,14 @@ CHANNELS = (RELIABLE, LOSSY, DATA_TRACK)
 
 def open_transport(room: Room, participant: Participant, *, sending: bool) -> tuple[Transport, list[Effect]]:
     """Makes the transport on which we send to the client, or on which it sends to us; with a single one, both."""
-    single = participant.single
+    single, quirks = participant.single, participant.quirks
     sending = sending or single
     number = room.numbers.transport(sending=sending)
     ufrag, pwd = room.numbers.credentials(number)
     negotiation = Negotiation(
         local_parameters(room, participant, ufrag, pwd),
-        frozenset(mime.lower() for mime in room.codecs),
-        Quirks.of(participant.joining.client),
+        frozenset(mime.lower() for mime in room.codecs) - quirks.lacks,
+        quirks,
         session_id=room.numbers.session_id(),
         application=sending and participant.subscriber_primary,
         single=single,

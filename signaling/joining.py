@@ -165,7 +165,9 @@ def _join_response(room: Room, participant: Participant) -> JoinResponse:
         ping_interval=PING_INTERVAL,
         server_info=server_info(room.place),
         sif_trailer=room.sif_trailer,
-        enabled_publish_codecs=[Codec(mime=mime) for mime in room.codecs if not mime.lower().endswith("/rtx")],
+        enabled_publish_codecs=[
+            Codec(mime=mime) for mime in room.codecs_of(participant) if not mime.lower().endswith("/rtx")
+        ],
         fast_publish=participant.permission.can_publish,
     )
 

@@ -16,7 +16,7 @@ from livekit.protocol.models import (
 )
 from livekit.protocol.rtc import AddTrackRequest, UpdateTrackSettings
 
-from signaling.negotiation import Negotiation, ReceivingSection
+from signaling.negotiation import Negotiation, Quirks, ReceivingSection
 from signaling.permission import Audience, is_dependent
 from signaling.token import Grants
 from signaling.track import DataTrack, Subscription, Track
@@ -164,6 +164,11 @@ class Participant:
     @property
     def protocol(self) -> int:
         return self.joining.client.protocol
+
+    @property
+    def quirks(self) -> Quirks:
+        """Where its client departs from the rule."""
+        return Quirks.of(self.joining.client)
 
     @property
     def single(self) -> bool:

@@ -134,6 +134,11 @@ class Room:
     def codecs(self) -> tuple[str, ...]:
         return self.place.settings.room.enabled_codecs
 
+    def codecs_of(self, participant: Participant) -> tuple[str, ...]:
+        """MIME types that the participant may publish: those that its client can."""
+        quirks = participant.quirks
+        return tuple(mime for mime in self.codecs if mime.lower() not in quirks.lacks | quirks.sends_badly)
+
     def info(self) -> RoomInfo:
         """The room as the protocol describes it."""
         participants, publishers = self.counts()

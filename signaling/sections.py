@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -54,6 +55,14 @@ class RemoteParameters:
     setup: str
 
 
+# LiveKit's own list of what clients do badly, as versions: before the first Firefox shows but the lowest layer of AV1,
+# after the second Safari's VP9 breaks off.
+_FIREFOX_WITH_AV1 = (157,)
+_SAFARI_WITH_VP9 = (18, 3)
+# Telephones whose encoder writes H264 that others can't decode.
+_NO_H264 = ("xiaomi 2201117ti",)
+
+
 @dataclass(frozen=True, slots=True)
 class Quirks:
     """Where a client departs from the rule (LIVEKIT.md 4.5, 14.1 #24)."""
@@ -67,10 +76,16 @@ class Quirks:
     synchronises: bool = True
     """False: tracks that share a stream are lost on it, so each has a stream of its own."""
 
+    lacks: frozenset[str] = frozenset()
+    """Codecs, in lower case, that it says to have and does not send or receive well."""
+    sends_badly: frozenset[str] = frozenset()
+    """Codecs, in lower case, that are not taken from it though it receives them."""
+
     @classmethod
     def of(cls, client: ClientInfo) -> Quirks:
         """Reads them from what the client says of itself."""
-        browser, system = client.browser.lower(), client.os.lower()
+        browser, system, model = client.browser.lower(), client.os.lower(), client.device_model.lower()
+        version = tuple(int(part) for part in re.findall(r"\d{1,6}", client.browser_version)[:2])
         in_browser = client.sdk == ClientInfo.SDK.JS
         firefox = in_browser and browser.startswith("firefox")
         # Every browser on iOS is WebKit, whatever it calls itself.
@@ -80,6 +95,9 @@ class Quirks:
             reuses_sections=not safari,
             red=not (firefox or safari),
             synchronises=not firefox,
+            lacks=frozenset(["video/av1"] if safari or (firefox and version < _FIREFOX_WITH_AV1) else []),
+            sends_badly=frozenset(["video/vp9"] if safari and version > _SAFARI_WITH_VP9 else [])
+            | frozenset(["video/h264"] if system == "android" and (firefox or model in _NO_H264) else []),
         )
 
 

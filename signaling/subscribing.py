@@ -27,7 +27,7 @@ from signaling import backup_codec, data_tracks, dynacast, quality, speaking
 from signaling.connecting import open_transport, restart_ice, start_dtls
 from signaling.effects import Disconnect, Effect, Engine, Notify
 from signaling.errors import InvalidArgument
-from signaling.negotiation import Quirks, SendingSection, SendingTrack
+from signaling.negotiation import SendingSection, SendingTrack
 from signaling.participant import Participant, Transport
 from signaling.permission import audience_of
 from signaling.room import Room, Timer
@@ -205,7 +205,7 @@ def _begin(room: Room, participant: Participant, track: Track, now: float) -> li
 def _stream_id(room: Room, participant: Participant, track: Track) -> str:
     """Of our section: what shares a stream is played in step by the receiver (LIVEKIT.md 4.6)."""
     stream = track.info.stream
-    knows = participant.protocol >= PROTOCOL_WITH_STREAMS and Quirks.of(participant.joining.client).synchronises
+    knows = participant.protocol >= PROTOCOL_WITH_STREAMS and participant.quirks.synchronises
     together = room.sync_streams and knows and _STREAM_NAME.fullmatch(stream)
     return f"{track.publisher.sid}|{stream if together else track.sid}"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from livekit.protocol.models import (
     AudioTrackFeature,
@@ -17,7 +17,6 @@ from livekit.protocol.models import (
 from livekit.protocol.rtc import AddTrackRequest
 
 from signaling.negotiation import ReceivingSection
-from signaling.room import Room
 from signaling.track import Track
 
 _STREAMS = {
@@ -29,8 +28,8 @@ _STREAMS = {
 _SCALABLE = ("video/vp9", "video/av1")
 
 
-def of_request(room: Room, wish: AddTrackRequest, sid: str) -> TrackInfo:
-    """What a track is, by the request for it (LIVEKIT.md 5.1)."""
+def of_request(codecs: Sequence[str], wish: AddTrackRequest, sid: str) -> TrackInfo:
+    """What a track is, by the request for it (LIVEKIT.md 5.1); `codecs` are MIME types that may be published."""
     features = list(wish.audio_features)
     if wish.stereo:
         features.append(AudioTrackFeature.TF_STEREO)
@@ -59,7 +58,7 @@ def of_request(room: Room, wish: AddTrackRequest, sid: str) -> TrackInfo:
     for wished in wish.simulcast_codecs:
         # A backup codec gets its cid when it is asked for.
         if wished.codec and (wished.cid or info.codecs):
-            mime = _enabled_mime(room, wish.type, wished.codec)
+            mime = _enabled_mime(codecs, wish.type, wished.codec)
             if any(codec.mime_type == mime for codec in info.codecs):
                 continue
             layers = layers_of(wished.layers) or info.layers
@@ -93,11 +92,11 @@ def set_features(info: TrackInfo, features: list[AudioTrackFeature]) -> None:
     info.disable_dtx = AudioTrackFeature.TF_NO_DTX in unique
 
 
-def _enabled_mime(room: Room, kind: TrackType, codec: str) -> str:
+def _enabled_mime(codecs: Sequence[str], kind: TrackType, codec: str) -> str:
     """The wished codec as a mime type, or the first enabled one of its kind in its place (LIVEKIT.md 4.7)."""
     prefix = "video/" if kind == TrackType.VIDEO else "audio/"
     wished = (codec if "/" in codec else prefix + codec).lower()
-    enabled = [mime for mime in room.codecs if mime.lower().startswith(prefix)]
+    enabled = [mime for mime in codecs if mime.lower().startswith(prefix)]
     return next((mime for mime in enabled if mime.lower() == wished), enabled[0] if enabled else wished)
 
 

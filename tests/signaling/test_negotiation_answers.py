@@ -430,3 +430,12 @@ def test_a_damaged_offer_is_answered_well_or_refused(
     description = parse(answer.sdp)
     mids = [section.first("mid") for section in description.sections if section.port]
     assert description.attributes["group"] == (" ".join(["BUNDLE", *(mid or "" for mid in mids)]),)
+
+
+def test_of_what_is_encoded_badly_nothing_is_answered_where_there_is_more() -> None:
+    answer = answered(
+        negotiation(Quirks(sends_badly=frozenset(["video/vp8", "video/h264"]))), sdp("chromium_simulcast")
+    )
+    found = [mime for section in answer.sections if section.kind == "video" for mime in mimes(section)]
+    assert found
+    assert not {"video/VP8", "video/H264"} & set(found)

@@ -420,17 +420,30 @@ def test_any_order_of_steps_ends_with_what_is_wanted(
     assert final.sdp.count("a=candidate:") == min(1, sum(1 for s in parse(final.sdp).sections if s.port))
 
 
+NO_AV1, NO_VP9 = frozenset(["video/av1"]), frozenset(["video/vp9"])
+
+
+def client(browser: str, system: str, version: str) -> ClientInfo:
+    return ClientInfo(sdk=ClientInfo.SDK.JS, browser=browser, os=system, browser_version=version)
+
+
 @pytest.mark.parametrize(
-    ("client", "quirks"),
+    ("told", "quirks"),
     [
         (ClientInfo(sdk=ClientInfo.SDK.JS, browser="Chrome", os="Linux"), Quirks()),
         (ClientInfo(sdk=ClientInfo.SDK.RUST, os="linux"), Quirks()),
         (ClientInfo(), Quirks()),
-        (ClientInfo(sdk=ClientInfo.SDK.JS, browser="Firefox", os="Windows"), Quirks(red=False, synchronises=False)),
-        (ClientInfo(sdk=ClientInfo.SDK.JS, browser="firefox", os="Android"), Quirks(False, True, False, False)),
-        (ClientInfo(sdk=ClientInfo.SDK.JS, browser="Safari", os="macOS"), Quirks(True, False, False)),
-        (ClientInfo(sdk=ClientInfo.SDK.JS, browser="Chrome", os="iOS"), Quirks(True, False, False)),
+        (client("Firefox", "Windows", "156.0"), Quirks(red=False, synchronises=False, lacks=NO_AV1)),
+        (client("Firefox", "Linux", "157.0"), Quirks(keeps_codec_order=False, red=False, synchronises=False)),
+        (
+            client("firefox", "Android", "157.0"),
+            Quirks(False, True, False, False, sends_badly=frozenset(["video/h264"])),
+        ),
+        (client("Safari", "macOS", "18.3"), Quirks(True, False, False, lacks=NO_AV1)),
+        (client("Safari", "iOS", "18.4.1"), Quirks(True, False, False, lacks=NO_AV1, sends_badly=NO_VP9)),
+        (client("Chrome", "iOS", "26.0"), Quirks(True, False, False, lacks=NO_AV1, sends_badly=NO_VP9)),
+        (ClientInfo(os="android", device_model="Xiaomi 2201117TI"), Quirks(sends_badly=frozenset(["video/h264"]))),
     ],
 )
-def test_quirks_by_what_the_client_says_of_itself(client: ClientInfo, quirks: Quirks) -> None:
-    assert Quirks.of(client) == quirks
+def test_quirks_by_what_the_client_says_of_itself(told: ClientInfo, quirks: Quirks) -> None:
+    assert Quirks.of(told) == quirks

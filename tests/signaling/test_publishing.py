@@ -328,3 +328,17 @@ def test_of_sound_in_several_codecs_the_first_is_wanted() -> None:
     assert {codec.codec: codec.enabled for codec in update.subscribed_audio_codecs} == {"opus": True, "pcmu": False}
     anna.publish("mic3", MICROPHONE)
     assert len(anna.messages("subscribed_audio_codec_update")) == 1
+
+
+def test_what_a_client_encodes_badly_is_not_taken_from_it() -> None:
+    meeting = Meeting()
+    boris = meeting.join("boris", browser="Safari")
+    assert "video/AV1" not in {codec.mime for codec in boris.last("join").join.enabled_publish_codecs}
+    boris.add_track("cam", CAMERA, codecs={"av1": "cam"})
+    assert boris.last("track_published").track_published.track.mime_type == "video/VP8"
+    anna = meeting.join("anna")
+    assert "video/AV1" in {codec.mime for codec in anna.last("join").join.enabled_publish_codecs}
+    anna.publish_scalable("cam", "AV1", 3, backup="vp8")
+    boris.settle()
+    assert "AV1/90000" not in boris.last("offer").offer.sdp
+    assert "VP8/90000" in boris.last("offer").offer.sdp
