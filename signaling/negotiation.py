@@ -375,7 +375,8 @@ class Negotiation:
         sending = [
             read_answer(section, default, ours, ours.offered)
             for section, ours in zip(media, self._sections, strict=True)
-            if ours.offered is not None
+            # What was detached since is not said to be accepted: its track may be attached again, under other SSRCs.
+            if ours.offered is not None and ours.track is not None
         ]
         for section, ours in zip(media, self._sections, strict=True):
             rejected = sdp_media.is_rejected(section)

@@ -240,10 +240,25 @@ def test_a_track_that_goes_while_its_offer_waits_goes_with_the_next() -> None:
     ours.attach(track(2, VP8))
     accepted = ours.handle_answer(answer_to(offer), offer.id)
     assert accepted is not None
-    assert [section.track_sid for section in accepted.sections] == ["TR_V0001"]
+    assert not accepted.sections, "nothing is sent of it"
     offer, accepted = exchanged(ours)
     assert offer.mid_to_track_id == {"2": "TR_V0002"}
     assert "a=inactive" in section_of(offer, "1")
+
+
+def test_a_track_that_comes_back_while_its_offer_waits_is_not_yet_accepted() -> None:
+    """The answer is about the SSRCs that it had before."""
+    ours = negotiation()
+    ours.attach(track(1, VP8))
+    offer = ours.make_offer()
+    ours.detach("TR_V0001")
+    ours.attach(track(1, VP8))
+    accepted = ours.handle_answer(answer_to(offer), offer.id)
+    assert accepted is not None
+    assert not accepted.sections
+    offer, accepted = exchanged(ours)
+    assert offer.mid_to_track_id == {"2": "TR_V0001"}
+    assert [(section.mid, section.track_sid) for section in accepted.sections] == [("2", "TR_V0001")]
 
 
 def test_a_track_with_another_codec_is_offered_again() -> None:

@@ -344,3 +344,17 @@ def test_sound_and_picture_share_a_stream_where_they_may(
     boris.settle()
     streams = set(re.findall(r"^a=msid:(\S+) ", boris.last("offer").offer.sdp, re.MULTILINE))
     assert streams == ({f"{anna.sid}|{stream or 'camera'}"} if together else {f"{anna.sid}|{sid}" for sid in sids})
+
+
+def test_a_track_that_is_wanted_again_while_its_offer_waits_flows_with_the_next() -> None:
+    meeting, anna, boris = two()
+    sid = anna.publish("cam")
+    meeting.advance(0.2)
+    for wanted in (False, True):
+        boris.send(subscription=UpdateSubscription(track_sids=[sid], subscribe=wanted))
+    boris.answer()
+    assert not meeting.given(AddSubscription), "the answer was about the SSRCs of before"
+    boris.settle()
+    (added,) = meeting.given(AddSubscription)
+    assert dict(boris.last("offer").offer.mid_to_track_id) == {added.mid: sid}
+    assert f"a=ssrc:{added.ssrc} " in boris.last("offer").offer.sdp
