@@ -75,9 +75,8 @@ class Placing:
         sees the one end and the other begin.
         """
         open_sections = {read.mid: read for read in sections if read.receives}
-        for mid in [mid for mid in self._placed if mid not in open_sections]:
-            track = self._placed.pop(mid)  # the client has closed it: the track needs another
-            self._waiting[track.track_sid] = track
+        # What was on a section that the client has closed is sent no longer; it may be attached again.
+        self._placed = {mid: track for mid, track in self._placed.items() if mid in open_sections}
         found: dict[str, Placed] = {}
         outcome: list[SendingSection] = []
         for mid, track in self._placed.items():

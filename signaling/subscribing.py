@@ -115,11 +115,17 @@ def track_appeared(room: Room, track: Track, now: float) -> list[Effect]:
     return effects
 
 
-def track_vanished(room: Room, track: Track, now: float) -> list[Effect]:
-    """A track is gone: nobody receives it, and nothing about it is kept."""
+def leave_track(room: Room, track: Track, now: float) -> list[Effect]:
+    """Nobody receives the track any more; wishes for it stay."""
     effects: list[Effect] = []
     for subscription in list(track.subscriptions.values()):
         effects += _end(room, subscription, now)
+    return effects
+
+
+def track_vanished(room: Room, track: Track, now: float) -> list[Effect]:
+    """A track is gone: nobody receives it, and nothing about it is kept."""
+    effects = leave_track(room, track, now)
     for participant in room.participants.values():
         participant.desires.pop(track.sid, None)
         participant.settings.pop(track.sid, None)
@@ -217,7 +223,7 @@ def _end(room: Room, subscription: Subscription, now: float) -> list[Effect]:
     effects: list[Effect] = []
     if participant.subscriber is not None:
         participant.subscriber.negotiation.detach(track.sid)
-        if subscription.section is not None:
+        if subscription.opened:
             trailer = room.trailer(track.info.encryption)
             effects.append(Engine(RemoveSubscription(participant.subscriber.number, subscription.number, trailer)))
         gather_offer(room, participant, now)
@@ -302,10 +308,16 @@ def settled(
     """Both sides have agreed on sections: what was accepted begins to flow, and what is missing is gathered."""
     room.timers.clear((Timer.NEGOTIATION, participant.sid))
     effects: list[Effect] = []
-    for section in sections:
-        subscription = participant.subscriptions.get(section.track_sid)
-        if subscription is not None and subscription.section != section:
-            effects += _bind(room, transport, subscription, section, now)
+    named = {section.track_sid: section for section in sections}
+    for subscription in list(participant.subscriptions.values()):
+        if subscription.section is not None and subscription.track.sid not in named:
+            # The client has closed its section. It begins anew on another, under numbers that nothing was sent with.
+            effects += _end(room, subscription, now)
+            effects += settle(room, participant, subscription.track, now)
+    for section in named.values():
+        found = participant.subscriptions.get(section.track_sid)
+        if found is not None and found.section != section:
+            effects += _bind(room, transport, found, section, now)
     if transport.negotiation.awaits_sections:
         room.timers.set((Timer.NEGOTIATION, participant.sid), now + ANSWER_TIMEOUT)
     if transport.negotiation.needs_offer or transport.negotiation.needs_sections:
@@ -341,6 +353,7 @@ def connect(room: Room, transport: Transport, subscription: Subscription, now: f
     effects: list[Effect] = []
     subscription.source = source_of(subscription)
     if subscription.source:
+        subscription.opened = True
         effects.append(
             Engine(
                 AddSubscription(

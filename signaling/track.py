@@ -115,7 +115,9 @@ class Subscription:
     section: SendingSection | None = None
     """What the receiver accepted; None until its answer."""
     source: int = 0
-    """The number under which the engine sends it the track, in the first codec or the backup; 0 before."""
+    """The number under which the engine sends it the track, in the first codec or the backup; 0 while it waits."""
+    opened: bool = False
+    """The engine has it. It keeps it where the source goes: numbers and SSRCs are not used twice."""
     chosen: tuple[bool, int, int, int] | None = None
     """Enabled, spatial and temporal layer and priority as last told to the engine."""
     paused: bool = False

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 from livekit.protocol.models import BackupCodecPolicy
-from livekit.protocol.rtc import LeaveRequest, UpdateTrackSettings
+from livekit.protocol.rtc import LeaveRequest, UpdateSubscription, UpdateTrackSettings
 
-from media.commands import AddSubscription, AddTrack, BlockTrack, RemoveTrack, SetSubscription
+from media.commands import AddSubscription, AddTrack, BlockTrack, RemoveSubscription, RemoveTrack, SetSubscription
 from signaling import publishing
 from tests.signaling.meeting import Client, Meeting, video
 
@@ -116,3 +116,23 @@ def test_both_codecs_end_and_are_blocked_together() -> None:
     anna.offer()
     assert {removed.track for removed in meeting.given(RemoveTrack)} == set(tracks.values())
     assert not anna.participant.tracks
+
+
+def test_who_waits_for_the_backup_leaves_nothing_in_the_engine() -> None:
+    meeting, _, _, clara, sid = meet()
+    assert not sources(meeting, clara)
+    clara.send(subscription=UpdateSubscription(track_sids=[sid], subscribe=False))
+    assert clara.participant.subscriber is not None
+    number = clara.participant.subscriber.number
+    assert not [removed for removed in meeting.given(RemoveSubscription) if removed.transport == number]
+
+
+def test_who_gets_the_backup_alone_is_taken_out_of_the_engine_after_it_ended() -> None:
+    meeting, anna, _, clara, sid = meet()
+    send_backup(anna, sid)
+    anna.sections[1] = anna.sections[1].replace("a=sendonly", "a=inactive")
+    anna.offer()
+    clara.send(subscription=UpdateSubscription(track_sids=[sid], subscribe=False))
+    assert clara.participant.subscriber is not None
+    number = clara.participant.subscriber.number
+    assert [removed for removed in meeting.given(RemoveSubscription) if removed.transport == number]

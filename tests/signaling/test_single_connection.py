@@ -180,7 +180,7 @@ def test_safari_gets_no_section_twice() -> None:
     assert ours.ask() == (0, 1)
 
 
-def test_a_section_that_the_client_closes_gives_its_track_back() -> None:
+def test_what_was_on_a_section_that_the_client_closes_is_sent_no_longer() -> None:
     ours = single()
     ours.attach(track(1, OPUS))
     (mid,) = places(answered(ours, OFFER))
@@ -188,6 +188,11 @@ def test_a_section_that_the_client_closes_gives_its_track_back() -> None:
     closed = "m=audio".join(
         part.replace("a=recvonly", "a=inactive") if f"a=mid:{mid}\r\n" in part else part for part in parts
     )
+    answer = answered(ours, closed)
+    assert not answer.sending
+    assert not places(answer)
+    assert not needs(ours)
+    ours.attach(track(1, OPUS))
     again = places(answered(ours, closed))
     assert list(again.values()) == ["TR_A0001"]
     assert mid not in again
@@ -280,6 +285,25 @@ def test_what_is_unsubscribed_stops_at_once() -> None:
     meeting.advance(0.2)
     boris.serve()
     assert not boris.last("answer").answer.mid_to_track_id
+
+
+def test_a_track_whose_section_the_client_closes_begins_anew_on_another() -> None:
+    meeting = Meeting()
+    anna = meeting.join("anna")
+    camera = anna.publish("camera")
+    boris = alone(meeting)
+    (first,) = meeting.given(AddSubscription)
+    boris.forget()
+    boris.sections[1] = boris.sections[1].replace("a=recvonly", "a=inactive")
+    boris.offer()
+    (removed,) = meeting.given(RemoveSubscription)
+    assert removed.subscription == first.subscription
+    assert not boris.last("answer").answer.mid_to_track_id
+    boris.serve()
+    _, second = meeting.given(AddSubscription)
+    assert second.mid != first.mid
+    assert not {second.subscription, second.ssrc, second.rtx_ssrc} & {first.subscription, first.ssrc, first.rtx_ssrc}
+    assert dict(boris.last("answer").answer.mid_to_track_id) == {second.mid: camera}
 
 
 def test_who_is_never_offered_to_starts_anew() -> None:
