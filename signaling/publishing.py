@@ -55,7 +55,7 @@ def add_track(room: Room, participant: Participant, request: SignalRequest, now:
         backup_codec.announced(track, wish, room.numbers)
         return [_published(participant, wish.cid, track)]
     if not may_publish(participant.permission, wish.source):
-        return _refuse(participant, request, RequestResponse.NOT_ALLOWED, "does not have permission to publish")
+        return _refuse_to_publish(participant, request)
     if wish.type not in (TrackType.AUDIO, TrackType.VIDEO):
         return _refuse(participant, request, RequestResponse.UNSUPPORTED_TYPE, "unsupported track type")
     allowed = room.place.settings.limit.tracks_per_participant
@@ -107,6 +107,7 @@ def offer(room: Room, participant: Participant, description: SessionDescription,
     answer = transport.negotiation.answer(offered, wishes, local)
     effects.append(Engine(SetExtensions(transport.number, answer.extensions)))
     effects += start_dtls(participant, transport, answer.remote)
+    participant.parked = {}  # of the offer before: a request that gets its turn now must not take one of those
     for track in ended:
         effects += unpublish(room, participant, track, now)
     sections = {section.mid: section for section in answer.sections}
@@ -116,17 +117,15 @@ def offer(room: Room, participant: Participant, description: SessionDescription,
         for mid, section in sections.items()
         if section.active and section.codecs and mid not in participant.by_mid and section.cid not in backups
     }
-    effects += [
-        Engine(_add_track(transport, track))
-        for mid, track in bound.items()
-        if (track in fresh or _renegotiated(track, sections.get(mid))) and track.section is not None
-    ]
+    for mid, track in bound.items():
+        if track in fresh or _renegotiated(track, sections.get(mid)):
+            effects += _add_track(transport, track)
     effects += _settle_backups(room, participant, transport, sections, now)
     reply = SessionDescription(type="answer", sdp=answer.sdp, id=description.id, mid_to_track_id=answer.mid_to_track_id)
     effects.append(Notify((participant.sid,), SignalResponse(answer=reply)))
     if participant.single:
         effects += subscribing.settled(room, participant, transport, answer.sending, now)
-    return effects + _show(room, participant, fresh, now)
+    return [*effects, *_show(room, participant, fresh, now), *_bind_parked(room, participant, now)]
 
 
 def _match(participant: Participant, offered: Offered) -> tuple[dict[str, Track], list[Track]]:
@@ -241,10 +240,13 @@ def _add(
     )
 
 
-def _add_track(transport: Transport, track: Track) -> AddTrack:
+def _add_track(transport: Transport, track: Track) -> list[Effect]:
     section = track.section
-    assert section is not None
-    return _add(transport, track.number, track.kind, section, measure_loudness=track.is_microphone)
+    assert section is not None, "it was joined to its section"
+    added = _add(transport, track.number, track.kind, section, measure_loudness=track.is_microphone)
+    # It may have been blocked while it waited for the section.
+    blocked = [Engine(BlockTrack(transport.number, track.number, True))] if track.blocked else []
+    return [Engine(added), *blocked]
 
 
 def _show(room: Room, participant: Participant, tracks: list[Track], now: float) -> list[Effect]:
@@ -287,7 +289,8 @@ def _bind_parked(room: Room, participant: Participant, now: float) -> list[Effec
             track = _pending_for(participant.pending, section, exact=exact)
             if track is not None and _bind(participant, track, section, now):
                 fresh.append(track)
-    return [*(Engine(_add_track(transport, track)) for track in fresh), *_show(room, participant, fresh, now)]
+    added = [effect for track in fresh for effect in _add_track(transport, track)]
+    return [*added, *_show(room, participant, fresh, now)]
 
 
 def unpublish(
@@ -346,15 +349,17 @@ def unpublish_all(room: Room, participant: Participant, now: float) -> list[Effe
 
 
 def _next_queued(room: Room, participant: Participant, cid: str, now: float) -> list[Effect]:
+    """The next request for the cid gets its turn; those that are no longer allowed are refused."""
+    effects: list[Effect] = []
     queue = participant.queued.get(cid)
-    if not queue or not participant.present:
-        return []
-    wish = queue.popleft()
-    if not queue:
-        del participant.queued[cid]
-    if not may_publish(participant.permission, wish.source):
-        return []
-    return _begin(room, participant, wish, now)
+    while queue and participant.present:
+        wish = queue.popleft()
+        if not queue:
+            del participant.queued[cid]
+        if may_publish(participant.permission, wish.source):
+            return [*effects, *_begin(room, participant, wish, now)]
+        effects += _refuse_to_publish(participant, SignalRequest(add_track=wish))
+    return effects
 
 
 def mute(room: Room, participant: Participant, request: SignalRequest, now: float) -> list[Effect]:
@@ -383,10 +388,12 @@ def set_muted(room: Room, participant: Participant, track: Track, muted: bool, n
 
 
 def block(participant: Participant, track: Track, *, blocked: bool) -> list[Effect]:
-    """Drops the track's packets, or lets them through again."""
-    if track.blocked == blocked or participant.publisher is None:
+    """Drops the track's packets, or lets them through again; those of a pending track once it has its section."""
+    if track.blocked == blocked:
         return []
     track.blocked = blocked
+    if participant.publisher is None or track.section is None:
+        return []
     numbers = [track.number, *([track.backup.number] if track.backup and track.backup.section else [])]
     return [Engine(BlockTrack(participant.publisher.number, number, blocked)) for number in numbers]
 
@@ -411,6 +418,10 @@ def update_video_track(room: Room, participant: Participant, request: SignalRequ
 
 def _published(participant: Participant, cid: str, track: Track) -> Notify:
     return Notify((participant.sid,), SignalResponse(track_published=TrackPublishedResponse(cid=cid, track=track.info)))
+
+
+def _refuse_to_publish(participant: Participant, request: SignalRequest) -> list[Effect]:
+    return _refuse(participant, request, RequestResponse.NOT_ALLOWED, "does not have permission to publish")
 
 
 def _refuse(

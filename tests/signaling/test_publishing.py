@@ -7,6 +7,7 @@ from livekit.protocol.models import (
     AudioTrackFeature,
     DisconnectReason,
     Encryption,
+    ParticipantPermission,
     TrackSource,
     TrackType,
 )
@@ -33,6 +34,7 @@ from media.commands import (
     SetSubscription,
     SilenceTrack,
 )
+from signaling import moderation
 from signaling.effects import StartDtls, TrackPublished, TrackUnpublished
 from signaling.settings import Limits, RoomSettings
 from signaling.token import VideoGrant
@@ -342,3 +344,31 @@ def test_what_a_client_encodes_badly_is_not_taken_from_it() -> None:
     boris.settle()
     assert "AV1/90000" not in boris.last("offer").offer.sdp
     assert "VP8/90000" in boris.last("offer").offer.sdp
+
+
+def test_requests_that_wait_for_their_turn_are_refused_with_the_permission() -> None:
+    meeting, anna, _ = two()
+    anna.publish("cam")
+    anna.add_track("cam")
+    anna.add_track("cam")
+    anna.forget()
+    permission = ParticipantPermission(can_subscribe=True)
+    meeting.run(moderation.set_permission(meeting.room, anna.participant, permission, meeting.now))
+    answers = [message.request_response for message in anna.messages("request_response")]
+    assert [answer.reason for answer in answers] == [RequestResponse.NOT_ALLOWED] * 2
+    assert [answer.add_track.cid for answer in answers] == ["cam", "cam"]
+    assert not anna.participant.queued
+
+
+def test_a_request_whose_turn_comes_with_an_offer_takes_a_section_of_that_offer() -> None:
+    meeting, anna, _ = two()
+    old = anna.publish("cam")
+    anna.offer(video("2", "other"))
+    assert set(anna.participant.parked) == {"2"}
+    anna.add_track("cam")
+    anna.sections[:] = [section.replace("a=sendonly", "a=inactive") for section in anna.sections]
+    anna.offer(video("3", "cam"))
+    new = anna.last("track_published").track_published.track.sid
+    assert new != old
+    assert {mid: track.sid for mid, track in anna.participant.by_mid.items()} == {"3": new}
+    assert meeting.given(AddTrack)[-1].mid == "3"
