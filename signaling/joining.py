@@ -30,7 +30,16 @@ from signaling.errors import LimitExceeded
 from signaling.numbering import Numbers
 from signaling.participant import Joining, Participant, State
 from signaling.permission import is_dependent, starting_attributes
-from signaling.room import DEPARTED_KEPT, Place, Room, Timer, counts_changed, notify, tell_soon
+from signaling.room import (
+    PROTOCOL_WITH_REPLACEMENT,
+    Place,
+    Room,
+    Timer,
+    closing_changed,
+    counts_changed,
+    tell_gone,
+    tell_soon,
+)
 from signaling.settings import COMPATIBLE_VERSION, PROTOCOL
 
 # Seconds (LIVEKIT.md 1.7).
@@ -55,8 +64,7 @@ _OF_A_PARTICIPANT = (
     Timer.SEARCH,
     Timer.SIMULATED_SPEAKER,
 )
-# Clients above these versions know: identity-based replacement; the subscriber's connection as the primary one.
-_PROTOCOL_WITH_REPLACEMENT = 11
+# Clients above this version know the subscriber's connection as the primary one.
 _PROTOCOL_WITH_SUBSCRIBER_PRIMARY = 2
 
 
@@ -93,7 +101,8 @@ def join(room: Room, joining: Joining, now: float) -> list[Effect]:
     """Lets a client in; an older session with its identity ends first. Raises LimitExceeded when the room is full."""
     grants = joining.grants
     permission = grants.video.permission()
-    effects = make_way(room, grants.identity, now, dependent=is_dependent(grants.kind, permission))
+    dependent = is_dependent(grants.kind, permission)
+    effects = make_way(room, grants.identity, now, dependent=dependent, hidden=permission.hidden)
     participant = Participant(
         sid=room.numbers.sid("PA_"),
         joining=joining,
@@ -121,12 +130,15 @@ def join(room: Room, joining: Joining, now: float) -> list[Effect]:
     return effects
 
 
-def make_way(room: Room, identity: str, now: float, *, dependent: bool) -> list[Effect]:
+def make_way(room: Room, identity: str, now: float, *, dependent: bool, hidden: bool) -> list[Effect]:
     """An older session of the identity ends. Raises LimitExceeded where another is one too many."""
     older = room.participants.get(identity)
     if older is not None:
         again = Disconnect(older.sid, DisconnectReason.DUPLICATE_IDENTITY, LeaveRequest.Action.DISCONNECT)
-        return [again, *depart(room, older, DisconnectReason.DUPLICATE_IDENTITY, now, replaced=True)]
+        effects = [again, *depart(room, older, DisconnectReason.DUPLICATE_IDENTITY, now, replaced=True)]
+        if hidden and not older.hidden:  # nobody will hear of the newer one
+            effects += tell_gone(room, older.info(), now)
+        return effects
     counted = sum(1 for p in room.participants.values() if not p.dependent)
     if not dependent and 0 < room.max_participants <= counted:
         raise LimitExceeded(f"room has its {room.max_participants} participants")
@@ -139,8 +151,7 @@ def seat(room: Room, participant: Participant, now: float) -> None:
         room.timers.set((Timer.QUALITY, ""), now + quality.INTERVAL)
     room.participants[participant.identity] = participant
     room.by_sid[participant.sid] = participant
-    if not participant.dependent:
-        room.timers.clear((Timer.CLOSE, ""))
+    closing_changed(room, now)
     room.timers.set((Timer.TOKEN, participant.sid), now + TOKEN_INTERVAL)
 
 
@@ -194,12 +205,13 @@ def resume(room: Room, participant: Participant, now: float) -> list[Effect]:
     again = ReconnectResponse(server_info=server_info(room.place), last_message_seq=participant.last_sequence)
     again.client_configuration.SetInParent()
     effects: list[Effect] = [Notify(to, SignalResponse(reconnect=again))]
-    here = {p.identity for p in room.participants.values()}
-    since = participant.joined_at
-    gone = [info for at, info in room.departed.values() if at >= since and info.identity not in here]
+    since, seen = participant.joined_at, room.seen_by(participant)
+    replaced = {info.identity for info in seen} if participant.protocol > PROTOCOL_WITH_REPLACEMENT else set()
+    replaced.add(participant.identity)  # nor is it to hear that it went itself, when it was hidden
+    gone = [info for at, info in room.departed.values() if at >= since and info.identity not in replaced]
     if gone:
         effects.append(Notify(to, wire.update(*gone)))
-    effects.append(Notify(to, wire.update(participant.info(), *room.seen_by(participant))))
+    effects.append(Notify(to, wire.update(participant.info(), *seen)))
     effects.append(Notify(to, SignalResponse(room_update=RoomUpdate(room=room.info()))))
     if participant.subscriber is not None:
         effects += subscribing.settle_all(room, participant, now)
@@ -282,22 +294,14 @@ def tell_departed(room: Room, participant: Participant, now: float, *, replaced:
     """The others, the store and the product hear that the participant is gone."""
     effects = calling.callee_left(room, participant)
     participant.changed()
-    info = participant.info()
     if not participant.hidden:
-        room.departed[participant.sid] = (now, info)
-        if len(room.departed) > DEPARTED_KEPT:
-            room.departed.popitem(last=False)
-        to = room.attached()
-        if replaced:
-            to = tuple(sid for sid in to if room.by_sid[sid].protocol <= _PROTOCOL_WITH_REPLACEMENT)
-        effects += notify(to, wire.update(info))
+        effects += tell_gone(room, participant.info(), now, replaced=replaced)
     if not replaced:
         effects.append(Remember(ParticipantForgotten(room.name, participant.identity)))
     event = ParticipantLeft if participant.has_been_active else ParticipantConnectionAborted
     effects.append(Announce(event_of(event, room, participant)))
     counts_changed(room, now)
-    if all(p.dependent for p in room.participants.values()):
-        room.timers.set((Timer.CLOSE, ""), now + room.departure_timeout)
+    closing_changed(room, now)
     return effects
 
 

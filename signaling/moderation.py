@@ -8,6 +8,7 @@ from dataclasses import replace
 from livekit.protocol.models import (
     DataPacket,
     DisconnectReason,
+    ParticipantInfo,
     ParticipantPermission,
     TrackInfo,
     UserPacket,
@@ -26,7 +27,7 @@ from signaling.effects import Disconnect, Effect, Notify, RefreshToken
 from signaling.errors import FailedPrecondition, InvalidArgument, LimitExceeded, NotAllowed, NotFound
 from signaling.participant import Participant
 from signaling.permission import RESERVED_PREFIX, may_publish
-from signaling.room import Room, tell_changed, tell_room
+from signaling.room import Room, closing_changed, counts_changed, tell_changed, tell_gone, tell_room
 from signaling.settings import Limits
 
 # Size of a UserPacket's nonce, a UUID.
@@ -122,8 +123,36 @@ def set_permission(room: Room, participant: Participant, permission: Participant
         effects += subscribing.leave_all(room, participant, now)
     elif permission.can_subscribe and not before.can_subscribe:
         effects += subscribing.first_offer(room, participant, now)
+    if permission.hidden != before.hidden:
+        effects += _hide(room, participant, now) if permission.hidden else _unhide(room, participant, now)
+    if permission.recorder != before.recorder:
+        effects += subscribing.settle_all(room, participant, now)  # no audience shuts a recorder out
+    counts_changed(room, now)
+    closing_changed(room, now)
     effects += tell_changed(room, participant, to_self=True)
     return [*effects, RefreshToken(participant.sid)]
+
+
+def _hide(room: Room, participant: Participant, now: float) -> list[Effect]:
+    """The others take it for gone, and receive nothing of it any more."""
+    participant.changed()
+    gone = ParticipantInfo()
+    gone.CopyFrom(participant.info())
+    gone.state = ParticipantInfo.State.DISCONNECTED
+    room.untold.pop(participant.sid, None)
+    effects = [*tell_gone(room, gone, now), *data_tracks.settle_audience(room, participant)]
+    for track in participant.tracks.values():
+        effects += subscribing.leave_track(room, track, now)
+    return effects
+
+
+def _unhide(room: Room, participant: Participant, now: float) -> list[Effect]:
+    """The others hear of it before its tracks are offered to them."""
+    room.departed.pop(participant.sid, None)
+    effects = [*tell_changed(room, participant, to_self=False), *data_tracks.settle_audience(room, participant)]
+    for track in participant.tracks.values():
+        effects += subscribing.track_appeared(room, track, now)
+    return effects
 
 
 def update_subscriptions(room: Room, request: UpdateSubscriptionsRequest, now: float) -> list[Effect]:

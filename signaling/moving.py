@@ -38,7 +38,7 @@ def move(source: Room, participant: Participant, target: Room, now: float) -> tu
     Raises as `check`, and LimitExceeded.
     """
     check(source, participant, target.name)
-    entering = joining.make_way(target, participant.identity, now, dependent=False)
+    entering = joining.make_way(target, participant.identity, now, dependent=False, hidden=participant.hidden)
     moved = _in_another(target, participant, now)
     leaving = _leave(source, participant, now)
     return leaving, entering + _enter(target, participant, moved, now)

@@ -23,6 +23,8 @@ from signaling.track import DataTrack, Track
 
 # Infos of those who left, kept for clients that resume: LiveKit keeps as many.
 DEPARTED_KEPT = 128
+# Clients above this version take a session for the follower of an older one with its identity (LIVEKIT.md 1.8).
+PROTOCOL_WITH_REPLACEMENT = 11
 # Participant counts are told at most this often, in seconds (LIVEKIT.md 5.2, room_update).
 COUNTS_INTERVAL = 5.0
 # Up to so many people everybody hears of a newcomer at once. To tell one receiver costs some 30 us of the event loop,
@@ -126,7 +128,7 @@ class Room:
     untold: dict[str, Participant] = field(default_factory=dict)
     """Those whose change is still to be told to the others, by sid."""
     told_together_at: float = float("-inf")
-    counts_told: tuple[int, int] = (0, 0)
+    counts_told: tuple[int, int, bool] = (0, 0, False)
     counts_told_at: float = float("-inf")
     closed: bool = False
 
@@ -141,7 +143,7 @@ class Room:
 
     def info(self) -> RoomInfo:
         """The room as the protocol describes it."""
-        participants, publishers = self.counts()
+        participants, publishers, is_recorded = self.counts()
         return RoomInfo(
             sid=self.sid,
             name=self.name,
@@ -154,17 +156,18 @@ class Room:
             metadata=self.metadata,
             num_participants=participants,
             num_publishers=publishers,
-            active_recording=any(p.permission.recorder for p in self.participants.values()),
+            active_recording=is_recorded,
         )
 
     def trailer(self, encryption: Encryption.Type) -> bytes:
         """What ends frames of ours in a track: receivers that decrypt it leave those alone (LIVEKIT.md 7.3)."""
         return b"" if encryption == Encryption.NONE else self.sif_trailer
 
-    def counts(self) -> tuple[int, int]:
-        """Participants and publishers, without recorders and agents."""
+    def counts(self) -> tuple[int, int, bool]:
+        """Participants and publishers, without recorders and agents; and whether there is a recorder."""
         counted = [p for p in self.participants.values() if p.present and not p.dependent]
-        return len(counted), sum(1 for p in counted if p.tracks)
+        is_recorded = any(p.permission.recorder for p in self.participants.values())
+        return len(counted), sum(1 for p in counted if p.tracks), is_recorded
 
     def others(self, participant: Participant) -> Iterator[Participant]:
         """Everyone else who is present."""
@@ -205,6 +208,20 @@ def tell_soon(room: Room, participant: Participant, now: float) -> list[Effect]:
     return [remember]
 
 
+def tell_gone(room: Room, info: ParticipantInfo, now: float, *, replaced: bool = False) -> list[Effect]:
+    """Sends everybody the last info of one whom they see no more, and keeps it for those who resume.
+
+    `replaced`: they hear of a newer session with its identity.
+    """
+    room.departed[info.sid] = (now, info)
+    if len(room.departed) > DEPARTED_KEPT:
+        room.departed.popitem(last=False)
+    to = [sid for sid in room.attached() if sid != info.sid]
+    if replaced:
+        to = [sid for sid in to if room.by_sid[sid].protocol <= PROTOCOL_WITH_REPLACEMENT]
+    return notify(to, wire.update(info))
+
+
 def tell_together(room: Room, now: float) -> list[Effect]:
     """Sends everybody the infos that have been gathered. Newcomers among the receivers hear of themselves, too."""
     untold, room.untold = room.untold, {}
@@ -227,6 +244,15 @@ def counts_changed(room: Room, now: float) -> None:
     """Sees to it that changed counts are told, at most every few seconds."""
     if room.counts() != room.counts_told and not room.timers.is_set((Timer.COUNTS, "")):
         room.timers.set((Timer.COUNTS, ""), max(now, room.counts_told_at + COUNTS_INTERVAL))
+
+
+def closing_changed(room: Room, now: float) -> None:
+    """The room closes some time after the last of those who keep it open has gone; recorders and agents do not."""
+    timer = (Timer.CLOSE, "")
+    if any(not p.dependent for p in room.participants.values()):
+        room.timers.clear(timer)
+    elif not room.timers.is_set(timer):
+        room.timers.set(timer, now + room.departure_timeout)
 
 
 def notify(to: Iterable[str], message: SignalResponse) -> list[Effect]:

@@ -191,6 +191,28 @@ def test_offer_without_answer_starts_the_client_anew() -> None:
     assert meeting.ended[anna.sid].reason == DisconnectReason.STATE_MISMATCH
 
 
+def test_who_is_replaced_by_a_hidden_session_is_gone_for_the_others() -> None:
+    meeting = Meeting()
+    anna, boris = meeting.join("anna"), meeting.join("boris")
+    clara = meeting.join("clara")
+    clara.lose_socket()
+    boris.forget()
+    meeting.join("anna", grant=VideoGrant(room="meeting", room_join=True, hidden=True))
+    (gone,) = boris.last("update").update.participants
+    assert (gone.sid, gone.state) == (anna.sid, ParticipantInfo.State.DISCONNECTED)
+    clara.resume()
+    assert clara.messages("update")[0].update.participants[0].sid == anna.sid
+
+
+def test_a_recorder_that_comes_is_told_of() -> None:
+    meeting = Meeting()
+    anna = meeting.join("anna")
+    meeting.advance(10)
+    meeting.join("recorder", grant=VideoGrant(room="meeting", room_join=True, recorder=True))
+    meeting.advance(6)
+    assert anna.last("room_update").room_update.room.active_recording
+
+
 def test_room_closes_when_nobody_came() -> None:
     meeting = Meeting(RoomSettings(empty_timeout=30, departure_timeout=10))
     meeting.advance(29)

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import pytest
-from livekit.protocol.models import DisconnectReason, ParticipantPermission, TrackSource
+from livekit.protocol.models import DisconnectReason, ParticipantInfo, ParticipantPermission, TrackSource
 from livekit.protocol.room import CreateRoomRequest, UpdateParticipantRequest, UpdateSubscriptionsRequest
 from livekit.protocol.rtc import (
+    LeaveRequest,
     MuteTrackRequest,
     Ping,
     RequestResponse,
     SignalRequest,
+    SubscriptionPermission,
     UpdateParticipantMetadata,
     UpdateVideoLayers,
 )
 
-from media.commands import BlockTrack, RemoveTrack
+from media.commands import AddTrack, BlockTrack, RemoveSubscription, RemoveTrack
 from signaling import moderation
 from signaling.errors import FailedPrecondition, LimitExceeded, NotAllowed, NotFound
 from signaling.settings import Limits, RoomSettings
 from signaling.token import VideoGrant
-from tests.signaling.meeting import Client, Meeting
+from tests.signaling.meeting import Client, Meeting, video
 
 CAMERA, MICROPHONE = TrackSource.CAMERA, TrackSource.MICROPHONE
 
@@ -231,3 +233,73 @@ def test_an_unset_message_is_ignored() -> None:
     anna.forget()
     anna.request(SignalRequest())
     assert not anna.inbox
+
+
+def test_who_is_hidden_is_gone_for_the_others_and_comes_back() -> None:
+    meeting, anna, boris = two()
+    clara = meeting.join("clara")
+    sid = anna.publish("cam", CAMERA)
+    boris.settle()
+    clara.lose_socket()
+    permit(meeting, "anna", can_subscribe=True, can_publish=True, hidden=True)
+    (gone,) = boris.last("update").update.participants
+    assert (gone.sid, gone.state) == (anna.sid, ParticipantInfo.State.DISCONNECTED)
+    assert not boris.participant.subscriptions
+    assert len(meeting.given(RemoveSubscription)) == 1
+    assert anna.last("update").update.participants[0].state == ParticipantInfo.State.ACTIVE
+    clara.resume()
+    assert clara.messages("update")[0].update.participants[0] == gone
+    boris.forget()
+    permit(meeting, "anna", can_subscribe=True, can_publish=True, hidden=False)
+    info = boris.messages("update")[0].update.participants[0]
+    assert (info.sid, info.state, info.tracks[0].sid) == (anna.sid, ParticipantInfo.State.ACTIVE, sid)
+    assert info.version > gone.version
+    boris.settle()
+    assert boris.participant.subscriptions[sid].section is not None
+
+
+def test_who_was_hidden_does_not_hear_that_it_is_gone_itself() -> None:
+    meeting, anna, _ = two()
+    permit(meeting, "anna", can_subscribe=True, can_publish=True, hidden=True)
+    anna.lose_socket()
+    anna.resume()
+    infos = [info for message in anna.messages("update") for info in message.update.participants]
+    assert [info.state for info in infos if info.sid == anna.sid] == [ParticipantInfo.State.ACTIVE]
+
+
+def test_who_becomes_a_recorder_receives_all_counts_no_more_and_is_told_of() -> None:
+    meeting, anna, boris = two(Meeting(RoomSettings(departure_timeout=10)))
+    sid = anna.publish("mic", MICROPHONE)
+    anna.send(subscription_permission=SubscriptionPermission(all_participants=False))
+    assert sid not in boris.participant.subscriptions
+    meeting.advance(10)
+    permit(meeting, "boris", can_subscribe=True, can_publish=True, recorder=True)
+    assert sid in boris.participant.subscriptions
+    boris.settle()
+    meeting.advance(10)
+    room = anna.last("room_update").room_update.room
+    assert (room.num_participants, room.active_recording) == (1, True)
+    anna.send(leave=LeaveRequest())
+    boris.settle()
+    permit(meeting, "boris", can_subscribe=True, can_publish=True, recorder=False)
+    meeting.advance(30)
+    assert not meeting.room.closed, "he keeps it open again"
+    permit(meeting, "boris", can_subscribe=True, can_publish=True, recorder=True)
+    meeting.advance(11)
+    assert meeting.room.closed
+
+
+@pytest.mark.parametrize("section_first", [True, False])
+def test_what_is_blocked_before_its_section_comes_stays_blocked(section_first: bool) -> None:
+    meeting, anna, _ = two()
+    if section_first:
+        anna.offer()
+    anna.add_track("cam")
+    sid = anna.last("track_published").track_published.track.sid
+    _, effects = moderation.mute(meeting.room, "anna", sid, True, meeting.now)
+    meeting.run(effects)
+    assert not meeting.given(BlockTrack), "the engine does not know it yet"
+    anna.offer(video("1", "cam"))
+    (added,) = meeting.given(AddTrack)
+    (blocked,) = meeting.given(BlockTrack)
+    assert (blocked.track, blocked.blocked) == (added.track, True)

@@ -59,6 +59,21 @@ def test_resume_brings_what_happened_in_the_order_that_clients_need() -> None:
     assert anna.participant.info().state == State.ACTIVE
 
 
+def test_old_clients_hear_of_a_replaced_session_when_they_resume() -> None:
+    """They know people by sid, and take the newer session for one more participant."""
+    meeting = Meeting()
+    boris = meeting.join("boris", protocol=9)
+    clara = meeting.join("clara")
+    anna = meeting.join("anna")
+    boris.lose_socket()
+    clara.lose_socket()
+    meeting.join("anna")
+    boris.resume()
+    assert [info.sid for info in boris.messages("update")[0].update.participants] == [anna.sid]
+    clara.resume()
+    assert len(clara.messages("update")) == 1, "to others it would end the newer one"
+
+
 def test_resume_keeps_dtls_and_sequence_and_answers_go_on() -> None:
     meeting, anna, boris, sid = two()
     boris.says(b"\x80\x01\x07")  # sequence = 7
