@@ -141,6 +141,8 @@ _STREAM_SIZE = Family(
 )
 # MIME types that are told apart (LiveKit's): labels stay few whatever clients write.
 _MIME_TYPES = ("text", "image", "application", "audio", "video")
+# Protocol versions that are told apart: 17 is the newest, and a client may write any number.
+_VERSIONS = range(1, 32)
 # Reasons for which nobody failed who left before media was connected.
 _CANCELED = (
     DisconnectReason.CLIENT_INITIATED,
@@ -282,18 +284,18 @@ class Figures:
 
     def joined(self, protocol: int, seconds: float) -> None:
         """A request for a session was answered by `join`."""
-        self._observe(_LATENCY, 1000 * seconds, str(protocol))
+        self._observe(_LATENCY, 1000 * seconds, _version(protocol))
 
     def active(self, participant: Participant, now: float) -> None:
         """A participant's media is connected for the first time."""
         self.join("rtc_active")
         self.join("rtc_success")
-        self._observe(_START, 1000 * max(0.0, now - participant.joined_at), str(participant.protocol))
+        self._observe(_START, 1000 * max(0.0, now - participant.joined_at), _version(participant.protocol))
 
     def left(self, participant: Participant, now: float) -> None:
         """A session is over, for its `disconnect_reason`."""
         if participant.has_been_active:
-            self._observe(_DURATION, 1000 * max(0.0, now - participant.joined_at), str(participant.protocol))
+            self._observe(_DURATION, 1000 * max(0.0, now - participant.joined_at), _version(participant.protocol))
         else:
             self.join("rtc_canceled" if participant.disconnect_reason in _CANCELED else "rtc_failure")
 
@@ -329,6 +331,10 @@ class Figures:
         """Something happened in a room at `now` (Unix seconds)."""
         if isinstance(event, RoomFinished):
             self._observe(_ROOM_DURATION, max(0.0, now - event.room.creation_time_ms / 1000))
+
+
+def _version(protocol: int) -> str:
+    return str(protocol) if protocol in _VERSIONS else "unknown"
 
 
 def _kind(track: Track) -> tuple[str, str]:

@@ -38,6 +38,16 @@ def test_who_leaves_before_media_came_has_cancelled_and_who_is_lost_has_failed()
     assert counts(kept, "livekit_session_duration_ms") == {("17",): 1}
 
 
+def test_versions_that_clients_invent_share_a_label() -> None:
+    meeting = Meeting()
+    kept = meeting.room.place.figures
+    for number, version in enumerate((17, 18, 99, 1000, -3, 0)):
+        meeting.join(f"client{number}", protocol=version)
+        kept.joined(version, 0.1)
+    assert counts(kept, "livekit_session_join_latency_ms") == {("17",): 1, ("18",): 1, ("unknown",): 4}
+    assert counts(kept, "livekit_session_start_time_ms") == {("17",): 1, ("18",): 1, ("unknown",): 4}
+
+
 def test_tracks_are_counted_as_asked_for_there_and_received() -> None:
     meeting, anna, boris = two()
     kept = meeting.room.place.figures
