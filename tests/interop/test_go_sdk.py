@@ -47,6 +47,11 @@ async def test_no_answer_is_too_fast_for_a_client(service: Service) -> None:
     assert await run("come-and-go", service.websocket, token, "single", "25") == 25
 
 
+async def test_everybody_receives_everybody(service: Service) -> None:
+    received = await run("crowd", service.http, service.key, service.secret, "go-crowd")
+    assert received == [10] * 6
+
+
 async def test_a_server_administers_a_room(service: Service) -> None:
     found = await run("administer", service.http, service.key, service.secret, "go-room")
     assert found == {

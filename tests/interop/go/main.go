@@ -3,6 +3,7 @@
 //	go-client meet URL TOKEN-OF-ALICE TOKEN-OF-BOB single|two
 //	go-client administer URL KEY SECRET ROOM
 //	go-client come-and-go URL TOKEN single|two TIMES
+//	go-client crowd URL KEY SECRET ROOM
 package main
 
 import (
@@ -18,10 +19,12 @@ import (
 
 func main() {
 	lksdk.SetLogger(logger.LogRLogger(logr.Discard()))
-	run := map[string]func([]string) (any, error){"meet": meet, "administer": administer, "come-and-go": comeAndGo}
+	run := map[string]func([]string) (any, error){
+		"meet": meet, "administer": administer, "come-and-go": comeAndGo, "crowd": crowd,
+	}
 	given := os.Args[1:]
 	if len(given) != 5 || run[given[0]] == nil {
-		fmt.Fprintf(os.Stderr, "got %q, takes meet, administer or come-and-go with four arguments\n", given)
+		fmt.Fprintf(os.Stderr, "got %q, takes meet, administer, come-and-go or crowd with four arguments\n", given)
 		os.Exit(2)
 	}
 	seen, err := run[given[0]](given[1:])

@@ -140,20 +140,7 @@ func meet(given []string) (any, error) {
 			return until(func() bool { return !r.muted.Load() }, "unmute")
 		},
 		func() error { return talk(alice, bob, &r, seen) },
-		func() error {
-			alice.Simulate(lksdk.SimulateSignalReconnect)
-			if err := until(func() bool { return r.resumed.Load() == 1 }, "resume"); err != nil {
-				return err
-			}
-			return r.goesOn("media after a resume")
-		},
-		func() error {
-			alice.Simulate(lksdk.SimulateNodeFailure)
-			if err := until(func() bool { return r.resumed.Load() == 2 }, "reconnect"); err != nil {
-				return err
-			}
-			return r.goesOn("media after a reconnect")
-		},
+		func() error { return comesBack(alice, &r) },
 	}
 	for _, step := range steps {
 		if err := step(); err != nil {
@@ -188,6 +175,27 @@ func comeAndGo(given []string) (any, error) {
 		room.Disconnect()
 	}
 	return times, nil
+}
+
+// Alice loses her connection in every way that the SDK can ask for, and each time she is back with her tracks.
+func comesBack(alice *lksdk.Room, r *reception) error {
+	for number, scenario := range []lksdk.SimulateScenario{
+		lksdk.SimulateSignalReconnect,
+		lksdk.SimulateNodeFailure,
+		lksdk.SimulateLeaveRequestFullReconnect,
+		lksdk.SimulateMigration,
+		lksdk.SimulateSignalReconnect,
+	} {
+		alice.Simulate(scenario)
+		what := fmt.Sprintf("after fault %d", number+1)
+		if err := until(func() bool { return r.resumed.Load() > int64(number) }, what+" a connection"); err != nil {
+			return err
+		}
+		if err := r.goesOn(what + " media"); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (r *reception) shows(width int64) error {
