@@ -66,7 +66,7 @@ func crowd(given []string) (any, error) {
 			return nil, fmt.Errorf("person %d joins: %w", number, err)
 		}
 		defer person.Disconnect()
-		layers, err := simulcast()
+		layers, err := simulcast(webrtc.MimeTypeVP8)
 		if err != nil {
 			return nil, err
 		}

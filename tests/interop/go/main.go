@@ -1,6 +1,6 @@
 // The clients of LiveKit's Go SDK that tests run: each prints what it saw to stdout as JSON.
 //
-//	go-client meet URL TOKEN-OF-ALICE TOKEN-OF-BOB single|two
+//	go-client meet URL TOKEN-OF-ALICE TOKEN-OF-BOB single|two	(with H264, or with VP8)
 //	go-client administer URL KEY SECRET ROOM
 //	go-client come-and-go URL TOKEN single|two TIMES
 //	go-client crowd URL KEY SECRET ROOM

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/binary"
 	"fmt"
 	"strconv"
 	"sync/atomic"
@@ -9,7 +8,6 @@ import (
 
 	"github.com/livekit/protocol/livekit"
 	lksdk "github.com/livekit/server-sdk-go/v2"
-	"github.com/pion/rtp/codecs"
 	"github.com/pion/webrtc/v4"
 )
 
@@ -37,7 +35,7 @@ func until(holds func() bool, what string) error {
 	return nil
 }
 
-// Counts packets of a track, and reads the size in VP8's key frames.
+// Counts packets of a track, and reads the size in key frames.
 func (r *reception) read(track *webrtc.TrackRemote) {
 	for {
 		packet, _, err := track.ReadRTP()
@@ -49,10 +47,8 @@ func (r *reception) read(track *webrtc.TrackRemote) {
 			continue
 		}
 		r.video.Add(1)
-		var vp8 codecs.VP8Packet
-		frame, err := vp8.Unmarshal(packet.Payload)
-		if err == nil && vp8.S == 1 && len(frame) > 9 && frame[0]&1 == 0 {
-			r.width.Store(int64(binary.LittleEndian.Uint16(frame[6:]) & 0x3fff))
+		if width := widthIn(track.Codec().MimeType, packet.Payload); width > 0 {
+			r.width.Store(width)
 		}
 	}
 }
@@ -85,7 +81,11 @@ func (r *reception) goesOn(what string) error {
 func meet(given []string) (any, error) {
 	url, alices, bobs, mode := given[0], given[1], given[2], given[3]
 	var r reception
-	layers, err := simulcast()
+	codec := webrtc.MimeTypeVP8
+	if mode == "single" {
+		codec = webrtc.MimeTypeH264
+	}
+	layers, err := simulcast(codec)
 	if err != nil {
 		return nil, err
 	}
