@@ -18,7 +18,7 @@ from livekit.protocol.rtc import (
 )
 
 from signaling import session
-from signaling.participant import Transport
+from signaling.participant import Participant, Transport
 from tests.signaling.meeting import Client, answer_to, audio, offer_of, video
 from tests.signaling.watched import View, Watched
 
@@ -59,13 +59,16 @@ class Attendee:
     def __init__(self, meeting: Watched, identity: str, **options: Any) -> None:
         self.meeting = meeting
         self.client = Client(meeting, identity, **options)
-        self.participant = self.client.participant
         self.lines: list[Line] = []
         self.mids = 0
         self.negotiated = not self.participant.single
         """Its first offer, with which a single PeerConnection begins, is made."""
         if self.participant.single:
             self._add_receivers(1, 1)
+
+    @property
+    def participant(self) -> Participant:
+        return self.client.participant
 
     @property
     def view(self) -> View:
@@ -193,6 +196,16 @@ class Attendee:
         self.request(sync_state=state)
         if self.negotiated and (self.participant.single or self.participant.publisher is not None):
             self.offer(restart=True)
+
+    def move(self, target: Watched) -> None:
+        """The server API moves it to another room. Raises FailedPrecondition."""
+        source = self.meeting
+        source.halfway = True
+        try:
+            self.client.move(target)
+        finally:
+            source.halfway = False
+        self.meeting = target
 
     def permit(self, permission: SubscriptionPermission) -> None:
         """Says who may receive its tracks."""

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
-from livekit.protocol.models import DisconnectReason, ParticipantInfo, ParticipantPermission, TrackSource, VideoQuality
+from livekit.protocol.models import (
+    DataPacket,
+    DisconnectReason,
+    ParticipantInfo,
+    ParticipantPermission,
+    TrackSource,
+    UserPacket,
+    VideoQuality,
+)
 from livekit.protocol.room import UpdateParticipantRequest
 from livekit.protocol.rtc import (
     MuteTrackRequest,
@@ -22,9 +31,10 @@ from livekit.protocol.rtc import (
     UpdateTrackSettings,
 )
 
-from media.events import TransportExpired, TransportReachable, TransportSilent
+from media.events import SubscriptionPaused, TransportExpired, TransportReachable, TransportSilent
 from signaling import joining, moderation, session, subscribing
-from signaling.errors import LimitExceeded
+from signaling.effects import SendPacket
+from signaling.errors import FailedPrecondition
 from signaling.room import TOLD_AT_ONCE
 from signaling.settings import Limits, RoomSettings
 from signaling.token import VideoGrant
@@ -67,7 +77,8 @@ class Interleavings(RuleBasedStateMachine):
     )
     def open(self, limited: bool, crowd: bool, single: list[bool], sends: int) -> None:
         limit = Limits(subscription_limit_video=1, subscription_limit_audio=1) if limited else Limits()
-        self.meeting = Watched(RoomSettings(enable_remote_unmute=True), limit)
+        self.hall = Watched(RoomSettings(enable_remote_unmute=True), limit)
+        self.side = Watched(RoomSettings(enable_remote_unmute=True), name="side", beside=self.hall)
         self.attendees: list[Attendee] = []
         if crowd:  # so many that newcomers are told of together
             for index in range(TOLD_AT_ONCE):
@@ -81,12 +92,10 @@ class Interleavings(RuleBasedStateMachine):
                 self.publish(what, what, 3, False)
         self._serve()
 
-    def _join(self, identity: str, **options: Any) -> None:
-        try:
-            self.attendees.append(Attendee(self.meeting, identity, **options))
-        except LimitExceeded:
-            return
+    def _join(self, identity: str, meeting: Watched | None = None, **options: Any) -> Attendee:
+        self.attendees.append(Attendee(meeting or self.hall, identity, **options))
         self._forget()
+        return self.attendees[-1]
 
     def _forget(self) -> None:
         self.attendees = [one for one in self.attendees if one.here]
@@ -94,8 +103,8 @@ class Interleavings(RuleBasedStateMachine):
     def _one(self, index: int) -> Attendee:
         return self.attendees[-1 - index % len(self.attendees)]
 
-    def _track(self, index: int) -> Track | None:
-        tracks = list(self.meeting.room.tracks.values())
+    def _track(self, one: Attendee, index: int) -> Track | None:
+        tracks = list(one.meeting.room.tracks.values())
         return tracks[index % len(tracks)] if tracks else None
 
     def _own(self, one: Attendee, index: int) -> Track | None:
@@ -105,7 +114,6 @@ class Interleavings(RuleBasedStateMachine):
     def anyone(self) -> bool:
         return any(one.here for one in self.attendees)
 
-    @precondition(lambda self: not self.meeting.room.closed)
     @rule(
         identity=st.sampled_from(IDENTITIES),
         single=st.booleans(),
@@ -116,6 +124,7 @@ class Interleavings(RuleBasedStateMachine):
         lacks=st.sampled_from(("", "", "VP9")),
         kind=st.sampled_from((ParticipantInfo.Kind.STANDARD,) * 3 + (ParticipantInfo.Kind.AGENT,)),
         served=mostly,
+        aside=seldom,
     )
     def join(
         self,
@@ -125,11 +134,14 @@ class Interleavings(RuleBasedStateMachine):
         permission: ParticipantPermission,
         lacks: str,
         served: bool,
+        aside: bool,
         **options: Any,
     ) -> None:
-        grant = VideoGrant(room="meeting", room_join=True).with_permission(permission)
-        self._join(identity, grant=grant, single=single, protocol=17 if single else protocol, **options)
-        one = self.attendees[-1]
+        meeting = self.side if aside else self.hall
+        if meeting.room.closed:
+            return
+        grant = VideoGrant(room=meeting.room.name, room_join=True).with_permission(permission)
+        one = self._join(identity, meeting, grant=grant, single=single, protocol=17 if single else protocol, **options)
         one.client.lacks = lacks
         if served:
             self._serve()
@@ -176,12 +188,14 @@ class Interleavings(RuleBasedStateMachine):
         self.send_on_section(who, what, layers, scalable, True)
 
     @precondition(anyone)
-    @rule(who=whom, which=number)
-    def send_backup(self, who: int, which: int) -> None:
+    @rule(who=whom, which=number, begin=st.booleans())
+    def send_backup(self, who: int, which: int, begin: bool) -> None:
         one = self._one(who)
-        track = self._own(one, which)
-        if track is not None and track.backup_mime:
-            one.send_backup(track.sid, "vp8")
+        if begin:
+            self.publish(who, 0, 1, True)
+        for track in [*one.participant.tracks.values()]:
+            if track.backup_mime and one.here:
+                one.send_backup(track.sid, "vp8")
         self._forget()
 
     @precondition(anyone)
@@ -207,7 +221,7 @@ class Interleavings(RuleBasedStateMachine):
         one = self._one(who)
         track = self._own(one, which)
         if track is not None:
-            meeting = self.meeting
+            meeting = one.meeting
             _, effects = moderation.mute(meeting.room, one.participant.identity, track.sid, muted, meeting.now)
             meeting.run(effects)
 
@@ -215,21 +229,22 @@ class Interleavings(RuleBasedStateMachine):
     @rule(who=whom, which=number, subscribe=st.booleans(), unknown=seldom, by_server=seldom)
     def subscribe(self, who: int, which: int, subscribe: bool, unknown: bool, by_server: bool) -> None:
         one = self._one(who)
-        track = self._track(which)
+        track = self._track(one, which)
         sid = track.sid if track is not None and not unknown else f"TR_nobody{which}"
         asked = UpdateSubscription(track_sids=[sid], subscribe=subscribe)
         if not by_server:
             one.request(subscription=asked)
             return
-        self.meeting.run(subscribing.request(self.meeting.room, one.participant, asked, self.meeting.now))
+        one.meeting.run(subscribing.request(one.meeting.room, one.participant, asked, one.meeting.now))
 
     @precondition(anyone)
     @rule(who=whom, which=number, disabled=st.booleans(), quality=st.sampled_from(VideoQuality.values()))
     def choose(self, who: int, which: int, disabled: bool, quality: VideoQuality) -> None:
-        track = self._track(which)
+        one = self._one(who)
+        track = self._track(one, which)
         if track is not None:
             asked = UpdateTrackSettings(track_sids=[track.sid], disabled=disabled, quality=quality)
-            self._one(who).request(track_setting=asked)
+            one.request(track_setting=asked)
 
     @precondition(anyone)
     @rule(who=whom, everybody=st.booleans(), listed=st.lists(st.tuples(st.sampled_from(IDENTITIES), number)))
@@ -249,7 +264,7 @@ class Interleavings(RuleBasedStateMachine):
     def change_permission(self, who: int, permission: ParticipantPermission) -> None:
         one = self._one(who)
         asked = UpdateParticipantRequest(identity=one.participant.identity, permission=permission)
-        self.meeting.run(moderation.update(self.meeting.room, asked, self.meeting.now))
+        one.meeting.run(moderation.update(one.meeting.room, asked, one.meeting.now))
         self._forget()
 
     @precondition(anyone)
@@ -258,14 +273,14 @@ class Interleavings(RuleBasedStateMachine):
         one = self._one(who)
         if by_server:
             asked = UpdateParticipantRequest(identity=one.participant.identity, metadata=text, attributes={"at": text})
-            self.meeting.run(moderation.update(self.meeting.room, asked, self.meeting.now))
+            one.meeting.run(moderation.update(one.meeting.room, asked, one.meeting.now))
         else:
             one.request(update_metadata=UpdateParticipantMetadata(name=text, attributes={"of": text}))
 
     @rule(text=st.sampled_from(("", "one", "two")))
     def describe_room(self, text: str) -> None:
-        if not self.meeting.room.closed:
-            self.meeting.run(moderation.update_metadata(self.meeting.room, text, self.meeting.now))
+        if not self.hall.room.closed:
+            self.hall.run(moderation.update_metadata(self.hall.room, text, self.hall.now))
 
     @precondition(anyone)
     @rule(who=whom, handle=st.integers(1, 3), publish=mostly)
@@ -278,13 +293,45 @@ class Interleavings(RuleBasedStateMachine):
             one.request(unpublish_data_track_request=UnpublishDataTrackRequest(pub_handle=handle))
 
     @precondition(anyone)
+    @rule(who=whom, to=st.lists(st.sampled_from(IDENTITIES), unique=True), handle=st.integers(0, 3))
+    def send_data(self, who: int, to: list[str], handle: int) -> None:
+        """A packet to some or all, or a frame of a data track; nobody gets one that it may not."""
+        one = self._one(who)
+        meeting, sender = one.meeting, one.participant
+        before = len(meeting.effects)
+        if handle:
+            one.client.says(bytes(2) + handle.to_bytes(2) + bytes(8), "_data_track")
+        else:
+            packet = DataPacket(user=UserPacket(payload=b"x"), destination_identities=to)
+            one.client.says(packet.SerializeToString())
+        sent = [effect for effect in meeting.effects[before:] if isinstance(effect, SendPacket)]
+        receivers = [meeting.room.by_sid[sid] for effect in sent for sid in effect.to]
+        assert sender.permission.can_publish_data or not receivers
+        assert sender not in receivers
+        if handle:
+            track = sender.data_tracks.get(handle)
+            assert {receiver.sid for receiver in receivers} == (track.subscribers if track else set())
+        else:
+            assert not to or {receiver.identity for receiver in receivers} <= set(to)
+
+    @precondition(anyone)
+    @rule(who=whom, which=number, is_paused=st.booleans())
+    def pause(self, who: int, which: int, is_paused: bool) -> None:
+        one = self._one(who)
+        subscriptions = list(one.participant.subscriptions.values())
+        if subscriptions and one.participant.subscriber is not None:
+            subscription = subscriptions[which % len(subscriptions)]
+            one.client.hears(SubscriptionPaused(one.participant.subscriber.number, subscription.number, is_paused))
+
+    @precondition(anyone)
     @rule(who=whom, which=number, subscribe=mostly)
     def subscribe_data(self, who: int, which: int, subscribe: bool) -> None:
-        tracks = list(self.meeting.room.data_tracks)
+        one = self._one(who)
+        tracks = list(one.meeting.room.data_tracks)
         if tracks:
             asked = UpdateDataSubscription()
             asked.updates.add(track_sid=tracks[which % len(tracks)], subscribe=subscribe)
-            self._one(who).request(update_data_subscription=asked)
+            one.request(update_data_subscription=asked)
 
     @precondition(anyone)
     @rule(who=whom, index=number)
@@ -319,9 +366,20 @@ class Interleavings(RuleBasedStateMachine):
         self._forget()
 
     @precondition(anyone)
+    @rule(who=whom)
+    def move(self, who: int) -> None:
+        one = self._one(who)
+        target = self.side if one.meeting is self.hall else self.hall
+        if not target.room.closed:
+            with contextlib.suppress(FailedPrecondition):
+                one.move(target)
+        self._forget()
+
+    @precondition(anyone)
     @rule(who=whom, how=st.sampled_from(("leave", "removed", "dtls")))
     def go(self, who: int, how: str) -> None:
-        meeting, one = self.meeting, self._one(who)
+        one = self._one(who)
+        meeting = one.meeting
         if how == "leave":
             one.leave()
         elif how == "removed":
@@ -332,20 +390,24 @@ class Interleavings(RuleBasedStateMachine):
 
     @rule(seconds=st.sampled_from((0.005, 0.05, 0.2, 1)))
     def wait(self, seconds: float) -> None:
-        self.meeting.advance(seconds)
+        self._advance(seconds)
         self._forget()
 
     @rule(seconds=st.sampled_from((6, 16, 61)), served=mostly)
     def wait_long(self, seconds: float, served: bool) -> None:
         if served:
             self._serve()
-        self.meeting.advance(seconds)
+        self._advance(seconds)
         self._forget()
+
+    def _advance(self, seconds: float) -> None:
+        for meeting in (self.hall, self.side):
+            meeting.advance(seconds)
 
     def _serve(self) -> None:
         for _ in range(30):
             busy = [one.serve() for one in self.attendees]
-            self.meeting.advance(0.2)
+            self._advance(0.2)
             self._forget()
             if not any(busy):
                 return
@@ -363,21 +425,22 @@ class Interleavings(RuleBasedStateMachine):
         self._forget()
         for _ in range(4):
             self._serve()
-            self.meeting.advance(2)
+            self._advance(2)
         self._forget()
         self._serve()
-        self.meeting.look_when_quiet()
+        self.hall.look_when_quiet()
+        self.side.look_when_quiet()
 
     def teardown(self) -> None:
-        if not hasattr(self, "meeting"):
+        if not hasattr(self, "side"):
             return
         self.rest(True)
-        meeting = self.meeting
-        meeting.run(joining.close(meeting.room, DisconnectReason.ROOM_DELETED, meeting.now))
-        assert not meeting.ledger.transports
-        assert not meeting.room.tracks
-        assert not meeting.room.data_tracks
-        assert not meeting.room.seekers
+        for meeting in (self.hall, self.side):
+            meeting.run(joining.close(meeting.room, DisconnectReason.ROOM_DELETED, meeting.now))
+            assert not meeting.room.tracks
+            assert not meeting.room.data_tracks
+            assert not meeting.room.seekers
+        assert not self.hall.ledger.transports
 
 
 def play(examples: int, steps: int) -> None:

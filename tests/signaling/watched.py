@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from livekit.protocol.models import ParticipantInfo
 from livekit.protocol.models import Room as RoomInfo
-from livekit.protocol.rtc import MediaSectionsRequirement, SessionDescription, SignalResponse
+from livekit.protocol.rtc import MediaSectionsRequirement, RoomMovedResponse, SessionDescription, SignalResponse
 
 from media import commands
 from signaling import sdp
-from signaling.effects import CloseSocket, Disconnect, Effect, Engine, Notify, SendPacket
+from signaling.effects import CloseSocket, Disconnect, Effect, Engine, Moved, Notify, SendPacket
 from signaling.participant import Participant, State
 from signaling.room import Timer
 from signaling.settings import Limits, RoomSettings
@@ -52,6 +52,11 @@ class View:
             self.room = message.join.room
             self.versions[self.sid] = message.join.participant
             for info in message.join.other_participants:
+                self._take_info(info)
+        elif kind == "room_moved":
+            self.room = message.room_moved.room
+            self.versions[self.sid] = message.room_moved.participant
+            for info in message.room_moved.other_participants:
                 self._take_info(info)
         elif kind == "update":
             for info in message.update.participants:
@@ -123,6 +128,8 @@ class Ledger:
                 assert command.track in open_transport.tracks, f"track is not open: {command}"
                 del open_transport.tracks[command.track]
                 open_transport.blocked.discard(command.track)
+            case commands.SilenceTrack():
+                assert command.track in open_transport.tracks, f"track is not open: {command}"
             case commands.BlockTrack():
                 assert command.track in open_transport.tracks, f"track is not open: {command}"
                 (open_transport.blocked.add if command.blocked else open_transport.blocked.discard)(command.track)
@@ -167,11 +174,23 @@ class Ledger:
 class Watched(Meeting):
     """A meeting that is looked over after each step."""
 
-    def __init__(self, room: RoomSettings | None = None, limit: Limits | None = None, **settings: Any) -> None:
-        self.views: dict[str, View] = {}
-        self.ledger = Ledger()
+    def __init__(
+        self,
+        room: RoomSettings | None = None,
+        limit: Limits | None = None,
+        *,
+        beside: Watched | None = None,
+        **settings: Any,
+    ) -> None:
+        self.views: dict[str, View] = beside.views if beside else {}
+        self.ledger: Ledger = beside.ledger if beside else Ledger()
+        self.node: list[Watched] = beside.node if beside else []
+        """All rooms of the node, which share an engine."""
+        self.node.append(self)
+        self.halfway = False
+        """Somebody is neither here any more nor in another room yet."""
         self.seen = 0
-        super().__init__(room, limit, **settings)
+        super().__init__(room, limit, beside=beside, **settings)
 
     def run(self, effects: list[Effect]) -> None:
         """Carries effects out, then looks whether all is well."""
@@ -189,9 +208,19 @@ class Watched(Meeting):
                 case CloseSocket(who) | Disconnect(who):
                     if who in self.views:
                         self.views[who].hears = False
+                case Moved(before, who, _, response):
+                    self._moved(before, who, response)
                 case _:
                     pass
-        self.look()
+        if not self.halfway:
+            self.look()
+
+    def _moved(self, before: str, sid: str, response: RoomMovedResponse) -> None:
+        known = self.views[before]
+        view = replace(known, sid=sid, others={}, versions={})
+        self.views[sid] = view
+        if view.hears:
+            view.take(SignalResponse(room_moved=response))
 
     def _notify(self, sid: str, message: SignalResponse) -> None:
         kind = message.WhichOneof("message")
@@ -212,6 +241,16 @@ class Watched(Meeting):
 
     def look(self) -> None:
         """What holds after each step."""
+        tracks: dict[str, Track] = {}
+        subscriptions: dict[int, Subscription] = {}
+        for meeting in self.node:
+            meeting._look_at_room()
+            tracks |= meeting.room.tracks
+            for participant in meeting.room.participants.values():
+                subscriptions |= {s.number: s for s in participant.subscriptions.values()}
+        self._look_at_engine(tracks, subscriptions)
+
+    def _look_at_room(self) -> None:
         room = self.room
         assert set(room.by_sid) == {p.sid for p in room.participants.values()}
         assert all(p.present for p in room.participants.values())
@@ -224,7 +263,6 @@ class Watched(Meeting):
         assert {s.track.sid for s in subscriptions.values()} <= set(own), "nobody receives a track that is gone"
         for subscription in subscriptions.values():
             assert may_receive(subscription.subscriber, subscription.track), f"no right: {subscription}"
-        self._look_at_engine(own, subscriptions)
         for sid, seekers in room.seekers.items():
             assert all(sid in room.by_sid[seeker].sought for seeker in seekers), "each seeker is here and seeks"
         data = {t.sid: t for p in room.participants.values() for t in p.data_tracks.values()}
@@ -241,7 +279,8 @@ class Watched(Meeting):
 
     def _look_at_engine(self, tracks: Mapping[str, Track], subscriptions: Mapping[int, Subscription]) -> None:
         opened = self.ledger.transports
-        assert set(opened) == set(self.room.transports), "the engine has the room's transports"
+        transports = {number for meeting in self.node for number in meeting.room.transports}
+        assert set(opened) == transports, "the engine has the rooms' transports"
         received = {number for transport in opened.values() for number in transport.tracks}
         assert received == {number for track in tracks.values() for number in _numbers(track)}
         blocked = {number for transport in opened.values() for number in transport.blocked}

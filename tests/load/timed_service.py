@@ -1,0 +1,78 @@
+"""The service, with a watch on its event loop: `python -m tests.load.timed_service FILE` serves as `veche serve` does.
+
+Each SIGUSR1 writes to FILE, as JSON, how late the loop was since the last one, and the CPU time of its thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import uvloop
+
+from server import app, logs
+from server.config import load
+
+# Seconds between the moments at which something is due. A loop that is busy for longer is late for several of them.
+INTERVAL = 0.002
+
+
+@dataclass
+class Watch:
+    """How late the loop was, in milliseconds, for everything that was due."""
+
+    lags: list[float] = field(default_factory=list)
+
+    async def run(self) -> None:
+        """Watches until it is cancelled. The timers of uvloop are exact to a millisecond."""
+        clock = time.monotonic
+        due = clock() + INTERVAL
+        while True:
+            await asyncio.sleep(due - clock())
+            now = clock()
+            while due <= now:
+                self.lags.append((now - due) * 1000)
+                due += INTERVAL
+
+    def write(self, file: Path) -> None:
+        """Tells what there is, and begins anew."""
+        lags, self.lags = self.lags, []
+        partial = file.with_suffix(".partial")
+        partial.write_text(json.dumps({"lags": lags, "cpu": time.thread_time()}))
+        partial.rename(file)
+
+
+async def serve(file: Path) -> None:
+    watch = Watch()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, watch.write, file)
+    watching = asyncio.create_task(watch.run())
+    try:
+        await app.run(load(), load, lambda address, keys: print(f"serving {address}", flush=True))
+    finally:
+        watching.cancel()
+        with suppress(asyncio.CancelledError):
+            await watching
+
+
+def main() -> None:
+    settings = load()
+    logs.configure(settings.log.level, as_json=settings.log.as_json)
+    if profile := os.environ.get("PROFILE"):
+        import cProfile
+
+        with cProfile.Profile() as profiler:
+            uvloop.run(serve(Path(sys.argv[1])))
+        profiler.dump_stats(profile)
+    else:
+        uvloop.run(serve(Path(sys.argv[1])))
+
+
+if __name__ == "__main__":
+    main()
