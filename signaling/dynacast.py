@@ -8,7 +8,7 @@ from livekit.protocol.rtc import SignalResponse, SubscribedCodec, SubscribedQual
 from signaling.effects import Effect, Notify
 from signaling.participant import Participant
 from signaling.room import Room, Timer
-from signaling.track import Track, source_of, wants_backup, wished_quality
+from signaling.track import Subscription, Track, source_of, wants_backup, wished_quality
 
 # More is asked for at once, less only after so many seconds: subscribers come and go, and a layer takes time to start.
 PAUSE_DELAY = 5.0
@@ -20,12 +20,19 @@ _QUALITIES = (VideoQuality.LOW, VideoQuality.MEDIUM, VideoQuality.HIGH)
 _RANK = {VideoQuality.OFF: -1, VideoQuality.LOW: 0, VideoQuality.MEDIUM: 1, VideoQuality.HIGH: 2}
 
 
-def wishes_changed(room: Room, track: Track, now: float) -> list[Effect]:
+def wish_changed(room: Room, subscription: Subscription, now: float) -> list[Effect]:
     """Asks the publisher for more at once, and sees to it that less is asked for later."""
+    track = subscription.track
     if track.kind != "video" or track.sid not in room.tracks:
         return []
     timer = (Timer.DYNACAST, track.sid)
-    best, asked = _wanted(track), (track.offered_quality, track.backup_quality)
+    before, subscription.wish = subscription.wish, _wish(subscription)
+    if not track.backup_mime and not room.timers.is_set(timer):
+        # What was asked for is the most that anybody wants. To look at all, for each who joins, would take long.
+        asked_rank = _RANK[track.offered_quality]
+        if _RANK[subscription.wish] <= asked_rank and (_RANK[before] < asked_rank or before == subscription.wish):
+            return []
+    best, asked = wanted(track), (track.offered_quality, track.backup_quality)
     effects: list[Effect] = []
     if any(_RANK[new] > _RANK[old] for new, old in zip(best, asked, strict=True)):
         # What is to become less waits its time.
@@ -40,7 +47,7 @@ def wishes_changed(room: Room, track: Track, now: float) -> list[Effect]:
 
 def wishes_settled(track: Track) -> list[Effect]:
     """The delay is over: the publisher need send no more than what is wanted."""
-    best = _wanted(track)
+    best = wanted(track)
     return _ask(track, best) if best != (track.offered_quality, track.backup_quality) else []
 
 
@@ -54,17 +61,25 @@ def ask_again(participant: Participant) -> list[Effect]:
     return effects
 
 
-def _wanted(track: Track) -> tuple[VideoQuality, VideoQuality]:
+def wanted(track: Track) -> tuple[VideoQuality, VideoQuality]:
     """The highest quality that anybody wants of the first codec, and of the backup."""
     best = [VideoQuality.OFF, VideoQuality.OFF]
     for s in track.subscriptions.values():
-        wish = wished_quality(track.info, s.subscriber.settings.get(track.sid), s.subscriber.joining.adaptive_stream)
+        wish = _wish(s)
         backup = wants_backup(s)
         # Until the backup comes the first codec goes on.
         for codec, wanted in enumerate((not backup or source_of(s) == track.number, backup)):
             if wanted:
                 best[codec] = max(best[codec], wish, key=_RANK.__getitem__)
     return best[0], best[1]
+
+
+def _wish(subscription: Subscription) -> VideoQuality:
+    """What a receiver wants now: nothing before its answer, and nothing once it has gone."""
+    track, receiver = subscription.track, subscription.subscriber
+    if subscription.section is None or track.subscriptions.get(receiver.sid) is not subscription:
+        return VideoQuality.OFF
+    return wished_quality(track.info, receiver.settings.get(track.sid), receiver.joining.adaptive_stream)
 
 
 def _ask(track: Track, best: tuple[VideoQuality, VideoQuality]) -> list[Effect]:

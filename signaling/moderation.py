@@ -110,8 +110,9 @@ def set_permission(room: Room, participant: Participant, permission: Participant
         return []
     effects: list[Effect] = []
     before = participant.permission
-    participant.permission = ParticipantPermission()
-    participant.permission.CopyFrom(permission)
+    own = ParticipantPermission()
+    own.CopyFrom(permission)
+    participant.permit(own)
     participant.grants = replace(participant.grants, video=participant.grants.video.with_permission(permission))
     for track in [*participant.tracks.values(), *participant.pending.values()]:
         if not may_publish(permission, track.info.source):

@@ -155,7 +155,17 @@ class Participant:
     """When they were scored last."""
     usual_rates: dict[int, float] = field(default_factory=dict)
     """The most packets a second so far of what it sends and receives, by track or subscription number."""
+    dependent: bool = field(init=False)
+    """A recorder or an agent (LIVEKIT.md 2.3). By kind and permission; kept, as each join counts everybody."""
     _info: ParticipantInfo | None = None
+
+    def __post_init__(self) -> None:
+        self.permit(self.permission)
+
+    def permit(self, permission: ParticipantPermission) -> None:
+        """Takes another permission."""
+        self.permission = permission
+        self.dependent = is_dependent(self.joining.grants.kind, permission)
 
     @property
     def identity(self) -> str:
@@ -177,10 +187,6 @@ class Participant:
     @property
     def hidden(self) -> bool:
         return self.permission.hidden
-
-    @property
-    def dependent(self) -> bool:
-        return is_dependent(self.joining.grants.kind, self.permission)
 
     @property
     def present(self) -> bool:

@@ -165,9 +165,15 @@ class Room:
 
     def counts(self) -> tuple[int, int, bool]:
         """Participants and publishers, without recorders and agents; and whether there is a recorder."""
-        counted = [p for p in self.participants.values() if p.present and not p.dependent]
-        is_recorded = any(p.permission.recorder for p in self.participants.values())
-        return len(counted), sum(1 for p in counted if p.tracks), is_recorded
+        participants = publishers = recorders = 0
+        for participant in self.participants.values():  # a join asks for this, in rooms of any size
+            if not participant.dependent:
+                if participant.present:
+                    participants += 1
+                    publishers += bool(participant.tracks)
+            elif participant.permission.recorder:
+                recorders += 1
+        return participants, publishers, bool(recorders)
 
     def others(self, participant: Participant) -> Iterator[Participant]:
         """Everyone else who is present."""
@@ -179,7 +185,8 @@ class Room:
 
     def seen_by(self, participant: Participant) -> list[ParticipantInfo]:
         """The others as the participant may see them."""
-        return [p.info() for p in self.others(participant) if not p.hidden]
+        here = self.participants.values()
+        return [p.info() for p in here if p is not participant and p.present and not p.hidden]
 
 
 def tell_changed(room: Room, participant: Participant, *, to_self: bool) -> list[Effect]:
@@ -242,7 +249,7 @@ def tell_room(room: Room, now: float) -> list[Effect]:
 
 def counts_changed(room: Room, now: float) -> None:
     """Sees to it that changed counts are told, at most every few seconds."""
-    if room.counts() != room.counts_told and not room.timers.is_set((Timer.COUNTS, "")):
+    if not room.timers.is_set((Timer.COUNTS, "")) and room.counts() != room.counts_told:
         room.timers.set((Timer.COUNTS, ""), max(now, room.counts_told_at + COUNTS_INTERVAL))
 
 

@@ -228,7 +228,7 @@ def _end(room: Room, subscription: Subscription, now: float) -> list[Effect]:
             effects.append(Engine(RemoveSubscription(participant.subscriber.number, subscription.number, trailer)))
         gather_offer(room, participant, now)
     effects += speaking.tell_unsubscribed(room, participant, track.publisher)
-    return effects + dynacast.wishes_changed(room, track, now)
+    return effects + dynacast.wish_changed(room, subscription, now)
 
 
 def gather_offer(room: Room, participant: Participant, now: float) -> None:
@@ -422,13 +422,11 @@ def apply_settings(room: Room, subscription: Subscription, now: float) -> list[E
         spatial = spatial_layer_of(subscription, best) if enabled else 0
         temporal = temporal_layer_of(wished.fps if wished else 0)
     chosen = (enabled, spatial, temporal, priority_of(track.info, wished))
-    if not subscription.source:
-        return dynacast.wishes_changed(room, track, now)
-    if chosen == subscription.chosen:
-        return dynacast.wishes_changed(room, track, now) if track.backup_mime else []
+    if not subscription.source or chosen == subscription.chosen:
+        return dynacast.wish_changed(room, subscription, now)
     subscription.chosen = chosen
     command = SetSubscription(participant.subscriber.number, subscription.number, *chosen)
-    return [Engine(command), *dynacast.wishes_changed(room, track, now)]
+    return [Engine(command), *dynacast.wish_changed(room, subscription, now)]
 
 
 def paused(participant: Participant, number: int, is_paused: bool) -> list[Effect]:
@@ -485,7 +483,7 @@ def drop_all(room: Room, participant: Participant, now: float) -> list[Effect]:
         _found(room, participant, sid)
     for subscription in participant.subscriptions.values():
         subscription.track.subscriptions.pop(participant.sid, None)
-        effects += dynacast.wishes_changed(room, subscription.track, now)
+        effects += dynacast.wish_changed(room, subscription, now)
     participant.subscriptions.clear()
     return effects
 

@@ -120,6 +120,8 @@ class Subscription:
     """The engine has it. It keeps it where the source goes: numbers and SSRCs are not used twice."""
     chosen: tuple[bool, int, int, int] | None = None
     """Enabled, spatial and temporal layer and priority as last told to the engine."""
+    wish: VideoQuality = VideoQuality.OFF
+    """The quality that it was last seen to want."""
     paused: bool = False
     """Nothing is sent, for lack of room on the receiver's path."""
     reading: SubscriptionReading | None = None

@@ -11,10 +11,10 @@ from livekit.protocol.models import Room as RoomInfo
 from livekit.protocol.rtc import MediaSectionsRequirement, RoomMovedResponse, SessionDescription, SignalResponse
 
 from media import commands
-from signaling import sdp
+from signaling import dynacast, sdp
 from signaling.effects import CloseSocket, Disconnect, Effect, Engine, Moved, Notify, SendPacket
 from signaling.participant import Participant, State
-from signaling.room import Timer
+from signaling.room import Room, Timer
 from signaling.settings import Limits, RoomSettings
 from signaling.subscribing import admits
 from signaling.track import Subscription, Track
@@ -258,6 +258,7 @@ class Watched(Meeting):
         assert room.tracks == own, "each visible track has its owner"
         for participant in room.participants.values():
             _look_at_tracks(participant)
+        _look_at_wishes(room)
         subscriptions = {s.number: s for p in room.participants.values() for s in p.subscriptions.values()}
         assert {s.number for t in own.values() for s in t.subscriptions.values()} == set(subscriptions)
         assert {s.track.sid for s in subscriptions.values()} <= set(own), "nobody receives a track that is gone"
@@ -320,6 +321,13 @@ class Watched(Meeting):
                 subscription = participant.subscriptions.get(track.sid)
                 assert subscription is not None, f"{participant.identity} wants {track.sid} and does not get it"
                 assert subscription.section is not None, f"{participant.identity} waits for {track.sid} for ever"
+
+
+def _look_at_wishes(room: Room) -> None:
+    """A publisher is asked for what is wanted, or will be soon."""
+    for track in room.tracks.values():
+        if track.kind == "video" and not room.timers.is_set((Timer.DYNACAST, track.sid)):
+            assert dynacast.wanted(track) == (track.offered_quality, track.backup_quality)
 
 
 def _look_at_tracks(participant: Participant) -> None:
