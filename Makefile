@@ -98,9 +98,10 @@ format: build/tools
 	cd media && cargo fmt --all
 	! command -v gofmt >/dev/null || gofmt -w tests/interop/go
 
-bench: build build/tools
+bench: build build/tools build/crowd
 	cd media && cargo run --release --quiet --package runtime --example bench_forward
 	$(PYTHON) tests/load/joins.py
+	$(PYTHON) tests/load/control.py
 	$(PYTHON) tests/load/forged_checks.py
 	$(PYTHON) tests/load/first_frames.py
 	$(PYTHON) tests/load/link_speed.py

@@ -12,7 +12,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +22,7 @@ from tests.network import SERVER_ADDRESS
 ROOT = Path(__file__).parents[1]
 KEY = "testkey"
 SECRET = "a-secret-for-tests-only-0123456789abcdef"
+PROGRAM = ("server", "serve")
 START_DEADLINE = 60.0  # seconds; two seconds are usual, a loaded machine of two cores needs more
 STOP_DEADLINE = 30.0
 
@@ -40,13 +41,14 @@ class Service:
     data_dir: Path
     log: Path
     environment: Mapping[str, str] = field(repr=False)
+    program: Sequence[str] = PROGRAM
     process: subprocess.Popen[bytes] = field(init=False, repr=False)
 
     def start(self) -> None:
         """Starts the process and waits until it is healthy."""
         with self.log.open("ab") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "server", "serve"],
+                [sys.executable, "-m", *self.program],
                 cwd=ROOT,
                 env=self.environment,
                 stdout=output,
@@ -100,10 +102,12 @@ def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
 
 
 @contextmanager
-def running_service(data_dir: Path, settings: Mapping[str, str] | None = None) -> Iterator[Service]:
+def running_service(
+    data_dir: Path, settings: Mapping[str, str] | None = None, program: Sequence[str] = PROGRAM
+) -> Iterator[Service]:
     """Starts `veche serve`, waits until it is healthy, and stops it; fails if it ended by itself or refuses to stop.
 
-    `settings` are VECHE_ variables over those of the tests.
+    `settings` are VECHE_ variables over those of the tests; `program` is a module with its arguments.
     """
     http_port, tls_port, tcp_port, udp_port = free_port(), free_port(), free_port(), free_port(socket.SOCK_DGRAM)
     environment = {
@@ -131,6 +135,7 @@ def running_service(data_dir: Path, settings: Mapping[str, str] | None = None) -
         data_dir=data_dir,
         log=log,
         environment=environment,
+        program=program,
     )
     try:
         running.start()

@@ -51,6 +51,8 @@ class Published:
     cid: str
     ssrc: int
     simulcast: bool
+    active: bool = True
+    """It is sent now."""
 
     @property
     def mid(self) -> str:
@@ -133,6 +135,8 @@ def _with_local(section: str, local: Local) -> str:
 
 def _with_track(section: str, track: Published) -> str:
     section = re.sub(r"^a=msid:.*$", f"a=msid:stream {track.cid}", section, flags=re.MULTILINE)
+    if not track.active:
+        section = re.sub(r"^a=send(only|recv)$", "a=inactive", section, flags=re.MULTILINE)
     if track.simulcast:
         return section
     section = re.sub(r"^a=(ssrc|rid|simulcast).*\n", "", section, flags=re.MULTILINE)

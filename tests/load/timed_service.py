@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import signal
 import sys
 import time
@@ -64,14 +63,7 @@ async def serve(file: Path) -> None:
 def main() -> None:
     settings = load()
     logs.configure(settings.log.level, as_json=settings.log.as_json)
-    if profile := os.environ.get("PROFILE"):
-        import cProfile
-
-        with cProfile.Profile() as profiler:
-            uvloop.run(serve(Path(sys.argv[1])))
-        profiler.dump_stats(profile)
-    else:
-        uvloop.run(serve(Path(sys.argv[1])))
+    uvloop.run(serve(Path(sys.argv[1])))
 
 
 if __name__ == "__main__":
