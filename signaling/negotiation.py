@@ -367,7 +367,7 @@ class Negotiation:
         if len(description.sections) != len(mids):
             raise SdpError(f"expected an answer with the offer's {len(mids)} sections", f"{len(description.sections)}")
         for section, mid in zip(description.sections, mids, strict=True):
-            if section.port and sdp_media.mid(section) != mid:
+            if section.port and section.first("mid") != mid:
                 raise SdpError(f"expected the answer to have mid {mid} in its place", section.first("mid"))
         remote = self._answerer_parameters(description)
         default = sdp_media.session_direction(description)

@@ -50,7 +50,7 @@ class OfferedSection:
     @property
     def changed(self) -> bool:
         """The next offer says something new about it."""
-        return self.track != self.offered
+        return self.track is not self.offered and self.track != self.offered
 
 
 def check_track(track: SendingTrack) -> None:

@@ -98,11 +98,15 @@ def parse(text: str, known: Mapping[str, Section] | None = None, max_bytes: int 
     attributes = _attributes(session, 1)
     number = session.count("\n") + 1
     sections: list[Section] = []
-    for part in parts:
+    counted = 0  # lines are counted for what is read anew, which may be in error
+    for place, part in enumerate(parts):
         section_text = f"m={part}\r\n"
         section = known.get(section_text) if known else None
-        sections.append(section or _section(section_text, number))
-        number += part.count("\n") + 1
+        if section is None:
+            number += sum(before.count("\n") + 1 for before in parts[counted:place])
+            counted = place
+            section = _section(section_text, number)
+        sections.append(section)
     return Description(session, attributes, tuple(sections))
 
 

@@ -316,7 +316,7 @@ def settled(
             effects += settle(room, participant, subscription.track, now)
     for section in named.values():
         found = participant.subscriptions.get(section.track_sid)
-        if found is not None and found.section != section:
+        if found is not None and found.section is not section and found.section != section:
             effects += _bind(room, transport, found, section, now)
     if transport.negotiation.awaits_sections:
         room.timers.set((Timer.NEGOTIATION, participant.sid), now + ANSWER_TIMEOUT)
