@@ -74,7 +74,8 @@ def add_track(room: Room, participant: Participant, request: SignalRequest, now:
 def _begin(room: Room, participant: Participant, wish: AddTrackRequest, now: float) -> list[Effect]:
     letters = ("V" if wish.type == TrackType.VIDEO else "A") + _SOURCE_LETTERS.get(wish.source, "")
     info = track_info.of_request(room.codecs_of(participant), wish, room.numbers.sid(f"TR_{letters}"))
-    track = Track(participant, room.numbers.media(), wish.cid, info, asked_at=now)
+    # Some clients publish a muted track and send its sound all the same: nobody hears who is shown as muted.
+    track = Track(participant, room.numbers.media(), wish.cid, info, blocked=wish.muted, asked_at=now)
     room.place.figures.publishing(track)
     participant.pending[wish.cid] = track
     return [_published(participant, wish.cid, track), *_bind_parked(room, participant, now)]

@@ -26,6 +26,7 @@ from livekit.protocol.rtc import (
 from media.commands import (
     AddSubscription,
     AddTrack,
+    BlockTrack,
     OpenTransport,
     RemoveSubscription,
     RemoveTrack,
@@ -86,6 +87,25 @@ def test_muted_track_is_published_from_the_description_alone() -> None:
     sid = anna.publish("mic", MICROPHONE, muted=True)
     track = boris.last("update").update.participants[0].tracks[0]
     assert (track.sid, track.muted) == (sid, True)
+
+
+def test_what_comes_of_a_track_that_is_published_muted_goes_nowhere() -> None:
+    """LiveKit's Rust core sends the sound of a microphone that it has announced as muted."""
+    meeting, anna, _ = two()
+    sid = anna.publish("mic", MICROPHONE, muted=True)
+    added = meeting.given(AddTrack)[-1]
+    assert meeting.given(BlockTrack) == [BlockTrack(added.transport, added.track, True)]
+    anna.send(mute=MuteTrackRequest(sid=sid, muted=False))
+    assert meeting.given(BlockTrack)[1:] == [BlockTrack(added.transport, added.track, False)]
+
+
+def test_a_muted_track_that_is_unmuted_before_its_description_is_not_blocked() -> None:
+    meeting, anna, _ = two()
+    anna.add_track("mic", MICROPHONE, muted=True)
+    anna.send(mute=MuteTrackRequest(sid=anna.last("track_published").track_published.track.sid, muted=False))
+    anna.offer(audio("1", "mic"))
+    assert meeting.given(AddTrack)
+    assert not meeting.given(BlockTrack)
 
 
 def test_announcement_comes_before_the_offer_and_media_after_the_answer() -> None:
