@@ -23,6 +23,9 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "network: needs the test network (speaks WebRTC)")
     config.addinivalue_line("markers", "long: takes minutes; only `make test-long` runs it")
     config.addinivalue_line("markers", "complains(*patterns): what LiveKit's client may say in a browser's story")
+    config.addinivalue_line(
+        "markers", "cuts: cuts connections or ends sessions on purpose, of which clients may complain"
+    )
     try:
         enter()
     except NetworkUnavailable as problem:

@@ -63,14 +63,21 @@ class Camera:
         self._task = asyncio.create_task(self._run())
 
     async def publish(
-        self, client: rtc.Room, simulcast: bool = True, bitrate: int = 2_000_000
+        self,
+        client: rtc.Room,
+        simulcast: bool = True,
+        bitrate: int = 2_000_000,
+        *,
+        codec: rtc.VideoCodec.ValueType = rtc.VideoCodec.VP8,
+        scalability_mode: str | None = None,
     ) -> rtc.LocalTrackPublication:
         """`bitrate` in bits a second is the most that the highest layer may take."""
         options = rtc.TrackPublishOptions(
             source=rtc.TrackSource.SOURCE_CAMERA,
             simulcast=simulcast,
-            video_codec=rtc.VideoCodec.VP8,
+            video_codec=codec,
             video_encoding=rtc.VideoEncoding(max_bitrate=bitrate, max_framerate=FRAME_RATE),
+            scalability_mode=scalability_mode,
         )
         return await client.local_participant.publish_track(self.track, options)
 
@@ -185,6 +192,33 @@ class Viewer:
             self.width, self.height = event.frame.width, event.frame.height
             self.brightest = max(event.frame.data[: self.width * self.height])
             self.times.append(asyncio.get_running_loop().time())
+
+
+class Watcher:
+    """Reads whatever video a client gets: one that starts anew gets another track. `times` are those of all frames."""
+
+    def __init__(self, client: rtc.Room) -> None:
+        self._viewers: list[Viewer] = []
+        client.on("track_subscribed", lambda track, *_: self._watch(track))
+        found = video_of(client)
+        if found is not None and found.track is not None:
+            self._watch(found.track)
+
+    @property
+    def times(self) -> list[float]:
+        return sorted(time for viewer in self._viewers for time in viewer.times)
+
+    @property
+    def frames(self) -> int:
+        return sum(viewer.frames for viewer in self._viewers)
+
+    async def stop(self) -> None:
+        for viewer in self._viewers:
+            await viewer.stop()
+
+    def _watch(self, track: rtc.Track) -> None:
+        if track.kind == rtc.TrackKind.KIND_VIDEO:
+            self._viewers.append(Viewer(track))
 
 
 class Listener:

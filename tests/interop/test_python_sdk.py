@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
 from livekit import rtc
 
 from tests.interop.clients import Camera, Join, Listener, Microphone, until, video_of, watch
@@ -107,6 +108,7 @@ async def test_a_leave_is_seen_at_once(join: Join) -> None:
         await bob.disconnect()
 
 
+@pytest.mark.cuts
 async def test_the_same_identity_again_replaces_the_first(join: Join) -> None:
     first = await join("sdk-twice", "alice")
     bob = await join("sdk-twice", "bob")

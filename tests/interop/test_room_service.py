@@ -49,6 +49,7 @@ async def test_rooms_are_made_listed_and_deleted(livekit: api.LiveKitAPI) -> Non
     assert refused.value.code == "not_found"
 
 
+@pytest.mark.cuts
 async def test_a_participant_is_seen_muted_messaged_and_removed(service: Service, livekit: api.LiveKitAPI) -> None:
     alice = await connected_client(service, "api-people", "alice")
     ended: list[int] = []
@@ -150,6 +151,7 @@ async def test_a_changed_room_and_permission_reach_those_inside(service: Service
         await bob.disconnect()
 
 
+@pytest.mark.cuts
 async def test_data_goes_to_those_it_names_and_a_removed_one_may_not_return(
     service: Service, livekit: api.LiveKitAPI
 ) -> None:

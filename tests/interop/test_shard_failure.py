@@ -10,33 +10,10 @@ from livekit import rtc
 
 from signaling.node import Node
 from tests.application import Site, running_site
-from tests.interop.clients import Camera, Viewer, until, video_of
+from tests.interop.clients import Camera, Watcher, until
 from tests.network import SERVER_ADDRESS
 
 SHARDS = 2
-
-
-class Watcher:
-    """Watches whatever video comes: a client that starts anew gets another track. `times` are those of all frames."""
-
-    def __init__(self, client: rtc.Room) -> None:
-        self._viewers: list[Viewer] = []
-        client.on("track_subscribed", lambda track, *_: self._watch(track))
-        found = video_of(client)
-        if found is not None and found.track is not None:
-            self._watch(found.track)
-
-    def _watch(self, track: rtc.Track) -> None:
-        if track.kind == rtc.TrackKind.KIND_VIDEO:
-            self._viewers.append(Viewer(track))
-
-    @property
-    def times(self) -> list[float]:
-        return sorted(time for viewer in self._viewers for time in viewer.times)
-
-    async def stop(self) -> None:
-        for viewer in self._viewers:
-            await viewer.stop()
 
 
 async def joined(site: Site, identity: str) -> rtc.Room:
@@ -51,6 +28,7 @@ def shards_of(node: Node, identity: str) -> set[int]:
     return {transport.number % SHARDS for transport in here.transports}
 
 
+@pytest.mark.cuts
 @pytest.mark.parametrize("who", ["alice", "bob"], ids=["the publisher's", "the receiver's"])
 async def test_clients_of_a_media_thread_that_failed_come_back(network: None, tmp_path: Path, who: str) -> None:
     async with running_site(tmp_path, address=SERVER_ADDRESS, shards=SHARDS) as site:

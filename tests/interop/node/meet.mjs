@@ -39,7 +39,7 @@ const bob = new Room();
 async function watch(track) {
   for await (const { frame } of new VideoStream(track)) {
     seen.frames += 1;
-    seen.width = frame.width;
+    if (frame.width > 8) seen.width = frame.width; // the last ones are the black that the server sends of a track that ended
   }
 }
 

@@ -1,0 +1,79 @@
+"""What LiveKit's SDKs may complain of while they use our server: everything else that they log as a warning fails."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterable
+
+Reasons = tuple[tuple[str, str], ...]
+"""Patterns of lines, each with why it is right that an SDK says it."""
+
+ALWAYS: Reasons = (
+    (
+        r"Attempted to drop unknown FFI handle",
+        "Python drops what is left of a room after its core has dropped the room with all that is in it",
+    ),
+    (
+        r"peer connection is closed, cannot create offer|failed to negotiate the publisher: .* wrong state: closed",
+        "leaving unpublishes the tracks, and the offer that this asks for comes due when the connection is closed",
+    ),
+    (
+        r"Failed to decrypt data packet",
+        "who has a wrong key gets what others encrypt, and cannot read it",
+    ),
+    (
+        r"native video stream queue overflow",
+        "the test's own event loop reads pictures more slowly than they come, on a loaded machine",
+    ),
+)
+
+WHERE_CUT: Reasons = (
+    (
+        r"received session close: .*(stream closed|server request to leave)|(resuming|restarting) connection\.\.\."
+        r"|websocket recv error: .*reset by peer",
+        "so the SDK tells that it lost its signalling, and each time that it tries again",
+    ),
+    (
+        r"(resuming|restarting) connection failed|signal connection failed on v1 path",
+        "the test cuts the resume too, or has forgotten the session, or the server is not there yet",
+    ),
+    (
+        r"dropping pass-through signal: no confirmed transport",
+        "candidates found while there is no signalling; the server needs none of them",
+    ),
+    (
+        r"401 Unauthorized|Handshake \{ status: 401 \}",
+        "who was removed comes back with a token that was revoked",
+    ),
+    (
+        r"publisher data channel '_\w+' closed unexpectedly",
+        "a session that the server ends, or knows nothing of any more, ends with its data channels",
+    ),
+)
+"""In tests marked `cuts`."""
+
+
+class Complaints(logging.Handler):
+    """Keeps what the Python SDK, and the Rust core under it, log as a warning or worse."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self._lines: list[str] = []
+        self._cut_before = False
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._lines.append(f"{record.levelname} {record.getMessage()}")
+
+    def take(self, *, cut: bool) -> list[str]:
+        """What came since last asked and nobody explained; `cut` is whether the test was to cut something."""
+        lines, self._lines = self._lines, []
+        # The core hands its lines over up to a second late: those of one test may come in the next.
+        either, self._cut_before = cut or self._cut_before, cut
+        return unexplained(lines, cut=either)
+
+
+def unexplained(lines: Iterable[str], *, cut: bool = False) -> list[str]:
+    """Lines that no reason explains."""
+    reasons = ALWAYS + WHERE_CUT if cut else ALWAYS
+    return [line for line in lines if not any(re.search(pattern, line) for pattern, _ in reasons)]
