@@ -161,7 +161,7 @@ class Meeting:
     def advance(self, seconds: float) -> None:
         """Lets time pass, timer by timer."""
         until = self.now + seconds
-        while (at := self.room.timers.next()) is not None and at <= until:
+        while not self.room.closed and (at := self.room.timers.next()) is not None and at <= until:
             self.now = max(self.now, at)
             self.run(session.handle_timeout(self.room, self.now))
         self.now = until

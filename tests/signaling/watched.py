@@ -12,7 +12,27 @@ from livekit.protocol.rtc import MediaSectionsRequirement, RoomMovedResponse, Se
 
 from media import commands
 from signaling import dynacast, sdp
-from signaling.effects import CloseSocket, Disconnect, Effect, Engine, Moved, Notify, SendPacket
+from signaling.effects import (
+    Announce,
+    Change,
+    CloseSocket,
+    Disconnect,
+    Effect,
+    Engine,
+    Moved,
+    Notify,
+    ParticipantChanged,
+    ParticipantForgotten,
+    ParticipantJoined,
+    ParticipantLeft,
+    Remember,
+    RoomChanged,
+    RoomEvent,
+    RoomForgotten,
+    SendPacket,
+    TrackPublished,
+    TrackUnpublished,
+)
 from signaling.participant import Participant, State
 from signaling.room import Room, Timer
 from signaling.settings import Limits, RoomSettings
@@ -171,6 +191,48 @@ class Ledger:
         known.lines, known.places = lines, places
 
 
+@dataclass
+class Record:
+    """What the store and the product know of a room, by what they were told."""
+
+    room: RoomInfo | None = None
+    participants: dict[str, ParticipantInfo] = field(default_factory=dict)
+    """By identity, in the store."""
+    joined: set[str] = field(default_factory=set)
+    """Sids of those whose joining was announced, and not their leaving."""
+    published: set[str] = field(default_factory=set)
+    """Sids of tracks, in the same way."""
+
+    def remember(self, change: Change) -> None:
+        """Takes what is to be stored."""
+        match change:
+            case RoomChanged(info):
+                self.room = info
+            case RoomForgotten():
+                self.room = None
+                self.participants.clear()
+            case ParticipantChanged(_, info):
+                self.participants[info.identity] = info
+            case ParticipantForgotten(_, identity):
+                self.participants.pop(identity, None)
+
+    def announce(self, event: RoomEvent) -> None:
+        """Takes what the product hears: each thing begins once, and ends once."""
+        match event:
+            case ParticipantJoined(_, info):
+                assert info.sid not in self.joined, f"joined twice: {info}"
+                self.joined.add(info.sid)
+            case ParticipantLeft(_, info):
+                self.joined.remove(info.sid)
+            case TrackPublished(_, _, track):
+                assert track.sid not in self.published, f"published twice: {track}"
+                self.published.add(track.sid)
+            case TrackUnpublished(_, _, track):
+                self.published.remove(track.sid)
+            case _:
+                pass
+
+
 class Watched(Meeting):
     """A meeting that is looked over after each step."""
 
@@ -190,6 +252,7 @@ class Watched(Meeting):
         self.halfway = False
         """Somebody is neither here any more nor in another room yet."""
         self.seen = 0
+        self.record = Record()
         super().__init__(room, limit, beside=beside, **settings)
 
     def run(self, effects: list[Effect]) -> None:
@@ -208,6 +271,10 @@ class Watched(Meeting):
                 case CloseSocket(who) | Disconnect(who):
                     if who in self.views:
                         self.views[who].hears = False
+                case Remember(change):
+                    self.record.remember(change)
+                case Announce(event):
+                    self.record.announce(event)
                 case Moved(before, who, _, response):
                     self._moved(before, who, response)
                 case _:
@@ -256,6 +323,8 @@ class Watched(Meeting):
         assert all(p.present for p in room.participants.values())
         own = {t.sid: t for p in room.participants.values() for t in p.tracks.values()}
         assert room.tracks == own, "each visible track has its owner"
+        assert self.record.published == set(own), "tracks are announced, and their ends"
+        assert self.record.joined == {p.sid for p in room.participants.values() if p.has_been_active}
         for participant in room.participants.values():
             _look_at_tracks(participant)
         _look_at_wishes(room)
@@ -304,6 +373,10 @@ class Watched(Meeting):
     def look_when_quiet(self) -> None:
         """What holds once nothing is under way: clients know what is true, and get what they may and want."""
         room = self.room
+        assert self.record.participants == {p.identity: p.info() for p in room.participants.values()}
+        told = room.closed or not room.timers.is_set((Timer.COUNTS, ""))
+        expected = None if room.closed else room.info()
+        assert not told or self.record.room == expected, f"stored {self.record.room}, and the room is {expected}"
         for participant in room.participants.values():
             view = self.views[participant.sid]
             if not participant.attached or not view.hears:
@@ -313,7 +386,6 @@ class Watched(Meeting):
             assert set(known) == set(seen), f"{participant.identity} knows {_names(known)} and sees {_names(seen)}"
             for sid, info in seen.items():
                 assert known[sid] == info, f"{participant.identity} knows {known[sid]} and sees {info}"
-            told = not room.timers.is_set((Timer.COUNTS, ""))
             assert not told or view.room == room.info(), (
                 f"{participant.identity} knows {view.room} and sees {room.info()}"
             )
