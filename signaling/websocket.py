@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -29,6 +30,9 @@ _HEARTBEAT = 10.0
 # Seconds in which what is queued goes out before a socket is closed, and in which the client answers the close.
 _FLUSH_TIME = 0.25
 _CLOSE_TIME = 1.0
+# Seconds for which a socket is open at least, unless the client closes it: of one that is opened and closed in one
+# breath Firefox tells its page only that it is closed, and LiveKit's client then waits for the opening and gives up.
+_SHORTEST_LIFE = 1.0
 # Seconds of the event loop that a message may take; after one that took longer its client is not read for so many times
 # as long, and has a fifth of the loop at most. A browser's offer to receive fifty people takes some 10 ms.
 _DEAR = 0.005
@@ -173,7 +177,7 @@ class _Door:
             await self._read(connection)
         finally:
             node.lost(connection)
-            connection.close()
+            connection.left()
             try:
                 await asyncio.shield(writer)
             finally:
@@ -281,6 +285,8 @@ class _Connection:
         self._waiting = 0
         self._wake = asyncio.Event()
         self._closing = False
+        self._opened_at = asyncio.get_running_loop().time()
+        self._left = asyncio.Event()
         self._allowance = float(limit.signal_message_burst)
         self._allowance_at: float | None = None
 
@@ -305,6 +311,11 @@ class _Connection:
         """Closes with 1000 once all that is queued has gone out; does not wait for it."""
         self._closing = True
         self._wake.set()
+
+    def left(self) -> None:
+        """The client has closed it, or the network has."""
+        self._left.set()
+        self.close()
 
     def _cut_off(self) -> None:
         self.close()
@@ -340,11 +351,17 @@ class _Connection:
                 await self._drain()
             async with asyncio.timeout(_FLUSH_TIME):
                 await self._drain()
+            await self._live_long_enough()
             await self.socket.close()
         except TimeoutError:
             self._cut_off()
         except (ConnectionError, RuntimeError):  # the client went away; the reader ends by itself
             self._closing = True
+
+    async def _live_long_enough(self) -> None:
+        rest = self._opened_at + _SHORTEST_LIFE - asyncio.get_running_loop().time()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._left.wait(), rest)
 
     async def _drain(self) -> None:
         while self._queue:

@@ -390,6 +390,17 @@ async def test_a_session_continues_on_a_new_socket_and_an_unknown_one_does_not(s
             assert (await end_of(third))[0] == 1000
 
 
+async def test_a_refusal_does_not_close_what_has_just_opened(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Firefox tells a page only of the end of a socket where all comes at once; the client may close at any time."""
+    monkeypatch.setattr(websocket, "_SHORTEST_LIFE", DEADLINE)
+    params = {"access_token": signed(), "reconnect": "1", "sid": "PA_unknown", "protocol": "16"}
+    async with site.web.ws_connect(f"{site.url}/rtc", params=params) as socket:
+        assert (await next_response(socket)).leave.action == LeaveRequest.Action.RECONNECT
+        with pytest.raises(TimeoutError):
+            await socket.receive(timeout=0.3)
+    await until(lambda: site.node.counters()["sockets"] == 0, "the server lets go with the client")
+
+
 async def test_a_full_room_refuses_with_a_leave_after_the_upgrade(tmp_path: Path) -> None:
     async with running_site(tmp_path, {"room.max_participants": 1}) as site, site.joined("room", "anna"):
         params = {"access_token": signed(sub="boris"), "protocol": "16"}
