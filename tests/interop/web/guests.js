@@ -73,6 +73,16 @@ window.arrives = async (name, from, source) => {
   return null;
 };
 
+// What carries a track of somebody else: "udp" or "tcp"; null before it is known.
+window.protocol = async (name, from, source) => {
+  const report = await publication(name, from, source)?.track?.getRTCStatsReport();
+  const entries = [...(report?.values() ?? [])];
+  const chosen = entries.find((entry) => entry.type === 'transport')?.selectedCandidatePairId;
+  // Firefox has no entry for the transport, and marks the pair.
+  const pair = chosen ? report.get(chosen) : entries.find((entry) => entry.type === 'candidate-pair' && entry.selected);
+  return report?.get(pair?.remoteCandidateId)?.protocol ?? null;
+};
+
 // What leaves of the guest's own track: one entry for each encoding, the lowest first.
 window.leaves = async (name, source) => {
   const report = await publicationOf(guests[name].room.localParticipant, source)?.track?.getRTCStatsReport();

@@ -6,7 +6,7 @@ import pytest
 import pytest_asyncio
 
 from tests.browser.tabs import Browser, Tab
-from tests.interop.web.guests import Guest, Meeting, page_of
+from tests.interop.web.guests import Guest, Meeting, firefox_later, page_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
 
@@ -146,6 +146,7 @@ async def test_a_call_to_nobody_ends(pair: tuple[Guest, Guest]) -> None:
     assert (await anna.run(CALL, "nobody", "double", ""))[0] == 1501
 
 
+@firefox_later
 async def test_who_leaves_answers_no_call(pair: tuple[Guest, Guest]) -> None:
     anna, boris = pair
     await boris.run(ANSWER)

@@ -7,7 +7,15 @@ import asyncio
 import pytest
 
 from tests.browser.tabs import Browser, Tab
-from tests.interop.web.guests import CAMERA, MICROPHONE, SUBSCRIBE, Guest, Meeting, page_of
+from tests.interop.web.guests import (
+    CAMERA,
+    MICROPHONE,
+    SUBSCRIBE,
+    Meeting,
+    firefox_later,
+    page_of,
+    see_and_hear_each_other,
+)
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
 
@@ -56,16 +64,8 @@ async def test_guests_join_see_hear_mute_and_leave(page: Tab, meeting: Meeting) 
     await anna.said("participantDisconnected", "boris")
 
 
-async def see_and_hear_each_other(one: Guest, other: Guest) -> None:
-    await asyncio.gather(*(to.sees(of.name) for to, of in ((one, other), (other, one))))
-    await asyncio.gather(*(to.hears(of.name) for to, of in ((one, other), (other, one))))
-
-
-@pytest.mark.parametrize("publisher_uses", [True, False], ids=["single", "two"])
-async def test_chromium_and_firefox_meet(
-    chromium: Browser, firefox: Browser, address: str, meeting: Meeting, publisher_uses: bool
-) -> None:
-    meeting.single = publisher_uses
+@pytest.mark.parametrize("single", [True, False], indirect=True, ids=["single", "two"])
+async def test_chromium_and_firefox_meet(chromium: Browser, firefox: Browser, address: str, meeting: Meeting) -> None:
     async with page_of(chromium, address) as first, page_of(firefox, address) as second:
         anna = await meeting.join(first, "anna")
         boris = await meeting.join(second, "boris")
@@ -91,6 +91,7 @@ async def test_tracks_published_while_muted_are_there_for_all(page: Tab, meeting
         await one.hears("anna")
 
 
+@firefox_later
 @pytest.mark.parametrize("codec", CODECS)
 async def test_each_codec_arrives_as_what_it_is(page: Tab, meeting: Meeting, browser_name: str, codec: str) -> None:
     """LiveKit's client takes VP8 by itself where the browser lacks a codec, and for VP9 and AV1 in Firefox."""
@@ -102,7 +103,9 @@ async def test_each_codec_arrives_as_what_it_is(page: Tab, meeting: Meeting, bro
     assert arrives["codec"] == f"video/{'vp8' if lacks else codec}"
 
 
-@pytest.mark.parametrize("codec", CODECS)
+@pytest.mark.parametrize(
+    "codec", ["h264", "vp9", *(pytest.param(codec, marks=pytest.mark.long) for codec in ("vp8", "av1"))]
+)
 async def test_firefox_sees_each_codec_of_chromium_that_it_has(
     chromium: Browser, firefox: Browser, address: str, meeting: Meeting, codec: str
 ) -> None:
@@ -139,7 +142,7 @@ async def test_the_size_of_the_picture_is_the_receivers_choice(page: Tab, meetin
     await boris.sees_size("anna", lambda height: height == 720, "in the size of a large tile")
 
 
-@pytest.mark.parametrize("browser_name", ["chromium", pytest.param("firefox", marks=pytest.mark.long)], indirect=True)
+@pytest.mark.long
 async def test_nobody_watches_nothing_is_sent(page: Tab, meeting: Meeting) -> None:
     """Dynacast: layers that nobody takes are paused at their publisher, and come back."""
     anna = await meeting.join(page, "anna", dynacast=True)
