@@ -80,10 +80,12 @@ def serve(config: Config = None, overrides: Overrides = []) -> None:  # noqa: B0
         raise refusal(error) from None
 
 
-def _announce(address: str, keys: str) -> None:
+def _announce(ready: service.Ready) -> None:
     print(f"Veche {service.version()} is ready.", flush=True)
-    print(f"  Open      {address}   (a browser warns of a self-signed certificate: that is this server's own)")
-    print(f"  API key   {keys}")
+    print(f"  Open      {ready.address}   (a browser warns of a self-signed certificate: that is this server's own)")
+    print(f"  API key   {ready.keys}")
+    if ready.set_up:
+        print(f"  Accounts  {ready.set_up}   (makes the first administrator, once; meetings need no accounts)")
     print("  Next      press New meeting and send the link; set your own certificate with http.cert and http.key")
     sys.stdout.flush()
 

@@ -13,6 +13,7 @@ import ssl
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as installed_version
 from pathlib import Path
@@ -23,6 +24,7 @@ from livekit.protocol.room import RoomConfiguration
 
 from media._engine import Engine
 from server import addresses, certificate, data_folder, listeners, logs, problems, sections
+from server.accounts import Accounts, accounts_exist
 from server.api import dispatches, health, metrics, openapi
 from server.api.debug import DebugApi
 from server.api.meetings import MeetingsApi
@@ -32,10 +34,17 @@ from server.api.search import Search
 from server.captures import Captures
 from server.config import Settings, SettingsError
 from server.database import Database
+from server.links import Links
+from server.mail import Mail
 from server.meetings import Meetings
 from server.pages import security
+from server.pages.account_pages import AccountPages
 from server.pages.assets import Assets
 from server.pages.pages import Pages
+from server.pages.rendering import Renderer
+from server.pages.sign_in_pages import SignInPages
+from server.passwords import Passwords
+from server.sign_in import SignIns, Visitors
 from server.webhook_events import Wanted
 from server.webhooks import Webhooks
 from signaling import websocket, websocket_agents
@@ -207,11 +216,20 @@ def application(
 ) -> web.Application:
     """All routes of the public listeners."""
     callers = Callers(settings.http.trusted_proxies, address_to_open(settings, node.settings.addresses))
+    passwords = Passwords()
+    accounts, sign_ins, links = Accounts(database, passwords), SignIns(database), Links(database)
+    visitors = Visitors(sign_ins, accounts, callers)
+    mail = Mail(settings.mail.url, settings.mail.sender)
     meetings = Meetings(database)
     search = Search(meetings, callers, settings.limit.failed_joins_per_minute)
     assets = Assets()
-    pages = Pages(search, callers, assets, settings.http.tls_port, version())
-    api = MeetingsApi(meetings, search, callers, lambda: first(node.keys), settings.limit.new_meetings_per_minute)
+    renderer = Renderer(callers, assets, settings.http.tls_port, version())
+    pages = Pages(search, callers, assets, renderer, visitors, settings.accounts, version())
+    failures = settings.limit.failed_joins_per_minute
+    sign_in_pages = SignInPages(renderer, callers, accounts, sign_ins, visitors, links, mail, failures)
+    account_pages = AccountPages(renderer, callers, accounts, sign_ins, visitors, links, mail)
+    made = settings.limit.new_meetings_per_minute
+    api = MeetingsApi(meetings, search, callers, lambda: first(node.keys), made, visitors, settings.accounts)
 
     @web.middleware
     async def log(request: web.Request, handler: Respond) -> web.StreamResponse:
@@ -236,12 +254,17 @@ def application(
         except web.HTTPException as error:
             if error.status < 400:
                 raise
-            return problems.explain(request, error, pages.problem)
+            return problems.explain(request, error, renderer.problem)
         except Exception as error:  # what we do not know is a 500, and is logged
-            return problems.explain(request, error, pages.problem)
+            return problems.explain(request, error, renderer.problem)
 
     app = web.Application(middlewares=[log, explain])
     app.on_response_prepare.append(security.protect)
+
+    async def close_passwords(_: web.Application) -> None:
+        passwords.close()
+
+    app.on_cleanup.append(close_passwords)
     routes = [
         *websocket.routes(node),
         *websocket_agents.routes(node, desk),
@@ -252,6 +275,8 @@ def application(
         *health.routes(version(), node, store, database, redis=bool(settings.redis.url)),
         *assets.routes(),
         *pages.routes(),
+        *sign_in_pages.routes(),
+        *account_pages.routes(),
     ]
     app.add_routes(routes)
     # Operators write wss://host//rtc, and clients ask for what they write (LIVEKIT.md 1.1).
@@ -278,8 +303,28 @@ def _log_request(request: web.Request, status: int, seconds: float) -> None:
     )
 
 
-async def run(settings: Settings, reload: Reload, announce: Callable[[str, str], None]) -> None:
-    """Serves until SIGTERM or SIGINT; `announce` hears the address to open and where the API key is.
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """What an operator wants to know of a service that has started."""
+
+    address: str
+    """To open in a browser."""
+    keys: str
+    """Where the API key is."""
+    set_up: str
+    """A link that makes the first administrator; "" where there are accounts."""
+
+
+async def set_up_link(settings: Settings, offered: Sequence[str], database: Database) -> str:
+    """A new link for the first administrator, once; "" where there are accounts."""
+    if await accounts_exist(database):
+        return ""
+    secret = await Links(database).make("set-up", datetime.datetime.now(datetime.UTC))
+    return f"{address_to_open(settings, offered)}/set-up/{secret}"
+
+
+async def run(settings: Settings, reload: Reload, announce: Callable[[Ready], None]) -> None:
+    """Serves until SIGTERM or SIGINT; `announce` hears how to reach it.
 
     Raises SettingsError for what keeps the service from starting.
     """
@@ -341,7 +386,6 @@ async def run(settings: Settings, reload: Reload, announce: Callable[[str, str],
             await public.listen(sockets["http.tls_port"], tls)
         if settings.metrics.port:
             await _serve_metrics(settings, node, engine, stack)
-        _warn_of_unused(settings)
 
         def take_again() -> None:
             try:
@@ -364,7 +408,7 @@ async def run(settings: Settings, reload: Reload, announce: Callable[[str, str],
         gc.freeze()
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGHUP, take_again)
-        announce(address_to_open(settings, offered), keys.place)
+        announce(Ready(address_to_open(settings, offered), keys.place, await set_up_link(settings, offered, database)))
         await _asked_to_stop(loop)
         logger.info("stopping: a second signal stops at once")
 
@@ -400,8 +444,3 @@ def address_to_open(settings: Settings, offered: Sequence[str]) -> str:
     if settings.http.tls_port:
         return f"https://{host}:{settings.http.tls_port}"
     return f"http://localhost:{settings.http.port}"
-
-
-def _warn_of_unused(settings: Settings) -> None:
-    if settings.mail.url:
-        logger.warning("mail.url is set, and this version does nothing with it")

@@ -18,6 +18,7 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from server.sections import (
+    AccountsSection,
     DatabaseSection,
     Http,
     Limit,
@@ -69,6 +70,7 @@ class Settings(BaseSettings):
     limit: Limit = Limit()
     redis: Redis = Redis()
     database: DatabaseSection = DatabaseSection()
+    accounts: AccountsSection = AccountsSection()
     mail: Mail = Mail()
     metrics: Metrics = Metrics()
     log: Log = Log()

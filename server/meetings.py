@@ -48,6 +48,7 @@ class Meeting:
     title: str
     host_secret_hash: bytes
     identity_key: bytes
+    owner_id: str | None
     created_at: datetime.datetime
 
 
@@ -59,12 +60,12 @@ class Enter:
     role: Role
 
 
-def decide_join(meeting: Meeting, name: str, tab: str, host_secret: str | None) -> Enter:
-    """Who comes in and as what: whoever holds the code enters, who also holds the host secret is a host.
+def decide_join(meeting: Meeting, name: str, tab: str, host_secret: str | None, account_id: str | None = None) -> Enter:
+    """Who comes in and as what: whoever holds the code enters; who made the meeting is a host.
 
     `tab` is the secret of the browser tab. Raises WrongInput for a name or tab that can't be.
     """
-    role = role_of(meeting, host_secret)
+    role = role_of(meeting, host_secret, account_id)
     grant = VideoGrant(
         room=meeting.room_name,
         room_join=True,
@@ -73,12 +74,15 @@ def decide_join(meeting: Meeting, name: str, tab: str, host_secret: str | None) 
         can_publish_data=True,
         can_update_own_metadata=True,
     )
-    identity = identity_of(meeting, read_tab_secret(tab))
+    secret = read_tab_secret(tab)
+    identity = account_identity(meeting, account_id) if account_id else identity_of(meeting, secret)
     return Enter(Grants(identity=identity, name=clean_name(name), role=role, video=grant), role)
 
 
-def role_of(meeting: Meeting, host_secret: str | None) -> Role:
-    """A host is who holds the secret that was made with the meeting."""
+def role_of(meeting: Meeting, host_secret: str | None, account_id: str | None = None) -> Role:
+    """A host is whose account made the meeting, or who holds the secret that was made with it."""
+    if account_id is not None and account_id == meeting.owner_id:
+        return "host"
     if host_secret and hmac.compare_digest(_hash(host_secret), meeting.host_secret_hash):
         return "host"
     return "attendee"
@@ -88,6 +92,12 @@ def identity_of(meeting: Meeting, tab_secret: bytes) -> str:
     """The same for the same tab in the same meeting, so that a reload replaces itself; tells nothing of the secret."""
     digest = hmac.digest(meeting.identity_key, tab_secret, "sha256")
     return f"guest-{digest[:12].hex()}"
+
+
+def account_identity(meeting: Meeting, account_id: str) -> str:
+    """The same for an account in one meeting, on whatever device: the newer session replaces the older."""
+    digest = hmac.digest(meeting.identity_key, account_id.encode(), "sha256")
+    return f"account-{digest[:12].hex()}"
 
 
 def read_tab_secret(text: str) -> bytes:
@@ -131,7 +141,7 @@ class Meetings:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def create(self, title: str, now: datetime.datetime) -> tuple[Meeting, str]:
+    async def create(self, title: str, now: datetime.datetime, owner_id: str | None = None) -> tuple[Meeting, str]:
         """A new meeting and its host secret, which is kept nowhere else. Raises WrongInput."""
         cleaned = clean_title(title)
         host_secret = secrets.token_urlsafe(32)
@@ -143,6 +153,7 @@ class Meetings:
                 title=cleaned,
                 host_secret_hash=_hash(host_secret),
                 identity_key=secrets.token_bytes(32),
+                owner_id=owner_id,
                 created_at=now,
             )
             try:
@@ -172,5 +183,6 @@ def _meeting(row: MeetingRow) -> Meeting:
         title=row.title,
         host_secret_hash=row.host_secret_hash,
         identity_key=row.identity_key,
+        owner_id=row.owner_id,
         created_at=row.created_at,
     )

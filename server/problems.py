@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from aiohttp import web
 from sqlalchemy.exc import SQLAlchemyError
 
+from server.accounts import AccountNotFound, EmailTaken, LastAdministrator
+from server.links import LinkNotFound
 from server.meetings import MeetingNotFound, WrongInput
 from server.pages.assets import ClientNotBuilt
 from signaling.errors import FailedPrecondition, LimitExceeded, NotAllowed, NotFound
@@ -40,6 +42,10 @@ class TooSlow(RequestRefused):
     """A body that did not come in time."""
 
 
+class SignInRequired(RequestRefused):
+    """Something that takes an account."""
+
+
 class TooMany(RequestRefused):
     """More requests from one address than a limit of the settings allows."""
 
@@ -62,6 +68,11 @@ TABLE: dict[type[Exception], Problem] = {
     TokenRefused: Problem(401, "token_refused", "The access token is missing or not good"),
     ClaimRefused: Problem(422, "wrong_input", "The request can't be taken"),
     WrongInput: Problem(422, "wrong_input", "The request can't be taken"),
+    SignInRequired: Problem(401, "sign_in_required", "This takes signing in"),
+    LinkNotFound: Problem(404, "link_not_found", "The link works no more"),
+    AccountNotFound: Problem(404, "account_not_found", "There is no such account"),
+    EmailTaken: Problem(409, "email_taken", "There is an account with this address"),
+    LastAdministrator: Problem(409, "last_administrator", "The service needs an administrator"),
     WrongContentType: Problem(415, "wrong_content_type", "The body must be JSON"),
     WrongOrigin: Problem(403, "wrong_origin", "The request comes from another site"),
     TooLarge: Problem(413, "too_large", "The body is too large"),

@@ -22,12 +22,12 @@ class Rate:
     def is_spent(self, address: str, now: float) -> bool:
         """Whether `address` has done it `limit` times in this minute."""
         self._turn(now)
-        return bool(self.limit) and self._counts[_network(address)] >= self.limit
+        return bool(self.limit) and self._counts[network_of(address)] >= self.limit
 
     def count(self, address: str, now: float) -> None:
         """Counts one."""
         self._turn(now)
-        self._counts[_network(address)] += 1
+        self._counts[network_of(address)] += 1
 
     def _turn(self, now: float) -> None:
         window = int(now // WINDOW)
@@ -36,7 +36,8 @@ class Rate:
             self._counts.clear()
 
 
-def _network(address: str) -> str:
+def network_of(address: str) -> str:
+    """The address, or what stands for it where one client has many."""
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:

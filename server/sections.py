@@ -5,10 +5,12 @@ from __future__ import annotations
 import ipaddress
 import json
 import re
+from email.utils import parseaddr
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 from yarl import URL
 
 from signaling import settings as node_settings
@@ -317,13 +319,38 @@ class DatabaseSection(Section):
         return value
 
 
+class AccountsSection(Section):
+    """Who may do what without an account, and with one."""
+
+    create_meetings: Literal["anyone", "members", "hosts"] = "anyone"
+    """Who may make meetings: `anyone`, whoever is signed in (`members`), or accounts with the role host or
+    administrator (`hosts`)."""
+    guests: bool = True
+    """Whether people without an account may join meetings."""
+
+
 class Mail(Section):
-    """Outgoing mail. This version sends none: setting it is answered with a warning."""
+    """Outgoing mail: invitations to the service and links for forgotten passwords. Without it links are handed over."""
 
     url: str = Field(default="", repr=False)
-    """`smtp://user:password@host:port` of the mail server."""
-    sender: str = Field(default="", alias="from")
+    """`smtp://user:password@host:port` of the mail server, with STARTTLS where it offers that; `smtps://` for TLS."""
+    sender: str = Field(default="", alias="from", validate_default=True)
     """Address that mail comes from."""
+
+    @field_validator("url")
+    @classmethod
+    def _names_a_mail_server(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if value and (parts.scheme not in ("smtp", "smtps") or not parts.hostname):
+            raise ValueError("smtp://host:port or smtps://host:port, with user:password@ before the host where needed")
+        return value
+
+    @field_validator("sender")
+    @classmethod
+    def _is_there_with_a_server(cls, value: str, info: ValidationInfo) -> str:
+        if info.data.get("url") and "@" not in parseaddr(value)[1]:
+            raise ValueError("the address that mail comes from, where mail.url is set")
+        return value
 
 
 class Metrics(Section):

@@ -11,12 +11,16 @@ from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field
 from yarl import URL
 
+from server.accounts import Account
 from server.api.requests import Callers, read_json
 from server.api.search import Search
-from server.meetings import NAME_LENGTH, TITLE_LENGTH, TOKEN_LIFETIME, Meetings, decide_join
-from server.problems import TooMany
+from server.meetings import NAME_LENGTH, TITLE_LENGTH, TOKEN_LIFETIME, Meetings, decide_join, role_of
+from server.problems import SignInRequired, TooMany
 from server.rates import Rate
+from server.sections import AccountsSection
+from server.sign_in import Visitors
 from signaling import token
+from signaling.errors import NotAllowed
 
 PATH = "/api/v1/meetings"
 HOST_COOKIE = "veche_host"
@@ -86,12 +90,16 @@ class MeetingsApi:
         callers: Callers,
         signing_key: Callable[[], tuple[str, str]],
         new_meetings_per_minute: int,
+        visitors: Visitors,
+        policy: AccountsSection,
     ) -> None:
         self._meetings = meetings
         self._search = search
         self._callers = callers
         self._signing_key = signing_key
         self._made = Rate(new_meetings_per_minute)
+        self._visitors = visitors
+        self._policy = policy
 
     def routes(self) -> list[web.RouteDef]:
         """Routes for an application."""
@@ -105,11 +113,15 @@ class MeetingsApi:
         """201 MeetingMade and the host cookie."""
         self._callers.check_origin(request)
         asked = await read_json(request, NewMeeting)
+        account = await self._visitors.account(request)
+        check_may_create(self._policy, account)
         address = self._callers.address(request)
         if self._made.is_spent(address, time.monotonic()):
             raise TooMany(f"more than {self._made.limit} new meetings in a minute")
         self._made.count(address, time.monotonic())
-        meeting, host_secret = await self._meetings.create(asked.title, datetime.datetime.now(datetime.UTC))
+        meeting, host_secret = await self._meetings.create(
+            asked.title, datetime.datetime.now(datetime.UTC), account.id if account else None
+        )
         base = self._callers.base(request)
         made = MeetingMade(
             code=meeting.code,
@@ -140,7 +152,11 @@ class MeetingsApi:
         self._callers.check_origin(request)
         asked = await read_json(request, JoinRequest)
         meeting = await self._search.find(request, request.match_info["code"])
-        entry = decide_join(meeting, asked.name, asked.tab, request.cookies.get(HOST_COOKIE))
+        account = await self._visitors.account(request)
+        host_secret = request.cookies.get(HOST_COOKIE)
+        if account is None and not self._policy.guests and role_of(meeting, host_secret) != "host":
+            raise SignInRequired("only people with an account join meetings here")
+        entry = decide_join(meeting, asked.name, asked.tab, host_secret, account.id if account else None)
         key, secret = self._signing_key()
         base = self._callers.base(request)
         return _json(
@@ -151,6 +167,22 @@ class MeetingsApi:
                 role=entry.role,
             )
         )
+
+
+def may_create(policy: AccountsSection, account: Account | None) -> bool:
+    """Whether somebody may make meetings."""
+    if policy.create_meetings == "anyone":
+        return True
+    return account is not None and (policy.create_meetings == "members" or account.role != "member")
+
+
+def check_may_create(policy: AccountsSection, account: Account | None) -> None:
+    """Raises SignInRequired without an account, NotAllowed for one whose role does not suffice."""
+    if may_create(policy, account):
+        return
+    if account is None:
+        raise SignInRequired("making meetings takes an account")
+    raise NotAllowed("making meetings takes the role host or administrator")
 
 
 def link_to(base: URL, code: str) -> str:

@@ -28,7 +28,7 @@ createRoot(root).render(
     <I18nextProvider i18n={startTexts(page.locale)}>
       <VisitContext value={visit}>
         <LooksProvider initial={preferences}>
-          <App rememberedName={preferences.name} />
+          <App rememberedName={page.name || preferences.name} />
         </LooksProvider>
       </VisitContext>
     </I18nextProvider>

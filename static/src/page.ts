@@ -9,6 +9,8 @@ export interface PageData {
   /** The meeting's address, to pass on. */
   readonly link: string;
   readonly version: string;
+  /** Of the account that is signed in; "" for a guest. */
+  readonly name: string;
 }
 
 /** Reads the element `#page`; throws where the page is not a meeting's. */
@@ -26,5 +28,6 @@ export function readPage(document: Document): PageData {
     title: field("title"),
     link: field("link"),
     version: field("version"),
+    name: field("name"),
   };
 }

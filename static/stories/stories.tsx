@@ -27,6 +27,7 @@ const page = {
   title: locale === "ru" ? "Планёрка отдела развития" : "Development weekly",
   link: "https://veche.localhost/m/kfrt-mzbq-wnhd",
   version: "0.1.0",
+  name: "",
 } as const;
 const visit = new PaintedVisit(page, createStore(story(locale)), { ...DEFAULTS, theme });
 const root = document.getElementById("root");

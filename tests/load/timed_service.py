@@ -53,7 +53,7 @@ async def serve(file: Path) -> None:
     asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, watch.write, file)
     watching = asyncio.create_task(watch.run())
     try:
-        await app.run(load(), load, lambda address, keys: print(f"serving {address}", flush=True))
+        await app.run(load(), load, lambda ready: print(f"serving {ready.address}", flush=True))
     finally:
         watching.cancel()
         with suppress(asyncio.CancelledError):

@@ -205,7 +205,8 @@ def test_addresses_with_passwords_are_not_repeated() -> None:
     assert "hunter2" not in refused(None, "database.url=postgres://user:hunter2@host")
     assert SECRET not in repr(load(None, [f"keys=key: {SECRET}"]))
     assert "hunter2" not in repr(load(None, ["redis.url=redis://user:hunter2@host"]))
-    assert "hunter2" not in repr(load(None, ["mail.url=smtp://user:hunter2@host"]))
+    assert "hunter2" not in repr(load(None, ["mail.url=smtp://user:hunter2@host", "mail.from=a@b.c"]))
+    assert "hunter2" not in refused(None, "mail.url=http://user:hunter2@host")
 
 
 def test_keys_are_read_in_the_forms_that_operators_know() -> None:

@@ -15,7 +15,7 @@ from babel.messages.pofile import read_po
 from yarl import URL
 
 from server.pages import language
-from server.pages.pages import TEMPLATES
+from server.pages.rendering import TEMPLATES
 from server.pages.security import CONTENT_SECURITY_POLICY
 from tests.application import Site, running_site
 
@@ -252,7 +252,9 @@ async def test_hashed_files_stay_and_others_are_asked_for_again(site: Site) -> N
 
 def texts_of_templates() -> Iterator[str]:
     """What stands in `_("...")` in the templates."""
-    for _, _, message, _, _ in extract_from_dir(str(TEMPLATES), [("**.html", "jinja2")], options_map={}):
+    for _, _, message, _, _ in extract_from_dir(
+        str(TEMPLATES), [("**.html", "jinja2"), ("**.txt", "jinja2")], options_map={}
+    ):
         yield str(message)
 
 

@@ -4,6 +4,7 @@ import "../view/styles/tokens.css";
 import { readPreferences } from "../remembered";
 import { readCode } from "./code";
 import "./pages.css";
+import "./forms.css";
 
 /** A server that has not answered by now will not be believed later, ms. */
 const PATIENCE = 15_000;
@@ -15,7 +16,7 @@ const actions = document.getElementById("actions");
 if (actions) begin(actions);
 
 function begin(actions: HTMLElement): void {
-  const start = element("new-meeting", HTMLButtonElement);
+  const start = document.querySelector<HTMLButtonElement>("#new-meeting"); // absent where making meetings takes an account
   const form = element("join", HTMLFormElement);
   const field = element("code", HTMLInputElement);
 
@@ -27,7 +28,7 @@ function begin(actions: HTMLElement): void {
   const refusal = (status: number): string =>
     words(status === 404 ? "notFound" : status === 429 ? "tooMany" : "unreachable");
 
-  start.addEventListener("click", () => {
+  start?.addEventListener("click", () => {
     void busy(start, async () => {
       say("new-problem", "");
       const made = await ask("/api/v1/meetings", {

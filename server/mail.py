@@ -1,0 +1,63 @@
+"""Outgoing mail: plain texts to one person, by the operator's mail server. Without one nothing is sent."""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.policy import SMTP
+from email.utils import format_datetime, make_msgid
+from urllib.parse import unquote, urlsplit
+
+import aiosmtplib
+
+logger = logging.getLogger(__name__)
+
+_TIME = 20.0
+"""Seconds for one message."""
+PORTS = {"smtp": 587, "smtps": 465}
+
+
+class MailNotSent(Exception):
+    """The mail server did not take the message."""
+
+
+class Mail:
+    """`url` is `smtp://user:password@host:port` (with STARTTLS where it is offered) or `smtps://`; "" sends nothing."""
+
+    def __init__(self, url: str, sender: str) -> None:
+        self._parts = urlsplit(url) if url else None
+        self._sender = sender
+
+    @property
+    def is_set_up(self) -> bool:
+        """Whether there is a mail server."""
+        return self._parts is not None
+
+    async def send(self, to: str, subject: str, text: str) -> None:
+        """Raises MailNotSent, whose text is for the operator; ValueError for a subject of several lines."""
+        if self._parts is None:
+            raise MailNotSent("mail.url: takes a mail server")
+        message = EmailMessage(policy=SMTP)
+        message["From"] = self._sender
+        message["To"] = Address(addr_spec=to)
+        message["Subject"] = subject
+        message["Date"] = format_datetime(datetime.now(UTC))
+        message["Message-ID"] = make_msgid(domain=self._sender.rpartition("@")[2].rstrip(">"))
+        message["Auto-Submitted"] = "auto-generated"
+        message.set_content(text)
+        parts = self._parts
+        try:
+            await aiosmtplib.send(
+                message,
+                hostname=parts.hostname,
+                port=parts.port or PORTS[parts.scheme],
+                username=unquote(parts.username) if parts.username else None,
+                password=unquote(parts.password) if parts.password else None,
+                use_tls=parts.scheme == "smtps",
+                timeout=_TIME,
+            )
+        except (TimeoutError, aiosmtplib.SMTPException, OSError) as error:
+            logger.error("mail: %s does not take a message: %s", parts.hostname, type(error).__name__)
+            raise MailNotSent("the mail server did not take the message") from None

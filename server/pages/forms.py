@@ -1,0 +1,41 @@
+"""Forms of our pages: what was sent, if it was sent from one of our pages by whoever was shown it."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Mapping
+from urllib.parse import parse_qsl
+
+from aiohttp import web
+
+from server.api.requests import BODY_SIZE, Callers, read_body
+from server.meetings import WrongInput
+from server.pages.rendering import FORM_COOKIE
+from server.problems import WrongContentType, WrongOrigin
+
+_FIELDS = 50
+
+
+async def read_form(request: web.Request, callers: Callers) -> Mapping[str, str]:
+    """The fields of a form. Raises WrongOrigin, WrongContentType, TooLarge, TooSlow, WrongInput."""
+    callers.check_origin(request)
+    if request.content_type != "application/x-www-form-urlencoded":
+        raise WrongContentType(f"Content-Type: got {request.content_type}, takes a form")
+    body = await read_body(request, BODY_SIZE)
+    try:
+        pairs = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=_FIELDS, errors="strict")
+    except ValueError:
+        raise WrongInput(f"form: takes at most {_FIELDS} fields in UTF-8") from None
+    fields = dict(pairs)
+    if len(fields) != len(pairs):
+        raise WrongInput("form: takes each field once")
+    shown = request.cookies.get(FORM_COOKIE, "")
+    if not shown or not hmac.compare_digest(shown.encode(), fields.pop("form", "").encode()):
+        raise WrongOrigin("form: takes the form of a page that was shown here; load it again")
+    return fields
+
+
+def local_path(text: str) -> str:
+    """Where to go next, on this service alone; "/" for anything else."""
+    unsafe = not text.startswith("/") or text.startswith(("//", "/\\")) or any(c in text for c in "\\\r\n\t\0")
+    return "/" if unsafe or len(text) > 500 else text

@@ -1,0 +1,236 @@
+"""Signing in and out, the first administrator, invitations, and another password for who forgot theirs."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import logging
+import time
+from collections.abc import Coroutine
+
+from aiohttp import web
+
+from server.accounts import Account, AccountNotFound, Accounts
+from server.api.requests import Callers
+from server.attempts import Attempts
+from server.links import Link, LinkKind, LinkNotFound, Links
+from server.mail import Mail, MailNotSent
+from server.meetings import WrongInput
+from server.pages.forms import local_path, read_form
+from server.pages.rendering import Renderer
+from server.problems import TooMany
+from server.rates import Rate
+from server.sign_in import SignIns, Visitors
+
+logger = logging.getLogger(__name__)
+
+RESETS_PER_MINUTE = 5
+"""Mails that one address may have sent."""
+
+
+class SignInPages:
+    """The routes. `failures_per_minute` are wrong passwords and links from one address; 0 is no limit."""
+
+    def __init__(
+        self,
+        renderer: Renderer,
+        callers: Callers,
+        accounts: Accounts,
+        sign_ins: SignIns,
+        visitors: Visitors,
+        links: Links,
+        mail: Mail,
+        failures_per_minute: int,
+    ) -> None:
+        self._renderer = renderer
+        self._callers = callers
+        self._accounts = accounts
+        self._sign_ins = sign_ins
+        self._visitors = visitors
+        self._links = links
+        self._mail = mail
+        self._attempts = Attempts()
+        self._failures = Rate(failures_per_minute)
+        self._resets = Rate(RESETS_PER_MINUTE)
+        self._sending: set[asyncio.Task[None]] = set()
+
+    def routes(self) -> list[web.RouteDef]:
+        """Routes for an application."""
+        return [
+            web.get("/sign-in", self.sign_in),
+            web.post("/sign-in", self.do_sign_in),
+            web.post("/sign-out", self.do_sign_out),
+            web.get("/set-up/{secret}", self.choose_password),
+            web.post("/set-up/{secret}", self.do_set_up),
+            web.get("/invitation/{secret}", self.choose_password),
+            web.post("/invitation/{secret}", self.do_choose_password),
+            web.get("/forgotten", self.forgotten),
+            web.post("/forgotten", self.do_forgotten),
+            web.get("/reset/{secret}", self.choose_password),
+            web.post("/reset/{secret}", self.do_choose_password),
+        ]
+
+    async def sign_in(self, request: web.Request) -> web.Response:
+        """Asks for address and password; who is signed in goes on."""
+        self._renderer.to_https(request)
+        onward = local_path(request.query.get("next", "/"))
+        if await self._visitors.account(request) is not None:
+            raise web.HTTPSeeOther(onward)
+        return self._form(request, onward=onward)
+
+    async def do_sign_in(self, request: web.Request) -> web.Response:
+        """Signs in. Whatever is wrong, the answer is the same and takes as long."""
+        fields = await read_form(request, self._callers)
+        email, onward = fields.get("email", "").strip().lower()[:300], local_path(fields.get("next", "/"))
+        address, now = self._callers.address(request), time.monotonic()
+        wait = self._attempts.wait(email, address, now)
+        if wait or self._failures.is_spent(address, now):
+            return self._form(request, 429, onward=onward, email=email, problem="wait", seconds=max(1, round(wait)))
+        account = await self._accounts.authenticate(email, fields.get("password", ""))
+        if account is None:
+            self._attempts.failed(email, address, now)
+            self._failures.count(address, now)
+            logger.info("a sign-in failed")
+            return self._form(request, 401, onward=onward, email=email, problem="wrong")
+        self._attempts.succeeded(email, address)
+        return await self._welcome(request, account, onward)
+
+    async def do_sign_out(self, request: web.Request) -> web.Response:
+        """Signs this browser out."""
+        await read_form(request, self._callers)
+        response = _see_other("/")
+        await self._visitors.end(request, response)
+        return response
+
+    async def choose_password(self, request: web.Request) -> web.Response:
+        """Opens a link: who you are is known or asked, and a password is chosen."""
+        self._renderer.to_https(request)
+        kind, link = await self._link(request)
+        account = await self._accounts.get(link.account_id) if link.account_id else None
+        return self._password_form(request, kind, account)
+
+    async def do_set_up(self, request: web.Request) -> web.Response:
+        """Makes the first administrator, once."""
+        kind, link = await self._link(request)
+        fields = await read_form(request, self._callers)
+        if await self._accounts.exist():
+            raise LinkNotFound("the service is set up")
+        now = datetime.datetime.now(datetime.UTC)
+        try:
+            name, password = fields.get("name", ""), fields.get("password", "")
+            _named(name)
+            account = await self._accounts.create(fields.get("email", ""), name, "administrator", now, password)
+        except WrongInput as error:
+            return self._password_form(request, kind, None, fields.get("email", ""), fields.get("name", ""), error)
+        await self._links.use(link)
+        logger.info("the first administrator is %s", account.id)
+        return await self._welcome(request, account, "/")
+
+    async def do_choose_password(self, request: web.Request) -> web.Response:
+        """Takes an invitation, or another password: signed out everywhere, and in here."""
+        kind, link = await self._link(request)
+        fields = await read_form(request, self._callers)
+        account = await self._accounts.get(link.account_id or "")
+        try:
+            if kind == "invitation":
+                account = await self._accounts.rename(account, fields.get("name", ""))
+            account = await self._accounts.set_password(account, fields.get("password", ""))
+        except WrongInput as error:
+            return self._password_form(request, kind, account, name=fields.get("name", ""), error=error)
+        await self._links.use(link)
+        await self._sign_ins.end_all(account.id)
+        logger.info("%s has chosen a password", account.id)
+        return await self._welcome(request, account, "/")
+
+    async def forgotten(self, request: web.Request) -> web.Response:
+        """Asks where to send a link for another password."""
+        self._renderer.to_https(request)
+        return self._renderer.page(request, "forgotten.html", sent=False, email="", mail=self._mail.is_set_up)
+
+    async def do_forgotten(self, request: web.Request) -> web.Response:
+        """Sends the link, if there is such an account; the answer does not tell."""
+        fields = await read_form(request, self._callers)
+        address, now = self._callers.address(request), time.monotonic()
+        if self._resets.is_spent(address, now):
+            raise TooMany(f"more than {self._resets.limit} in a minute")
+        self._resets.count(address, now)
+        email = fields.get("email", "")
+        self._later(self._send_reset(request, email))
+        return self._renderer.page(request, "forgotten.html", sent=True, email=email[:300], mail=self._mail.is_set_up)
+
+    async def _send_reset(self, request: web.Request, email: str) -> None:
+        account = await self._accounts.find(email)
+        if account is None or account.disabled_at is not None or not self._mail.is_set_up:
+            return
+        secret = await self._links.make("reset", datetime.datetime.now(datetime.UTC), account.id)
+        link = str(self._callers.shared_base(request) / "reset" / secret)
+        subject, text = self._renderer.mail(request, "reset.txt", name=account.name, link=link)
+        try:
+            await self._mail.send(account.email, subject, text)
+        except MailNotSent as error:
+            logger.error("a link for another password was not sent: %s", error)
+
+    def _later(self, work: Coroutine[None, None, None]) -> None:
+        """Does it once the answer is out: how long it takes tells nobody whether an account exists."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._sending.add(task)
+        task.add_done_callback(self._sending.discard)
+
+    async def _link(self, request: web.Request) -> tuple[LinkKind, Link]:
+        kinds: dict[str, LinkKind] = {"set-up": "set-up", "invitation": "invitation", "reset": "reset"}
+        kind = kinds[request.path.split("/")[1]]
+        address, now = self._callers.address(request), time.monotonic()
+        try:
+            link = await self._links.find(kind, request.match_info["secret"], datetime.datetime.now(datetime.UTC))
+            if kind == "set-up" and await self._accounts.exist():
+                raise LinkNotFound("the service is set up")
+        except (LinkNotFound, AccountNotFound):
+            if self._failures.is_spent(address, now):
+                raise TooMany(f"more than {self._failures.limit} wrong links in a minute") from None
+            self._failures.count(address, now)
+            raise
+        return kind, link
+
+    async def _welcome(self, request: web.Request, account: Account, onward: str) -> web.Response:
+        response = _see_other(onward)
+        await self._visitors.begin(request, response, account)
+        return response
+
+    def _form(
+        self,
+        request: web.Request,
+        status: int = 200,
+        *,
+        onward: str,
+        email: str = "",
+        problem: str = "",
+        seconds: int = 0,
+    ) -> web.Response:
+        values = {"onward": onward, "email": email, "problem": problem, "seconds": seconds}
+        response = self._renderer.page(request, "sign_in.html", status, **values)
+        if status == 429:
+            response.headers["Retry-After"] = str(seconds)
+        return response
+
+    def _password_form(
+        self,
+        request: web.Request,
+        kind: LinkKind,
+        account: Account | None,
+        email: str = "",
+        name: str = "",
+        error: WrongInput | None = None,
+    ) -> web.Response:
+        field = str(error).partition(":")[0] if error else ""
+        known = account.name if account else ""
+        values = {"kind": kind, "person": account, "email": email, "name": name or known, "problem": field}
+        return self._renderer.page(request, "choose_password.html", 422 if error else 200, **values)
+
+
+def _named(name: str) -> None:
+    if not name.strip():
+        raise WrongInput("name: takes a name")
+
+
+def _see_other(where: str) -> web.Response:
+    return web.Response(status=303, headers={"Location": where, "Cache-Control": "no-store"})
