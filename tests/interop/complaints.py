@@ -30,12 +30,13 @@ ALWAYS: Reasons = (
 
 WHERE_CUT: Reasons = (
     (
-        r"received session close: .*(stream closed|server request to leave)|(resuming|restarting) connection\.\.\."
+        r"received session close: .*(stream closed|ping timeout|server request to leave)"
+        r"|(resuming|restarting) connection\.\.\."
         r"|websocket recv error: .*reset by peer",
         "so the SDK tells that it lost its signalling, and each time that it tries again",
     ),
     (
-        r"(resuming|restarting) connection failed|signal connection failed on v1 path",
+        r"(resuming|restarting) connection failed|signal connection failed on v\d path",
         "the test cuts the resume too, or has forgotten the session, or the server is not there yet",
     ),
     (

@@ -97,8 +97,7 @@ async def test_layers_that_nobody_wants_are_not_sent(meeting: Meeting) -> None:
     bob = await meeting.join("bob")
     camera = meeting.camera(960, 540, 10)
     await camera.publish(alice)
-    watcher = meeting.watch(bob)
-    await decodes(watcher, "Bob sees Alice")
+    await decodes(meeting.watch(bob), "Bob sees Alice")
     publication = publications(bob)[0]
     await sends(camera, {"q", "h", "f"})
     publication.set_video_quality(LOW)
@@ -108,4 +107,3 @@ async def test_layers_that_nobody_wants_are_not_sent(meeting: Meeting) -> None:
     publication.set_subscribed(True)
     publication.set_video_quality(HIGH)
     await sends(camera, {"q", "h", "f"})
-    await decodes(watcher, "Bob sees Alice again")

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.interop.clients import until
+from tests.interop.complaints import unexplained
 from tests.interop.meetings import Meeting, decodes, publications, two_is_long
 from tests.link import FAR_ADDRESS, NEAR_ADDRESS, ROOT, Link
 
@@ -27,7 +28,9 @@ class Roamer:
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self.seen: dict[str, Any] = {"frames": 0, "told": [], "sid": ""}
         self._process = process
+        assert process.stderr is not None
         self._task = asyncio.create_task(self._read())
+        self._complaints = asyncio.create_task(process.stderr.read())
 
     async def _read(self) -> None:
         assert self._process.stdout is not None
@@ -38,10 +41,12 @@ class Roamer:
         assert self._process.stdin is not None
         self._process.stdin.write(b"mute\n")
 
-    async def stop(self) -> None:
+    async def stop(self) -> list[str]:
+        """Ends it; what it wrote to its standard error."""
         self._process.kill()
+        _, complaints = await asyncio.gather(self._task, self._complaints)
         await self._process.wait()
-        await self._task
+        return complaints.decode().splitlines()
 
 
 @asynccontextmanager
@@ -51,11 +56,13 @@ async def roaming(meeting: Meeting, link: Link) -> AsyncIterator[Roamer]:
     program = (sys.executable, ROOT / "tests" / "interop" / "roaming.py")
     command = link.far(*map(str, program), meeting.service.websocket, meeting.token("roamer"), kind)
     pipe = asyncio.subprocess.PIPE
-    roamer = Roamer(await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe))
+    roamer = Roamer(await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, stderr=pipe))
+    complaints: list[str] = []
     try:
         yield roamer
     finally:
-        await roamer.stop()
+        complaints = await roamer.stop()
+    assert unexplained(complaints, cut=True) == []
 
 
 async def move(link: Link) -> None:
