@@ -244,7 +244,9 @@ fn two_of_ours_share_a_path_fairly() {
         rates[0] / 1e3,
         rates[1] / 1e3
     );
-    assert!(jain >= 0.85 && rates[0] + rates[1] > 1_000_000.0, "{rates:?}");
+    // The best layers take 309, 618 and 1,235 kbit/s: both at 618 is Jain 1 with 62 % of the path used, and one at 1,235
+    // beside one at 618 is 0.900 with 93 %. No split that uses the path is fairer.
+    assert!(jain >= 0.89 && rates[0] + rates[1] > 1_000_000.0, "{jain}: {rates:?}");
     assert!(freezes.iter().all(|freeze| *freeze < seconds(1)), "{freezes:?}");
 }
 

@@ -3,6 +3,7 @@
 mod support;
 
 mod bad_input;
+mod beside_tcp;
 mod black;
 mod blocked;
 mod burst;

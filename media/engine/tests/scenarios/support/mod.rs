@@ -2,6 +2,7 @@
 
 pub(crate) mod camera;
 pub(crate) mod client;
+pub(crate) mod download;
 pub(crate) mod microphone;
 pub(crate) mod network;
 pub(crate) mod peer;
