@@ -226,17 +226,18 @@ def _end(room: Room, subscription: Subscription, now: float) -> list[Effect]:
         if subscription.opened:
             trailer = room.trailer(track.info.encryption)
             effects.append(Engine(RemoveSubscription(participant.subscriber.number, subscription.number, trailer)))
-        gather_offer(room, participant, now)
+        # Until its section closes a receiver can show the black frames that end a picture.
+        gather_offer(room, participant, now, hurried=track.kind == "audio")
     effects += speaking.tell_unsubscribed(room, participant, track.publisher)
     return effects + dynacast.wish_changed(room, subscription, now)
 
 
-def gather_offer(room: Room, participant: Participant, now: float) -> None:
+def gather_offer(room: Room, participant: Participant, now: float, *, hurried: bool = True) -> None:
     """An offer is to be made soon; the changes until then go into it."""
     timer = (Timer.OFFER, participant.sid)
     if participant.attached and not room.timers.is_set(timer):
         busy = now - participant.offered_at < GATHER_WHEN_BUSY
-        room.timers.set(timer, now + (GATHER_WHEN_BUSY if busy else GATHER))
+        room.timers.set(timer, now + (GATHER if hurried and not busy else GATHER_WHEN_BUSY))
 
 
 def make_offer(room: Room, participant: Participant, now: float, *, restart: bool = False) -> list[Effect]:

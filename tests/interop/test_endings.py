@@ -26,10 +26,14 @@ async def received(track: rtc.Track) -> tuple[ReceivedRtpStreamStats, InboundRtp
     return inbound[0].received, inbound[0].inbound
 
 
-async def test_sound_that_the_server_mutes_ends_in_silence(service: Service, livekit: api.LiveKitAPI) -> None:
+@pytest.mark.parametrize("key", [None, b"of ours"], ids=["plain", "encrypted"])
+async def test_sound_that_the_server_mutes_ends_in_silence(
+    service: Service, livekit: api.LiveKitAPI, key: bytes | None
+) -> None:
     """A second of packets comes though none of the publisher's does, without a loss; unmuted it is heard again."""
-    alice = await connected_client(service, "end-sound", "alice")
-    bob = await connected_client(service, "end-sound", "bob")
+    room = f"end-sound-{key is None}"
+    alice = await connected_client(service, room, "alice", key=key)
+    bob = await connected_client(service, room, "bob", key=key)
     microphone = Microphone()
     subscribed: list[rtc.Track] = []
     bob.on("track_subscribed", lambda track, *_: subscribed.append(track))
@@ -39,7 +43,7 @@ async def test_sound_that_the_server_mutes_ends_in_silence(service: Service, liv
         await until(lambda: bool(subscribed), "Bob gets the track")
         listener = Listener(subscribed[0])
         await until(lambda: listener.loudest > 3000, "Bob hears the hum")
-        mute = api.MuteRoomTrackRequest(room="end-sound", identity="alice", track_sid=publication.sid, muted=True)
+        mute = api.MuteRoomTrackRequest(room=room, identity="alice", track_sid=publication.sid, muted=True)
         await livekit.room.mute_published_track(mute)
         before, _ = await received(subscribed[0])
         await asyncio.sleep(3)
@@ -61,9 +65,11 @@ async def test_sound_that_the_server_mutes_ends_in_silence(service: Service, liv
         await bob.disconnect()
 
 
-async def test_the_last_picture_is_black(service: Service, livekit: api.LiveKitAPI) -> None:
-    alice = await connected_client(service, "end-picture", "alice")
-    bob = await connected_client(service, "end-picture", "bob")
+@pytest.mark.parametrize("key", [None, b"of ours"], ids=["plain", "encrypted"])
+async def test_the_last_picture_is_black(service: Service, livekit: api.LiveKitAPI, key: bytes | None) -> None:
+    room = f"end-picture-{key is None}"
+    alice = await connected_client(service, room, "alice", key=key)
+    bob = await connected_client(service, room, "bob", key=key)
     camera = Camera()
     viewer = None
     try:
@@ -72,9 +78,7 @@ async def test_the_last_picture_is_black(service: Service, livekit: api.LiveKitA
         assert viewer.brightest > 60
         assert video_of(bob) is not None
         await livekit.room.update_subscriptions(
-            api.UpdateSubscriptionsRequest(
-                room="end-picture", identity="bob", track_sids=[publication.sid], subscribe=False
-            )
+            api.UpdateSubscriptionsRequest(room=room, identity="bob", track_sids=[publication.sid], subscribe=False)
         )
         await until(lambda: (viewer.width, viewer.height) == (8, 8), "Bob's picture ends")
         assert viewer.brightest <= 20

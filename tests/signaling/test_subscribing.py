@@ -67,6 +67,20 @@ def test_frames_that_end_an_encrypted_track_are_marked(encryption: Encryption.Ty
     assert len(meeting.room.sif_trailer) == 16
 
 
+def test_a_picture_has_time_to_turn_black_before_its_section_closes() -> None:
+    meeting, anna, boris = two()
+    camera, microphone = anna.publish("cam"), anna.publish("mic", MICROPHONE)
+    boris.settle()
+    for sid, waits in ((camera, True), (microphone, False)):
+        meeting.advance(1)
+        boris.forget()
+        boris.send(subscription=UpdateSubscription(track_sids=[sid], subscribe=False))
+        meeting.advance(0.1)
+        assert (not boris.messages("offer")) == waits
+        boris.settle()
+        assert boris.messages("offer")
+
+
 def test_without_auto_subscribe_nothing_comes_unasked() -> None:
     meeting = Meeting()
     anna = meeting.join("anna")

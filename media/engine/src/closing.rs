@@ -57,7 +57,7 @@ impl Closing {
 impl Subscription {
     /// Nothing of its track is sent from now on; false where it shows no picture that could turn black.
     fn close(&mut self, closing: Closing) -> bool {
-        let shows = self.is_open && self.kind == Kind::Video && self.history.last().is_some();
+        let shows = self.is_open && self.kind == Kind::Video && self.last_packet().is_some();
         self.closing = Some(closing);
         self.is_open = false;
         // What is lost of the end is sent again, whatever was wanted of the track.
@@ -68,7 +68,7 @@ impl Subscription {
 
     /// The next black frame of one that ends; `None` where there is none (any more).
     fn blacken(&mut self, now: Instant, send_time: [u8; 3]) -> Option<Sent> {
-        let last = Arc::clone(&self.history.last()?.packet);
+        let last = self.last_packet()?;
         let closing = self.closing.as_mut().filter(|closing| closing.made < FRAMES)?;
         let packet = black(&last, closing.made, &closing.trailer, now)?;
         closing.made += 1;

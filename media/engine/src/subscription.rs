@@ -122,6 +122,8 @@ pub(crate) struct Subscription {
     wished: Option<Instant>,
     last_fir: Option<u8>,
     clock_rate: u32,
+    /// The last packet that was sent when it was described anew.
+    shown: Option<Arc<Packet>>,
     /// It has ended, and turns black.
     pub(crate) closing: Option<Closing>,
 }
@@ -163,6 +165,7 @@ impl Subscription {
             wished: None,
             last_fir: None,
             clock_rate: 90_000,
+            shown: None,
             closing: None,
         };
         subscription.describe(description);
@@ -186,7 +189,13 @@ impl Subscription {
             && self.payload_types.iter().all(|known| known.rtx.is_some())
             && description.codecs.iter().filter(|codec| !is_repair(codec)).all(|codec| codec.transport_cc);
         self.mid.clone_from(&description.mid);
+        self.shown = self.last_packet();
         self.history = History::new(self.kind);
+    }
+
+    /// The last packet that was sent.
+    pub(crate) fn last_packet(&self) -> Option<Arc<Packet>> {
+        self.history.last().map(|sent| &sent.packet).or(self.shown.as_ref()).map(Arc::clone)
     }
 
     /// It gets another track from its next key frame on.

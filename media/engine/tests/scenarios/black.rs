@@ -99,6 +99,20 @@ fn a_paused_or_disabled_picture_ends_black_too() {
 }
 
 #[test]
+fn a_picture_that_was_just_described_anew_ends_black_too() {
+    let mut world = World::new(742, 1);
+    let alice = world.join(Weather::clear());
+    let bob = world.join(Weather::clear());
+    let camera = world.publish_camera(alice, 1);
+    let view = world.view(bob, camera);
+    world.run(seconds(2));
+    world.move_view(view, camera);
+    end(&mut world, view, b"");
+    world.run(seconds(1));
+    assert_eq!(black(&mut world, view), 3);
+}
+
+#[test]
 fn where_nothing_was_shown_or_no_black_is_known_it_ends_at_once() {
     let mut world = World::new(741, 1);
     let alice = world.join(Weather::clear());
