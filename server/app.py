@@ -381,6 +381,9 @@ async def run(settings: Settings, reload: Reload, announce: Callable[[Ready], No
         stack.push_async_callback(node.stop)
         stack.callback(desk.close)
         stack.push_async_callback(public.close)
+        set_up = await set_up_link(settings, offered, database)
+        loop = asyncio.get_running_loop()
+        asked_to_stop = _stop_by_signal(loop)
         await public.listen(sockets["http.port"])
         if tls is not None:
             await public.listen(sockets["http.tls_port"], tls)
@@ -406,10 +409,9 @@ async def run(settings: Settings, reload: Reload, announce: Callable[[Ready], No
         # What was imported and composed stays for ever: the garbage collector need not look at it again and again.
         gc.collect()
         gc.freeze()
-        loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGHUP, take_again)
-        announce(Ready(address_to_open(settings, offered), keys.place, await set_up_link(settings, offered, database)))
-        await _asked_to_stop(loop)
+        announce(Ready(address_to_open(settings, offered), keys.place, set_up))
+        await asked_to_stop.wait()
         logger.info("stopping: a second signal stops at once")
 
 
@@ -421,8 +423,8 @@ async def _serve_metrics(settings: Settings, node: Node, engine: Engine, stack: 
     await web.SockSite(runner, listening).start()
 
 
-async def _asked_to_stop(loop: asyncio.AbstractEventLoop) -> None:
-    """Waits for SIGTERM or SIGINT; from then on another one ends the process without a farewell."""
+def _stop_by_signal(loop: asyncio.AbstractEventLoop) -> asyncio.Event:
+    """Set by SIGTERM or SIGINT; from then on another one ends the process without a farewell."""
     asked = asyncio.Event()
 
     def stop() -> None:
@@ -432,7 +434,7 @@ async def _asked_to_stop(loop: asyncio.AbstractEventLoop) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
-    await asked.wait()
+    return asked
 
 
 def address_to_open(settings: Settings, offered: Sequence[str]) -> str:
