@@ -10,12 +10,18 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, ForeignKey, Integer, LargeBinary, MetaData, String, Text, event
+from sqlalchemy import Connection, ForeignKey, Integer, LargeBinary, MetaData, String, Text, event, text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import DateTime, TypeDecorator
 
+DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}
+"""By the scheme of the address that an operator gives."""
 MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+MIGRATION_LOCK = 8_367_243_241
+"""Any number that no other program takes for its own lock in the same database."""
 
 
 class Time(TypeDecorator[datetime.datetime]):
@@ -113,16 +119,21 @@ class WebhookRow(Table):
 
 
 class Database:
-    """One engine and its sessions. `url` is as an operator writes it: `sqlite:////path/to/file`."""
+    """One engine and its sessions. `url` is as an operator writes it: `sqlite:////path/to/file`, `postgresql://…`."""
 
     def __init__(self, url: str) -> None:
-        self.engine: AsyncEngine = create_async_engine(url.replace("sqlite:///", "sqlite+aiosqlite:///", 1))
-        event.listen(self.engine.sync_engine, "connect", _prepare_sqlite)
+        scheme, _, place = url.partition("://")
+        # A connection that the server has closed is found out before it is used.
+        self.engine: AsyncEngine = create_async_engine(f"{DRIVERS[scheme]}://{place}", pool_pre_ping=True)
+        if scheme == "sqlite":
+            event.listen(self.engine.sync_engine, "connect", _prepare_sqlite)
         self.session: async_sessionmaker[AsyncSession] = async_sessionmaker(self.engine, expire_on_commit=False)
 
     async def migrate(self) -> tuple[str | None, str | None]:
         """Brings the tables to their newest form; the revisions before and after."""
         async with self.engine.begin() as connection:
+            if connection.dialect.name == "postgresql":  # nodes of a cluster start together: one of them does it
+                await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
             before = await connection.run_sync(_revision)
             await connection.run_sync(_upgrade)
             return before, await connection.run_sync(_revision)

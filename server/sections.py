@@ -306,16 +306,16 @@ class Redis(Section):
 
 
 class DatabaseSection(Section):
-    """What lasts: meetings."""
+    """What lasts: meetings and accounts."""
 
     url: str = Field(default="", repr=False)
-    """`sqlite:///` and a path; empty is `veche.sqlite3` in the data folder."""
+    """`sqlite:///` and a path, or `postgresql://user:password@host/name`; empty is `veche.sqlite3` in the folder."""
 
     @field_validator("url")
     @classmethod
     def _scheme(cls, value: str) -> str:
-        if value and not value.startswith("sqlite:///"):
-            raise ValueError("an address that begins with sqlite:///, the only database of this version")
+        if value and not value.startswith(("sqlite:///", "postgresql://")):
+            raise ValueError("an address that begins with sqlite:/// or postgresql://")
         return value
 
 

@@ -28,8 +28,8 @@ def settings() -> dict[str, object]:
 
 
 @pytest.fixture
-async def site(tmp_path: Path, settings: dict[str, object]) -> AsyncIterator[Site]:
-    async with running_site(tmp_path, settings) as running:
+async def site(tmp_path: Path, database_url: str, settings: dict[str, object]) -> AsyncIterator[Site]:
+    async with running_site(tmp_path, {"database.url": database_url, **settings}) as running:
         yield running
 
 

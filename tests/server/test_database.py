@@ -15,6 +15,7 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from server.database import Database, MeetingRow, Table, newest_revision
 from tests.application import database_threads_ended
+from tests.postgres_server import PostgresServer
 
 ZONE = datetime.timezone(datetime.timedelta(hours=3))
 
@@ -32,8 +33,8 @@ def row(**changes: object) -> MeetingRow:
     return MeetingRow(**(given | changes))
 
 
-async def test_it_is_made_from_nothing_and_a_second_time_nothing_changes(tmp_path: Path) -> None:
-    database = Database(f"sqlite:///{tmp_path / 'veche.sqlite3'}")
+async def test_it_is_made_from_nothing_and_a_second_time_nothing_changes(database_url: str) -> None:
+    database = Database(database_url)
     try:
         assert await database.revision() is None
         assert await database.migrate() == (None, newest_revision())
@@ -43,8 +44,8 @@ async def test_it_is_made_from_nothing_and_a_second_time_nothing_changes(tmp_pat
         await database.close()
 
 
-async def test_the_migrations_make_what_the_models_say(tmp_path: Path) -> None:
-    database = Database(f"sqlite:///{tmp_path / 'veche.sqlite3'}")
+async def test_the_migrations_make_what_the_models_say(database_url: str) -> None:
+    database = Database(database_url)
 
     def differences(connection: Connection) -> list[object]:
         options = {"compare_type": True, "compare_server_default": True}
@@ -72,8 +73,8 @@ async def test_a_migration_that_fails_leaves_what_was(tmp_path: Path) -> None:
         await database.close()
 
 
-async def test_moments_come_back_in_utc_and_names_are_each_once(tmp_path: Path) -> None:
-    database = Database(f"sqlite:///{tmp_path / 'veche.sqlite3'}")
+async def test_moments_come_back_in_utc_and_names_are_each_once(database_url: str) -> None:
+    database = Database(database_url)
     try:
         await database.migrate()
         async with database.session.begin() as session:
@@ -103,6 +104,18 @@ async def test_what_was_answered_for_is_on_the_disk(tmp_path: Path) -> None:
         assert await asyncio.gather(*(pragmas() for _ in range(3))) == [["wal", 2, 1, 5000]] * 3
     finally:
         await database.close()
+
+
+async def test_nodes_that_start_together_migrate_once(postgres: PostgresServer) -> None:
+    url = postgres.new_database()
+    nodes = [Database(url) for _ in range(4)]
+    try:
+        outcomes = await asyncio.gather(*(node.migrate() for node in nodes))
+        assert sorted(before is None for before, _ in outcomes) == [False, False, False, True]
+        assert {after for _, after in outcomes} == {newest_revision()}
+    finally:
+        for node in nodes:
+            await node.close()
 
 
 async def test_a_folder_with_odd_letters_holds_it(tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ import asyncio
 import base64
 import datetime
 import secrets
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -30,18 +29,10 @@ NOW = datetime.datetime(2030, 1, 1, 12, 30, tzinfo=datetime.UTC)
 TAB = base64.urlsafe_b64encode(bytes(range(16))).decode().rstrip("=")
 
 
-@pytest.fixture
-async def database(tmp_path: Path) -> AsyncIterator[Database]:
-    opened = Database(f"sqlite:///{tmp_path / 'veche.sqlite3'}")
-    await opened.migrate()
-    yield opened
-    await opened.close()
-
-
-async def test_a_meeting_outlives_a_restart(database: Database, tmp_path: Path) -> None:
+async def test_a_meeting_outlives_a_restart(database: Database, database_url: str) -> None:
     made, host_secret = await Meetings(database).create("Weekly", NOW)
     await database.close()
-    again = Database(f"sqlite:///{tmp_path / 'veche.sqlite3'}")
+    again = Database(database_url)
     try:
         assert await again.migrate() == (newest_revision(), newest_revision())
         found = await Meetings(again).find(made.code)

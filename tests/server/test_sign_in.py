@@ -33,8 +33,9 @@ def settings() -> dict[str, Any]:
 
 
 @pytest.fixture
-async def site(tmp_path: Path, settings: dict[str, Any]) -> AsyncIterator[Site]:
-    async with running_site(tmp_path, {"limit.failed_joins_per_minute": 0, **settings}) as running:
+async def site(tmp_path: Path, database_url: str, settings: dict[str, Any]) -> AsyncIterator[Site]:
+    given = {"database.url": database_url, "limit.failed_joins_per_minute": 0, **settings}
+    async with running_site(tmp_path, given) as running:
         yield running
 
 

@@ -46,8 +46,8 @@ QUICK = Pace(first_wait=0.01, longest_wait=0.05, farewell=0.2)
 class Bench:
     """Webhooks over a database of their own; `restart` is what a new process does."""
 
-    def __init__(self, folder: Path, urls: Sequence[str]) -> None:
-        self.database = Database(f"sqlite:///{folder / 'veche.sqlite3'}")
+    def __init__(self, database_url: str, urls: Sequence[str]) -> None:
+        self.database = Database(database_url)
         self.urls = urls
         self.counted: Counter[str] = Counter()
         self.ids = 0
@@ -87,11 +87,11 @@ class Bench:
 
 
 @pytest.fixture
-async def bench(tmp_path: Path) -> AsyncIterator[Callable[..., Bench]]:
+async def bench(database_url: str) -> AsyncIterator[Callable[..., Bench]]:
     made: list[Bench] = []
 
     def make(*urls: str) -> Bench:
-        made.append(Bench(tmp_path, urls))
+        made.append(Bench(database_url, urls))
         return made[-1]
 
     yield make

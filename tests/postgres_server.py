@@ -1,0 +1,91 @@
+"""A real PostgreSQL server for tests: in a folder of its own, on a free loopback port, gone with the tests."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+_TIME = 60.0
+"""Seconds for each step; a server is made in two."""
+_PASSWORD = "postgres-of-the-tests"
+"""Nobody else reaches it; with one our own way of signing in is tried, too."""
+
+
+class PostgresServer:
+    """Makes empty databases."""
+
+    def __init__(self, programs: Path, folder: Path) -> None:
+        self._programs = programs
+        self._folder = folder
+        self._numbers = itertools.count(1)
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self._port: int = probe.getsockname()[1]
+
+    def start(self) -> None:
+        """Makes the server's folder and starts it."""
+        password = self._folder / "password"
+        password.write_text(_PASSWORD)
+        data = self._folder / "data"
+        self._own(self._folder, password)
+        self._run(
+            "initdb", "-D", data, "-U", "veche", "--pwfile", password, "-A", "scram-sha-256", "--no-sync", "-E", "UTF8"
+        )
+        options = f"-p {self._port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off"
+        self._run("pg_ctl", "-D", data, "-w", "-s", "-o", options, "-l", self._folder / "log", "start")
+
+    def stop(self) -> None:
+        """Ends it at once."""
+        self._run("pg_ctl", "-D", self._folder / "data", "-m", "immediate", "-s", "stop")
+
+    def new_database(self) -> str:
+        """The address of an empty database."""
+        name = f"veche{next(self._numbers)}"
+        statement = f"CREATE DATABASE {name}"
+        self._run("psql", "-q", "-d", self._url("postgresql", "postgres"), "-c", statement)
+        return self._url("postgresql", name)
+
+    def _url(self, scheme: str, name: str) -> str:
+        return f"{scheme}://veche:{_PASSWORD}@127.0.0.1:{self._port}/{name}"
+
+    def _own(self, *paths: Path) -> None:
+        if os.getuid() == 0:  # it refuses to run as root
+            account = pwd.getpwnam("postgres")
+            for path in paths:
+                os.chown(path, account.pw_uid, account.pw_gid)
+
+    def _run(self, program: str, *arguments: str | Path) -> None:
+        as_other: Sequence[str] = ("runuser", "-u", "postgres", "--") if os.getuid() == 0 else ()
+        command = [*as_other, str(self._programs / program), *map(str, arguments)]
+        # What pg_ctl leaves running would keep a pipe open for ever.
+        heard = program != "pg_ctl"
+        done = subprocess.run(command, cwd="/", timeout=_TIME, check=False, capture_output=heard, text=True)
+        if done.returncode:
+            raise RuntimeError(f"{program} failed: {done.stderr or 'see its log'}")
+
+
+def programs() -> Path:
+    """Where the server's programs are: Debian keeps them out of the way. Raises RuntimeError."""
+    kept = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    found = str(kept[-1]) if kept else shutil.which("initdb")
+    if found is None:
+        raise RuntimeError("PostgreSQL is missing: install the package postgresql")
+    return Path(found).parent
+
+
+@contextmanager
+def postgres_server(folder: Path) -> Iterator[PostgresServer]:
+    """Runs while the block does. Its account must reach `folder`."""
+    server = PostgresServer(programs(), folder)
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
