@@ -44,9 +44,13 @@ PAUSE = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What the service said of its loop: lags in milliseconds since the last reading, CPU so far in seconds."""
+    """What the service said of its loop: lags in milliseconds since the last reading, CPU so far in seconds.
+
+    `own` are the lags without the time in which the loop waited for a core.
+    """
 
     lags: list[float]
+    own: list[float]
     cpu: float
     time: float
 
@@ -64,7 +68,7 @@ def _read(service: Service, file: Path) -> Reading:
             raise RuntimeError("the service does not tell of its loop")
         time.sleep(0.01)
     told = json.loads(file.read_text())
-    return Reading(told["lags"], told["cpu"], time.monotonic())
+    return Reading(told["lags"], told["own"], told["cpu"], time.monotonic())
 
 
 def lateness(lags: list[float]) -> str:
@@ -87,6 +91,7 @@ async def arrive(crowd: Crowd, file: Path) -> None:
         ("figure", "value"),
         [
             ("event loop, late by, ms, p50 / p99 / max", lateness(after.lags)),
+            ("of that at work, ms, p50 / p99 / max", lateness(after.own)),
             ("event loop, % of a core", 100 * (after.cpu - before.cpu) / (after.time - before.time)),
             ("join, event loop, ms of CPU", 1000 * (after.cpu - before.cpu) / ARRIVALS),
             ("join until connected, ms, p50", percentile(waits, 0.5)),
@@ -108,11 +113,18 @@ async def fill(crowd: Crowd, file: Path) -> None:
         after = await read(crowd.service, file)
         seconds, cpu = after.time - before.time, after.cpu - before.cpu
         rows.append(
-            (f"{begin} to {begin + STEP}", STEP / seconds, 1000 * cpu / STEP, 100 * cpu / seconds, lateness(after.lags))
+            (
+                f"{begin} to {begin + STEP}",
+                STEP / seconds,
+                1000 * cpu / STEP,
+                100 * cpu / seconds,
+                lateness(after.lags),
+                lateness(after.own),
+            )
         )
     show(
         f"joins into one room, {AT_ONCE} at the same time",
-        ("people", "joins a second", "event loop, ms a join", "event loop, % of a core", "late, ms, p50 / p99 / max"),
+        ("people", "joins a second", "loop, ms a join", "loop, % of a core", "late, ms, p50 / p99 / max", "at work"),
         rows,
     )
 
@@ -151,6 +163,7 @@ async def renegotiate(crowd: Crowd, file: Path) -> None:
     idle = (after.cpu - before.cpu) / (after.time - before.time)
     spent = {True: 0.0, False: 0.0}
     lags: list[float] = []
+    own: list[float] = []
     heard = sum(one.received for one in crowd.attendees)
     for change in range(2 * CHANGES):
         active = bool(change % 2)
@@ -160,6 +173,7 @@ async def renegotiate(crowd: Crowd, file: Path) -> None:
         after = await read(crowd.service, file)
         spent[active] += after.cpu - before.cpu - idle * (after.time - before.time)
         lags += after.lags
+        own += after.own
     heard = sum(one.received for one in crowd.attendees) - heard
     each = 1000 / CHANGES / (MEETING - 1)
     show(
@@ -170,6 +184,7 @@ async def renegotiate(crowd: Crowd, file: Path) -> None:
             ("unpublished, event loop, ms of CPU for each receiver", spent[False] * each),
             ("messages to each for each change", heard / (2 * CHANGES) / MEETING),
             ("event loop, late by, ms, p50 / p99 / max", lateness(lags)),
+            ("of that at work, ms, p50 / p99 / max", lateness(own)),
             ("idle meeting, event loop, % of a core", 100 * idle),
         ],
     )

@@ -25,26 +25,32 @@ INTERVAL = 0.002
 
 @dataclass
 class Watch:
-    """How late the loop was, in milliseconds, for everything that was due."""
+    """How late the loop was, in milliseconds, for everything that was due.
+
+    `own` is what of that it was at work itself: on a machine that others use it also waits for a core.
+    """
 
     lags: list[float] = field(default_factory=list)
+    own: list[float] = field(default_factory=list)
 
     async def run(self) -> None:
         """Watches until it is cancelled. The timers of uvloop are exact to a millisecond."""
         clock = time.monotonic
-        due = clock() + INTERVAL
+        due, worked = clock() + INTERVAL, time.thread_time()
         while True:
             await asyncio.sleep(due - clock())
-            now = clock()
+            now, before, worked = clock(), worked, time.thread_time()
             while due <= now:
                 self.lags.append((now - due) * 1000)
+                self.own.append(min(now - due, worked - before) * 1000)
                 due += INTERVAL
 
     def write(self, file: Path) -> None:
         """Tells what there is, and begins anew."""
-        lags, self.lags = self.lags, []
+        told = {"lags": self.lags, "own": self.own, "cpu": time.thread_time()}
+        self.lags, self.own = [], []
         partial = file.with_suffix(".partial")
-        partial.write_text(json.dumps({"lags": lags, "cpu": time.thread_time()}))
+        partial.write_text(json.dumps(told))
         partial.rename(file)
 
 
