@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping
+from dataclasses import replace
 
 from livekit.protocol.models import (
     DisconnectReason,
@@ -168,6 +169,12 @@ def _pending_for(pending: dict[str, Track], section: ReceivingSection, *, exact:
     )
 
 
+def _as_wished(track: Track, section: ReceivingSection) -> ReceivingSection:
+    """A section answered before its request, in whose codec a client sends that puts another first (LIVEKIT.md 4.6)."""
+    wished = _wishes(track, section).codec.lower()
+    return replace(section, codecs=tuple(sorted(section.codecs, key=lambda codec: codec.mime.lower() != wished)))
+
+
 def _wishes(track: Track | None, section: ReceivingSection) -> SectionWishes:
     if track is None:
         return SectionWishes(red=section.kind == "audio")
@@ -288,7 +295,7 @@ def _bind_parked(room: Room, participant: Participant, now: float) -> list[Effec
     for exact in (True, False):
         for section in list(participant.parked.values()):
             track = _pending_for(participant.pending, section, exact=exact)
-            if track is not None and _bind(participant, track, section, now):
+            if track is not None and _bind(participant, track, _as_wished(track, section), now):
                 fresh.append(track)
     added = [effect for track in fresh for effect in _add_track(transport, track)]
     return [*added, *_show(room, participant, fresh, now)]

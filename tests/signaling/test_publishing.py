@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from livekit.protocol.models import (
     AudioTrackFeature,
@@ -158,6 +160,19 @@ def test_media_before_its_request_is_taken_when_the_request_comes() -> None:
     boris.forget()
     anna.add_track("cam", layers=1)
     assert boris.last("update").update.participants[0].tracks[0].mid == "1"
+
+
+def test_media_before_its_request_is_in_the_codec_that_the_request_names() -> None:
+    meeting, anna, boris = two()
+    section = video("1", "cam").replace("SAVPF 96 97", "SAVPF 96 97 102")
+    h264 = "a=rtpmap:102 H264/90000\r\na=fmtp:102 packetization-mode=1;profile-level-id=42e01f\r\n"
+    anna.offer(section + h264)
+    anna.add_track("cam", layers=1, codecs={"h264": "cam"})
+    track = boris.last("update").update.participants[0].tracks[0]
+    assert (track.mime_type, track.codecs[0].mime_type) == ("video/H264", "video/H264")
+    assert meeting.given(AddTrack)[-1].codecs[0].payload_type == 102
+    boris.settle()
+    assert re.search(r"^a=rtpmap:\d+ H264/90000", boris.last("offer").offer.sdp, re.MULTILINE)
 
 
 def test_section_that_ends_unpublishes_its_track_for_all() -> None:
