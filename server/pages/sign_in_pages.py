@@ -10,12 +10,13 @@ from collections.abc import Coroutine
 
 from aiohttp import web
 
-from server.accounts import Account, AccountNotFound, Accounts
+from server import passwords
+from server.accounts import Account, AccountNotFound, Accounts, clean_email
 from server.api.requests import Callers
 from server.attempts import Attempts
 from server.links import Link, LinkKind, LinkNotFound, Links
 from server.mail import Mail, MailNotSent
-from server.meetings import WrongInput
+from server.meetings import WrongInput, clean_name
 from server.pages.forms import local_path, read_form
 from server.pages.rendering import Renderer
 from server.problems import TooMany
@@ -115,14 +116,14 @@ class SignInPages:
         fields = await read_form(request, self._callers)
         if await self._accounts.exist():
             raise LinkNotFound("the service is set up")
-        now = datetime.datetime.now(datetime.UTC)
+        email, name, password = (fields.get(field, "") for field in ("email", "name", "password"))
         try:
-            name, password = fields.get("name", ""), fields.get("password", "")
-            _named(name)
-            account = await self._accounts.create(fields.get("email", ""), name, "administrator", now, password)
+            passwords.check(password, unlike=(clean_email(email), clean_name(name)))
         except WrongInput as error:
-            return self._password_form(request, kind, None, fields.get("email", ""), fields.get("name", ""), error)
-        await self._links.use(link)
+            return self._password_form(request, kind, None, email, name, error)
+        await self._links.use(link)  # before anything is made: of two who have the link one gets in
+        now = datetime.datetime.now(datetime.UTC)
+        account = await self._accounts.create(email, name, "administrator", now, password)
         logger.info("the first administrator is %s", account.id)
         return await self._welcome(request, account, "/")
 
@@ -131,13 +132,14 @@ class SignInPages:
         kind, link = await self._link(request)
         fields = await read_form(request, self._callers)
         account = await self._accounts.get(link.account_id or "")
+        password = fields.get("password", "")
         try:
-            if kind == "invitation":
-                account = await self._accounts.rename(account, fields.get("name", ""))
-            account = await self._accounts.set_password(account, fields.get("password", ""))
+            name = clean_name(fields.get("name", "")) if kind == "invitation" else account.name
+            passwords.check(password, unlike=(account.email, name))
         except WrongInput as error:
             return self._password_form(request, kind, account, name=fields.get("name", ""), error=error)
         await self._links.use(link)
+        account = await self._accounts.set_password(await self._accounts.rename(account, name), password)
         await self._sign_ins.end_all(account.id)
         logger.info("%s has chosen a password", account.id)
         return await self._welcome(request, account, "/")
@@ -225,11 +227,6 @@ class SignInPages:
         known = account.name if account else ""
         values = {"kind": kind, "person": account, "email": email, "name": name or known, "problem": field}
         return self._renderer.page(request, "choose_password.html", 422 if error else 200, **values)
-
-
-def _named(name: str) -> None:
-    if not name.strip():
-        raise WrongInput("name: takes a name")
 
 
 def _see_other(where: str) -> web.Response:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime
 import re
 from collections.abc import AsyncIterator
@@ -78,6 +79,20 @@ async def test_the_first_administrator_is_made_once(site: Site) -> None:
         assert (row.email, row.role) == ("anna@example.org", "administrator")
         assert row.password_hash is not None
         assert row.password_hash.startswith("$argon2id$")
+
+
+async def test_of_two_who_have_the_first_link_one_is_administrator(site: Site) -> None:
+    secret = await Links(site.database).make("set-up", now())
+    async with browser(site) as anna, browser(site) as thief:
+
+        async def take(visitor: Browser, name: str) -> int:
+            fields = {"email": f"{name}@example.org", "name": name, "password": PASSWORD}
+            return (await visitor.send(f"/set-up/{secret}", fields)).status
+
+        statuses = await asyncio.gather(take(anna, "anna"), take(thief, "thief"), return_exceptions=True)
+    assert statuses.count(200) == 1
+    async with site.database.session() as session:
+        assert len(list(await session.scalars(select(AccountRow)))) == 1
 
 
 async def test_signing_in_and_out(site: Site) -> None:
