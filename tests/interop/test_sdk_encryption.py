@@ -25,13 +25,13 @@ async def packets(track: rtc.Track) -> int:
 
 
 async def share_of_hum(track: rtc.Track) -> float:
-    """How much of a second of sound is the microphone's 440 Hz, 0 to 1 (Goertzel); 0 for silence."""
+    """How much of a quarter of a second of sound is the microphone's 440 Hz, 0 to 1 (Goertzel); 0 for silence."""
     stream = rtc.AudioStream(track)
     samples: list[int] = []
     try:
         async for event in stream:
             samples += event.frame.data
-            if len(samples) >= SAMPLE_RATE:
+            if len(samples) >= SAMPLE_RATE // 4:
                 break
     finally:
         await stream.aclose()
