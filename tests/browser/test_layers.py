@@ -47,6 +47,31 @@ PUBLISH = """async ([codec, scalabilityMode, backupCodec, backupCodecPolicy, wid
   });
 }"""
 
+# A shared screen in scalable VP9. LiveKit's client gives every screen one spatial layer with three temporal ones; who
+# wants more tells its sender so.
+SHARE = """async ([scalabilityMode, width, height]) => {
+  const stream = await navigator.mediaDevices.getDisplayMedia({ video: { width, height, frameRate: 30 } });
+  const { track } = await room.localParticipant.publishTrack(stream.getVideoTracks()[0], {
+    source: 'screen_share',
+    videoCodec: 'vp9',
+    backupCodec: false,
+    simulcast: false,
+    scalabilityMode: 'L1T3',
+    screenShareEncoding: { maxBitrate: 1_500_000, maxFramerate: 30 },
+  });
+  const parameters = track.sender.getParameters();
+  parameters.encodings[0].scalabilityMode = scalabilityMode;
+  await track.sender.setParameters(parameters);
+}"""
+
+# What a receiver without adaptive stream wishes of the one track that it gets.
+WISH = """([quality, framesPerSecond]) => {
+  const [from] = room.remoteParticipants.values();
+  const [publication] = from.trackPublications.values();
+  publication.setVideoQuality(LivekitClient.VideoQuality[quality]);
+  publication.setVideoFPS(framesPerSecond);
+}"""
+
 # The browser knows nothing of VP9: it does not offer it, and what our offers say of it is taken out.
 LACK_VP9 = """
 const take = RTCPeerConnection.prototype.setRemoteDescription;
@@ -166,3 +191,68 @@ async def test_who_lacks_the_codec_sees_the_backup(
 def codec_of(entry: dict[str, object]) -> str:
     """The payload type in a stream's statistics: Chromium has it in the id of the codec."""
     return str(entry["codecId"]).split("_")[1]
+
+
+async def gets_share(publisher: Person, receiver: Person, spatial: int, low: float, high: float) -> None:
+    """Waits until the share of the pictures that are encoded which the receiver gets is within bounds.
+
+    Chromium counts a frame for each of the `spatial` layers of a picture that it sends, and one that it receives.
+    """
+    found: list[float] = []
+
+    async def counts() -> tuple[int, int]:
+        (sent,) = await publisher.statistics("outbound-rtp", "video")
+        entry = await received(receiver)
+        return int(str(sent.get("framesSent", 0))), int(str(entry.get("framesReceived", 0)))
+
+    async def within() -> bool:
+        sent, got = await counts()
+        await asyncio.sleep(2.0)  # the window of the measurement
+        more_sent, more_got = await counts()
+        found.append(spatial * (more_got - got) / max(1, more_sent - sent))
+        return low <= found[-1] <= high
+
+    try:
+        await eventually(within, f"{receiver.name} gets the wished share of frames", DEADLINE)
+    except AssertionError as problem:
+        raise AssertionError(f"{problem}: {low} to {high}, got {found}") from None
+
+
+async def has_height(one: Person, fits: tuple[int, int]) -> None:
+    """Waits until pictures arrive whose height is within bounds."""
+    low, high = fits
+
+    async def right() -> bool:
+        return low <= int(str((await received(one)).get("frameHeight", 0))) <= high
+
+    await eventually(right, f"{one.name} gets {low} to {high} lines", DEADLINE)
+
+
+@pytest.mark.parametrize(("mode", "spatial"), [pytest.param("L1T3", 1, marks=pytest.mark.long), ("L3T3_KEY", 3)])
+async def test_a_screen_in_scalable_vp9_comes_in_the_layers_that_are_wished(
+    service: Service, mode: str, spatial: int
+) -> None:
+    """Three temporal layers hold a quarter, a half and all of the frames; three spatial ones halve each other."""
+    async with AsyncExitStack() as stack:
+        anna = await client(stack, service, f"screen-{mode}", "Anna", adaptive=False)
+        boris = await client(stack, service, f"screen-{mode}", "Boris", adaptive=False)
+        width, height = SIZES[2]
+        await anna.page.evaluate(SHARE, [mode, width, height])
+        whole = (height - 2, height)
+        await has_height(boris, whole)
+        await gets_share(anna, boris, spatial, 0.85, 1.15)
+        await boris.page.evaluate(WISH, ["HIGH", 5])
+        await gets_share(anna, boris, spatial, 0.15, 0.35)
+        await has_height(boris, whole)
+        await boris.page.evaluate(WISH, ["HIGH", 15])
+        await gets_share(anna, boris, spatial, 0.4, 0.65)
+        await boris.page.evaluate(WISH, ["HIGH", 30])
+        await gets_share(anna, boris, spatial, 0.85, 1.15)
+        if spatial > 1:
+            await boris.page.evaluate(WISH, ["LOW", 30])
+            await has_height(boris, (1, height // 4 + 2))
+            await gets_share(anna, boris, spatial, 0.85, 1.15)
+            await boris.page.evaluate(WISH, ["HIGH", 5])
+            await has_height(boris, whole)
+            await gets_share(anna, boris, spatial, 0.15, 0.35)
+        assert anna.errors == boris.errors == []
