@@ -19,6 +19,8 @@ LOST = (
     "already attempting reconnect",
     "Abort connection attempt due to user initiated disconnect",
     "failed to remove track",
+    # It looks at itself every four seconds, and may do so meanwhile.
+    "detected connection state mismatch",
     "closed unexpectedly|DataChannel error",
     r"(Websocket got closed|Received leave request|no message received).*(\(re\)connect|first message)",
 )
