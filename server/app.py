@@ -41,6 +41,7 @@ from server.pages import security
 from server.pages.account_pages import AccountPages
 from server.pages.assets import Assets
 from server.pages.pages import Pages
+from server.pages.reception import Reception
 from server.pages.rendering import Renderer
 from server.pages.sign_in_pages import SignInPages
 from server.passwords import Passwords
@@ -226,8 +227,7 @@ def application(
     renderer = Renderer(callers, assets, settings.http.tls_port, version())
     pages = Pages(search, callers, assets, renderer, visitors, settings.accounts, version())
     failures = settings.limit.failed_joins_per_minute
-    sign_in_pages = SignInPages(renderer, callers, accounts, sign_ins, visitors, links, mail, failures)
-    account_pages = AccountPages(renderer, callers, accounts, sign_ins, visitors, links, mail)
+    reception = Reception(renderer, callers, accounts, sign_ins, visitors, links, mail)
     made = settings.limit.new_meetings_per_minute
     api = MeetingsApi(meetings, search, callers, lambda: first(node.keys), made, visitors, settings.accounts)
 
@@ -275,8 +275,8 @@ def application(
         *health.routes(version(), node, store, database, redis=bool(settings.redis.url)),
         *assets.routes(),
         *pages.routes(),
-        *sign_in_pages.routes(),
-        *account_pages.routes(),
+        *SignInPages(reception, failures).routes(),
+        *AccountPages(reception).routes(),
     ]
     app.add_routes(routes)
     # Operators write wss://host//rtc, and clients ask for what they write (LIVEKIT.md 1.1).

@@ -9,14 +9,12 @@ from collections.abc import Mapping
 from aiohttp import web
 from yarl import URL
 
-from server.accounts import ROLES, Account, Accounts, EmailTaken, LastAdministrator, clean_role
-from server.api.requests import Callers
-from server.links import LinkKind, Links
-from server.mail import Mail, MailNotSent
+from server.accounts import ROLES, Account, EmailTaken, LastAdministrator, clean_role
+from server.links import LinkKind
+from server.mail import MailNotSent
 from server.meetings import WrongInput
-from server.pages.forms import read_form
-from server.pages.rendering import Renderer
-from server.sign_in import SignIns, Visitors
+from server.pages.forms import read_form, see_other
+from server.pages.reception import Reception
 from signaling.errors import NotAllowed
 
 logger = logging.getLogger(__name__)
@@ -25,23 +23,8 @@ logger = logging.getLogger(__name__)
 class AccountPages:
     """The routes."""
 
-    def __init__(
-        self,
-        renderer: Renderer,
-        callers: Callers,
-        accounts: Accounts,
-        sign_ins: SignIns,
-        visitors: Visitors,
-        links: Links,
-        mail: Mail,
-    ) -> None:
-        self._renderer = renderer
-        self._callers = callers
-        self._accounts = accounts
-        self._sign_ins = sign_ins
-        self._visitors = visitors
-        self._links = links
-        self._mail = mail
+    def __init__(self, reception: Reception) -> None:
+        self._reception = reception
 
     def routes(self) -> list[web.RouteDef]:
         """Routes for an application."""
@@ -60,47 +43,47 @@ class AccountPages:
 
     async def own(self, request: web.Request) -> web.Response:
         """Name, password, and where one is signed in."""
-        self._renderer.to_https(request)
+        self._reception.renderer.to_https(request)
         return await self._own(request, await self._signed_in(request), saved=request.query.get("saved", ""))
 
     async def do_rename(self, request: web.Request) -> web.Response:
         """Another name."""
         account, fields = await self._asked(request)
         try:
-            await self._accounts.rename(account, fields.get("name", ""))
+            await self._reception.accounts.rename(account, fields.get("name", ""))
         except WrongInput:
             return await self._own(request, account, problem="name", status=422)
-        return _see_other("/account?saved=name")
+        return see_other("/account?saved=name")
 
     async def do_change_password(self, request: web.Request) -> web.Response:
         """Another password, for who knows the present one; all other browsers are signed out."""
         account, fields = await self._asked(request)
-        if not await self._accounts.check_password(account, fields.get("present", "")):
+        if not await self._reception.accounts.check_password(account, fields.get("present", "")):
             return await self._own(request, account, problem="present", status=422)
         try:
-            await self._accounts.set_password(account, fields.get("password", ""))
+            await self._reception.accounts.set_password(account, fields.get("password", ""))
         except WrongInput:
             return await self._own(request, account, problem="password", status=422)
-        sign_in = await self._visitors.sign_in(request)
-        await self._sign_ins.end_all(account.id, but=sign_in.id if sign_in else "")
-        return _see_other("/account?saved=password")
+        sign_in = await self._reception.visitors.sign_in(request)
+        await self._reception.sign_ins.end_all(account.id, but=sign_in.id if sign_in else "")
+        return see_other("/account?saved=password")
 
     async def do_end_others(self, request: web.Request) -> web.Response:
         """Signs all other browsers out."""
         account, _ = await self._asked(request)
-        sign_in = await self._visitors.sign_in(request)
-        await self._sign_ins.end_all(account.id, but=sign_in.id if sign_in else "")
-        return _see_other("/account?saved=sign-ins")
+        sign_in = await self._reception.visitors.sign_in(request)
+        await self._reception.sign_ins.end_all(account.id, but=sign_in.id if sign_in else "")
+        return see_other("/account?saved=sign-ins")
 
     async def do_end_one(self, request: web.Request) -> web.Response:
         """Signs one browser out."""
         account, _ = await self._asked(request)
-        await self._sign_ins.end(account, request.match_info["id"])
-        return _see_other("/account?saved=sign-ins")
+        await self._reception.sign_ins.end(account, request.match_info["id"])
+        return see_other("/account?saved=sign-ins")
 
     async def all(self, request: web.Request) -> web.Response:
         """Everybody's accounts."""
-        self._renderer.to_https(request)
+        self._reception.renderer.to_https(request)
         await self._administrator(request)
         return await self._all(request)
 
@@ -110,7 +93,7 @@ class AccountPages:
         try:
             role = clean_role(fields.get("role", ""))
             now = datetime.datetime.now(datetime.UTC)
-            invited = await self._accounts.create(fields.get("email", ""), "", role, now)
+            invited = await self._reception.accounts.create(fields.get("email", ""), "", role, now)
         except WrongInput:
             return await self._all(request, problem="email", email=fields.get("email", ""), status=422)
         except EmailTaken:
@@ -121,40 +104,40 @@ class AccountPages:
     async def do_make_link(self, request: web.Request) -> web.Response:
         """Another link for who has lost the invitation, or the password."""
         await self._asked(request, administrator=True)
-        return await self._hand_over(request, await self._accounts.get(request.match_info["id"]))
+        return await self._hand_over(request, await self._reception.accounts.get(request.match_info["id"]))
 
     async def do_set_role(self, request: web.Request) -> web.Response:
         """Another role."""
         _, fields = await self._asked(request, administrator=True)
         try:
-            await self._accounts.set_role(request.match_info["id"], clean_role(fields.get("role", "")))
+            await self._reception.accounts.set_role(request.match_info["id"], clean_role(fields.get("role", "")))
         except LastAdministrator:
             return await self._all(request, problem="last", status=409)
-        return _see_other("/accounts")
+        return see_other("/accounts")
 
     async def do_disable(self, request: web.Request) -> web.Response:
         """Closes an account, and signs it out everywhere; or opens it again."""
         _, fields = await self._asked(request, administrator=True)
         account_id = request.match_info["id"]
         if fields.get("disabled") == "no":
-            await self._accounts.enable(account_id)
-            return _see_other("/accounts")
+            await self._reception.accounts.enable(account_id)
+            return see_other("/accounts")
         try:
-            await self._accounts.disable(account_id, datetime.datetime.now(datetime.UTC))
+            await self._reception.accounts.disable(account_id, datetime.datetime.now(datetime.UTC))
         except LastAdministrator:
             return await self._all(request, problem="last", status=409)
-        await self._sign_ins.end_all(account_id)
-        return _see_other("/accounts")
+        await self._reception.sign_ins.end_all(account_id)
+        return see_other("/accounts")
 
     async def _hand_over(self, request: web.Request, account: Account) -> web.Response:
         kind: LinkKind = "reset" if account.has_password else "invitation"
-        secret = await self._links.make(kind, datetime.datetime.now(datetime.UTC), account.id)
-        link = str(self._callers.shared_base(request) / kind / secret)
+        secret = await self._reception.links.make(kind, datetime.datetime.now(datetime.UTC), account.id)
+        link = str(self._reception.callers.shared_base(request) / kind / secret)
         sent = False
-        if self._mail.is_set_up:
-            subject, text = self._renderer.mail(request, "invitation.txt", link=link)
+        if self._reception.mail.is_set_up:
+            subject, text = self._reception.renderer.mail(request, "invitation.txt", link=link)
             try:
-                await self._mail.send(account.email, subject, text)
+                await self._reception.mail.send(account.email, subject, text)
                 sent = True
             except MailNotSent as error:
                 logger.error("an invitation was not sent: %s", error)
@@ -162,7 +145,7 @@ class AccountPages:
 
     async def _signed_in(self, request: web.Request) -> Account:
         """The account; raises the way to sign in."""
-        account = await self._visitors.account(request)
+        account = await self._reception.visitors.account(request)
         if account is None:
             raise web.HTTPSeeOther(URL("/sign-in").with_query({"next": request.path}))
         return account
@@ -175,21 +158,21 @@ class AccountPages:
 
     async def _asked(self, request: web.Request, *, administrator: bool = False) -> tuple[Account, Mapping[str, str]]:
         """Who sent a form, and its fields."""
-        fields = await read_form(request, self._callers)
+        fields = await read_form(request, self._reception.callers)
         account = await (self._administrator(request) if administrator else self._signed_in(request))
         return account, fields
 
     async def _own(
         self, request: web.Request, account: Account, *, saved: str = "", problem: str = "", status: int = 200
     ) -> web.Response:
-        present = await self._visitors.sign_in(request)
+        present = await self._reception.visitors.sign_in(request)
         values = {
-            "sign_ins": await self._sign_ins.list(account),
+            "sign_ins": await self._reception.sign_ins.list(account),
             "present": present.id if present else "",
             "saved": saved,
             "problem": problem,
         }
-        return self._renderer.page(request, "account.html", status, **values)
+        return self._reception.renderer.page(request, "account.html", status, **values)
 
     async def _all(
         self,
@@ -203,7 +186,7 @@ class AccountPages:
         sent: bool = False,
     ) -> web.Response:
         values = {
-            "accounts": await self._accounts.list(),
+            "accounts": await self._reception.accounts.list(),
             "roles": ROLES,
             "problem": problem,
             "email": email,
@@ -211,8 +194,4 @@ class AccountPages:
             "invited": invited,
             "sent": sent,
         }
-        return self._renderer.page(request, "accounts.html", status, **values)
-
-
-def _see_other(where: str) -> web.Response:
-    return web.Response(status=303, headers={"Location": where, "Cache-Control": "no-store"})
+        return self._reception.renderer.page(request, "accounts.html", status, **values)

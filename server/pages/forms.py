@@ -35,6 +35,11 @@ async def read_form(request: web.Request, callers: Callers) -> Mapping[str, str]
     return fields
 
 
+def see_other(where: str) -> web.Response:
+    """What a form that was taken answers: the page to go on to."""
+    return web.Response(status=303, headers={"Location": where, "Cache-Control": "no-store"})
+
+
 def local_path(text: str) -> str:
     """Where to go next, on this service alone; "/" for anything else."""
     unsafe = not text.startswith("/") or text.startswith(("//", "/\\")) or any(c in text for c in "\\\r\n\t\0")

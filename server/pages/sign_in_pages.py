@@ -11,17 +11,15 @@ from collections.abc import Coroutine
 from aiohttp import web
 
 from server import passwords
-from server.accounts import Account, AccountNotFound, Accounts, clean_email
-from server.api.requests import Callers
+from server.accounts import Account, AccountNotFound, clean_email
 from server.attempts import Attempts
-from server.links import Link, LinkKind, LinkNotFound, Links
-from server.mail import Mail, MailNotSent
+from server.links import Link, LinkKind, LinkNotFound
+from server.mail import MailNotSent
 from server.meetings import WrongInput, clean_name
-from server.pages.forms import local_path, read_form
-from server.pages.rendering import Renderer
+from server.pages.forms import local_path, read_form, see_other
+from server.pages.reception import Reception
 from server.problems import TooMany
 from server.rates import Rate
-from server.sign_in import SignIns, Visitors
 
 logger = logging.getLogger(__name__)
 
@@ -32,24 +30,8 @@ RESETS_PER_MINUTE = 5
 class SignInPages:
     """The routes. `failures_per_minute` are wrong passwords and links from one address; 0 is no limit."""
 
-    def __init__(
-        self,
-        renderer: Renderer,
-        callers: Callers,
-        accounts: Accounts,
-        sign_ins: SignIns,
-        visitors: Visitors,
-        links: Links,
-        mail: Mail,
-        failures_per_minute: int,
-    ) -> None:
-        self._renderer = renderer
-        self._callers = callers
-        self._accounts = accounts
-        self._sign_ins = sign_ins
-        self._visitors = visitors
-        self._links = links
-        self._mail = mail
+    def __init__(self, reception: Reception, failures_per_minute: int) -> None:
+        self._reception = reception
         self._attempts = Attempts()
         self._failures = Rate(failures_per_minute)
         self._resets = Rate(RESETS_PER_MINUTE)
@@ -73,21 +55,21 @@ class SignInPages:
 
     async def sign_in(self, request: web.Request) -> web.Response:
         """Asks for address and password; who is signed in goes on."""
-        self._renderer.to_https(request)
+        self._reception.renderer.to_https(request)
         onward = local_path(request.query.get("next", "/"))
-        if await self._visitors.account(request) is not None:
+        if await self._reception.visitors.account(request) is not None:
             raise web.HTTPSeeOther(onward)
         return self._form(request, onward=onward)
 
     async def do_sign_in(self, request: web.Request) -> web.Response:
         """Signs in. Whatever is wrong, the answer is the same and takes as long."""
-        fields = await read_form(request, self._callers)
+        fields = await read_form(request, self._reception.callers)
         email, onward = fields.get("email", "").strip().lower()[:300], local_path(fields.get("next", "/"))
-        address, now = self._callers.address(request), time.monotonic()
+        address, now = self._reception.callers.address(request), time.monotonic()
         wait = self._attempts.wait(email, address, now)
         if wait or self._failures.is_spent(address, now):
             return self._form(request, 429, onward=onward, email=email, problem="wait", seconds=max(1, round(wait)))
-        account = await self._accounts.authenticate(email, fields.get("password", ""))
+        account = await self._reception.accounts.authenticate(email, fields.get("password", ""))
         if account is None:
             self._attempts.failed(email, address, now)
             self._failures.count(address, now)
@@ -98,77 +80,83 @@ class SignInPages:
 
     async def do_sign_out(self, request: web.Request) -> web.Response:
         """Signs this browser out."""
-        await read_form(request, self._callers)
-        response = _see_other("/")
-        await self._visitors.end(request, response)
+        await read_form(request, self._reception.callers)
+        response = see_other("/")
+        await self._reception.visitors.end(request, response)
         return response
 
     async def choose_password(self, request: web.Request) -> web.Response:
         """Opens a link: who you are is known or asked, and a password is chosen."""
-        self._renderer.to_https(request)
+        self._reception.renderer.to_https(request)
         kind, link = await self._link(request)
-        account = await self._accounts.get(link.account_id) if link.account_id else None
+        account = await self._reception.accounts.get(link.account_id) if link.account_id else None
         return self._password_form(request, kind, account)
 
     async def do_set_up(self, request: web.Request) -> web.Response:
         """Makes the first administrator, once."""
         kind, link = await self._link(request)
-        fields = await read_form(request, self._callers)
-        if await self._accounts.exist():
+        fields = await read_form(request, self._reception.callers)
+        if await self._reception.accounts.exist():
             raise LinkNotFound("the service is set up")
         email, name, password = (fields.get(field, "") for field in ("email", "name", "password"))
         try:
             passwords.check(password, unlike=(clean_email(email), clean_name(name)))
         except WrongInput as error:
             return self._password_form(request, kind, None, email, name, error)
-        await self._links.use(link)  # before anything is made: of two who have the link one gets in
+        await self._reception.links.use(link)  # before anything is made: of two who have the link one gets in
         now = datetime.datetime.now(datetime.UTC)
-        account = await self._accounts.create(email, name, "administrator", now, password)
+        account = await self._reception.accounts.create(email, name, "administrator", now, password)
         logger.info("the first administrator is %s", account.id)
         return await self._welcome(request, account, "/")
 
     async def do_choose_password(self, request: web.Request) -> web.Response:
         """Takes an invitation, or another password: signed out everywhere, and in here."""
         kind, link = await self._link(request)
-        fields = await read_form(request, self._callers)
-        account = await self._accounts.get(link.account_id or "")
+        fields = await read_form(request, self._reception.callers)
+        account = await self._reception.accounts.get(link.account_id or "")
         password = fields.get("password", "")
         try:
             name = clean_name(fields.get("name", "")) if kind == "invitation" else account.name
             passwords.check(password, unlike=(account.email, name))
         except WrongInput as error:
             return self._password_form(request, kind, account, name=fields.get("name", ""), error=error)
-        await self._links.use(link)
-        account = await self._accounts.set_password(await self._accounts.rename(account, name), password)
-        await self._sign_ins.end_all(account.id)
+        await self._reception.links.use(link)
+        account = await self._reception.accounts.set_password(
+            await self._reception.accounts.rename(account, name), password
+        )
+        await self._reception.sign_ins.end_all(account.id)
         logger.info("%s has chosen a password", account.id)
         return await self._welcome(request, account, "/")
 
     async def forgotten(self, request: web.Request) -> web.Response:
         """Asks where to send a link for another password."""
-        self._renderer.to_https(request)
-        return self._renderer.page(request, "forgotten.html", sent=False, email="", mail=self._mail.is_set_up)
+        self._reception.renderer.to_https(request)
+        return self._reception.renderer.page(
+            request, "forgotten.html", sent=False, email="", mail=self._reception.mail.is_set_up
+        )
 
     async def do_forgotten(self, request: web.Request) -> web.Response:
         """Sends the link, if there is such an account; the answer does not tell."""
-        fields = await read_form(request, self._callers)
-        address, now = self._callers.address(request), time.monotonic()
+        fields = await read_form(request, self._reception.callers)
+        address, now = self._reception.callers.address(request), time.monotonic()
         if self._resets.is_spent(address, now):
             raise TooMany(f"more than {self._resets.limit} in a minute")
         self._resets.count(address, now)
         email = fields.get("email", "")
         self._later(self._send_reset(request, email))
-        return self._renderer.page(request, "forgotten.html", sent=True, email=email[:300], mail=self._mail.is_set_up)
+        return self._reception.renderer.page(
+            request, "forgotten.html", sent=True, email=email[:300], mail=self._reception.mail.is_set_up
+        )
 
     async def _send_reset(self, request: web.Request, email: str) -> None:
-        account = await self._accounts.find(email)
-        if account is None or account.disabled_at is not None or not self._mail.is_set_up:
+        account = await self._reception.accounts.find(email)
+        if account is None or account.disabled_at is not None or not self._reception.mail.is_set_up:
             return
-        secret = await self._links.make("reset", datetime.datetime.now(datetime.UTC), account.id)
-        link = str(self._callers.shared_base(request) / "reset" / secret)
-        subject, text = self._renderer.mail(request, "reset.txt", name=account.name, link=link)
+        secret = await self._reception.links.make("reset", datetime.datetime.now(datetime.UTC), account.id)
+        link = str(self._reception.callers.shared_base(request) / "reset" / secret)
+        subject, text = self._reception.renderer.mail(request, "reset.txt", name=account.name, link=link)
         try:
-            await self._mail.send(account.email, subject, text)
+            await self._reception.mail.send(account.email, subject, text)
         except MailNotSent as error:
             logger.error("a link for another password was not sent: %s", error)
 
@@ -181,10 +169,12 @@ class SignInPages:
     async def _link(self, request: web.Request) -> tuple[LinkKind, Link]:
         kinds: dict[str, LinkKind] = {"set-up": "set-up", "invitation": "invitation", "reset": "reset"}
         kind = kinds[request.path.split("/")[1]]
-        address, now = self._callers.address(request), time.monotonic()
+        address, now = self._reception.callers.address(request), time.monotonic()
         try:
-            link = await self._links.find(kind, request.match_info["secret"], datetime.datetime.now(datetime.UTC))
-            if kind == "set-up" and await self._accounts.exist():
+            link = await self._reception.links.find(
+                kind, request.match_info["secret"], datetime.datetime.now(datetime.UTC)
+            )
+            if kind == "set-up" and await self._reception.accounts.exist():
                 raise LinkNotFound("the service is set up")
         except (LinkNotFound, AccountNotFound):
             if self._failures.is_spent(address, now):
@@ -194,8 +184,8 @@ class SignInPages:
         return kind, link
 
     async def _welcome(self, request: web.Request, account: Account, onward: str) -> web.Response:
-        response = _see_other(onward)
-        await self._visitors.begin(request, response, account)
+        response = see_other(onward)
+        await self._reception.visitors.begin(request, response, account)
         return response
 
     def _form(
@@ -209,7 +199,7 @@ class SignInPages:
         seconds: int = 0,
     ) -> web.Response:
         values = {"onward": onward, "email": email, "problem": problem, "seconds": seconds}
-        response = self._renderer.page(request, "sign_in.html", status, **values)
+        response = self._reception.renderer.page(request, "sign_in.html", status, **values)
         if status == 429:
             response.headers["Retry-After"] = str(seconds)
         return response
@@ -226,8 +216,4 @@ class SignInPages:
         field = str(error).partition(":")[0] if error else ""
         known = account.name if account else ""
         values = {"kind": kind, "person": account, "email": email, "name": name or known, "problem": field}
-        return self._renderer.page(request, "choose_password.html", 422 if error else 200, **values)
-
-
-def _see_other(where: str) -> web.Response:
-    return web.Response(status=303, headers={"Location": where, "Cache-Control": "no-store"})
+        return self._reception.renderer.page(request, "choose_password.html", 422 if error else 200, **values)
