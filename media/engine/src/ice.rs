@@ -26,6 +26,8 @@ const TRANSPORT_SILENCE: Duration = Duration::from_secs(10);
 struct Credentials {
     ufrag: String,
     key: IntegrityKey,
+    /// The restart that they came with.
+    restarts: u32,
 }
 
 /// A path that passed a keyed check.
@@ -90,8 +92,9 @@ enum Hearing {
 /// The ICE state of one transport.
 pub(crate) struct Ice {
     current: Credentials,
-    /// Valid until a path is nominated under the current ones.
-    previous: Option<Credentials>,
+    /// Valid until a path is nominated under the current ones: those that the selected path was nominated under, and the
+    /// last before the current.
+    previous: Vec<Credentials>,
     restarts: u32,
     pairs: Vec<Pair>,
     selected: Option<usize>,
@@ -109,8 +112,8 @@ pub(crate) struct Ice {
 impl Ice {
     pub(crate) fn new(now: Instant, ufrag: String, password: &str) -> Self {
         Self {
-            current: Credentials { ufrag, key: IntegrityKey::new(password.as_bytes()) },
-            previous: None,
+            current: Credentials { ufrag, key: IntegrityKey::new(password.as_bytes()), restarts: 0 },
+            previous: Vec::new(),
             restarts: 0,
             pairs: Vec::new(),
             selected: None,
@@ -126,9 +129,11 @@ impl Ice {
 
     /// Takes new credentials; the old ones hold until a path is nominated under the new.
     pub(crate) fn restart(&mut self, ufrag: String, password: &str) {
-        let fresh = Credentials { ufrag, key: IntegrityKey::new(password.as_bytes()) };
-        self.previous = Some(std::mem::replace(&mut self.current, fresh));
         self.restarts += 1;
+        let fresh = Credentials { ufrag, key: IntegrityKey::new(password.as_bytes()), restarts: self.restarts };
+        let used = self.selected.map(|place| self.pairs[place].restarts);
+        self.previous.retain(|credentials| Some(credentials.restarts) == used);
+        self.previous.push(std::mem::replace(&mut self.current, fresh));
         self.nomination = None;
     }
 
@@ -180,12 +185,8 @@ impl Ice {
             return Err(Refusal::Unusable);
         }
         let local = message.ufrags().ok_or(Refusal::Forged)?.0;
-        let is_current = local == self.current.ufrag;
-        let credentials = match &self.previous {
-            _ if is_current => &self.current,
-            Some(previous) if previous.ufrag == local => previous,
-            _ => return Err(Refusal::Forged),
-        };
+        let mut known = std::iter::once(&self.current).chain(&self.previous);
+        let credentials = known.find(|credentials| credentials.ufrag == local).ok_or(Refusal::Forged)?;
         if !message.verify(&credentials.key) || self.hearing == Hearing::Expired {
             return Err(Refusal::Forged);
         }
@@ -209,10 +210,10 @@ impl Ice {
             return Err(Refusal::Replayed);
         }
         write_binding_success(out, &message.transaction, path.remote, &credentials.key);
+        let restarts = credentials.restarts;
 
         self.checked = now;
         let mut checked = Checked { returned: self.hear(now), ..Checked::default() };
-        let restarts = if is_current { self.restarts } else { self.restarts.saturating_sub(1) };
         let place = self.note_pair(now, path, via, message.priority.unwrap_or(0), restarts, &mut checked);
         if message.use_candidate && sighting == Sighting::First {
             self.nominate(now, place, message.transaction, &mut checked);
@@ -290,12 +291,17 @@ impl Ice {
             return;
         };
         let old = self.pairs[selected];
-        if selected == place && nominated.restarts == self.restarts && self.previous.is_none() {
+        let is_pending = !self.previous.is_empty();
+        if selected == place && !(is_pending && nominated.restarts == self.restarts) {
             self.nomination = None;
             return;
         }
-        let follows = if nominated.restarts != old.restarts || self.previous.is_some() {
-            nominated.restarts == self.restarts
+        // A client may stay with a pair that it found under the old credentials, though it has the new ones by now:
+        // among paths of one restart the usual rules hold.
+        let follows = if nominated.restarts == self.restarts && (is_pending || old.restarts != self.restarts) {
+            true
+        } else if nominated.restarts < old.restarts {
+            false
         } else if !self.settled {
             nominated.priority > old.priority
         } else {
@@ -316,8 +322,9 @@ impl Ice {
         let path = self.pairs[place].path;
         self.nomination = None;
         self.is_reached = true;
-        if self.pairs[place].restarts == self.restarts && self.previous.take().is_some() {
+        if self.pairs[place].restarts == self.restarts && !self.previous.is_empty() {
             let restarts = self.restarts;
+            self.previous.clear();
             checked.ended.extend(self.pairs.extract_if(.., |pair| pair.restarts != restarts));
         }
         self.selected = self.pairs.iter().position(|pair| pair.path == path);
