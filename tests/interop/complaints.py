@@ -15,8 +15,9 @@ ALWAYS: Reasons = (
         "Python drops what is left of a room after its core has dropped the room with all that is in it",
     ),
     (
-        r"peer connection is closed, cannot create offer|failed to negotiate the publisher: .* wrong state: closed",
-        "leaving unpublishes the tracks, and the offer that this asks for comes due when the connection is closed",
+        r"peer connection is closed, cannot create offer|failed to negotiate the publisher: .*closed",
+        "leaving unpublishes the tracks, or a track of others has just gone, and the offer that this asks for comes due when "
+        "the connection is closed",
     ),
     (
         r"Failed to decrypt data packet",

@@ -146,6 +146,8 @@ async def test_a_call_to_nobody_ends(pair: tuple[Guest, Guest]) -> None:
     assert (await anna.run(CALL, "nobody", "double", ""))[0] == 1501
 
 
+# That somebody has left and what they said last come on two ways: either may be first.
+@pytest.mark.complains("Ack received for unexpected RPC request")
 @firefox_later
 async def test_who_leaves_answers_no_call(pair: tuple[Guest, Guest]) -> None:
     anna, boris = pair
