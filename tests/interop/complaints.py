@@ -16,8 +16,7 @@ ALWAYS: Reasons = (
     ),
     (
         r"peer connection is closed, cannot create offer|failed to negotiate the publisher: .*closed",
-        "leaving unpublishes the tracks, or a track of others has just gone, and the offer that this asks for comes due when "
-        "the connection is closed",
+        "who leaves unpublishes tracks, or a track has just gone: the offer comes due when the connection is closed",
     ),
     (
         r"Failed to decrypt data packet",
