@@ -52,7 +52,7 @@ class Links:
                 LinkRow(
                     id=f"LN_{secrets.token_hex(12)}",
                     kind=kind,
-                    secret_hash=_hash(secret),
+                    secret_hash=hash_secret(secret),
                     account_id=account_id,
                     expires_at=now + LIFETIMES[kind],
                 )
@@ -61,7 +61,7 @@ class Links:
 
     async def find(self, kind: LinkKind, secret: str, now: datetime.datetime) -> Link:
         """The link of this secret. Raises LinkNotFound."""
-        wanted = (LinkRow.kind == kind, LinkRow.secret_hash == _hash(secret), LinkRow.expires_at > now)
+        wanted = (LinkRow.kind == kind, LinkRow.secret_hash == hash_secret(secret), LinkRow.expires_at > now)
         async with self._database.session() as session:
             row = await session.scalar(select(LinkRow).where(*wanted))
         if row is None:
@@ -77,5 +77,6 @@ class Links:
             raise LinkNotFound("the link was used")
 
 
-def _hash(secret: str) -> bytes:
+def hash_secret(secret: str) -> bytes:
+    """What is kept of a random secret: of 256 bits none is found again from it."""
     return hashlib.sha256(secret[:200].encode("utf-8", "surrogatepass")).digest()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import hashlib
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from sqlalchemy import delete, select, update
 from server.accounts import Account, Accounts, account_of
 from server.api.requests import Callers
 from server.database import AccountRow, Database, SignInRow
+from server.links import hash_secret
 from signaling.client_info import read_client
 
 COOKIE = "veche_sign_in"
@@ -50,7 +50,7 @@ class SignIns:
         row = SignInRow(
             id=f"SI_{secrets.token_hex(12)}",
             account_id=account.id,
-            secret_hash=_hash(secret),
+            secret_hash=hash_secret(secret),
             address=address[:64],
             client=client[:200],
             created_at=now,
@@ -65,7 +65,7 @@ class SignIns:
         """Whose cookie it is; None for one that is over, or of an account that may not sign in."""
         wanted = select(SignInRow, AccountRow).join(AccountRow, AccountRow.id == SignInRow.account_id)
         async with self._database.session() as session:
-            found = (await session.execute(wanted.where(SignInRow.secret_hash == _hash(secret)))).first()
+            found = (await session.execute(wanted.where(SignInRow.secret_hash == hash_secret(secret)))).first()
         if found is None:
             return None
         row, account = found
@@ -109,6 +109,12 @@ class Visitors:
         await self._look_up(request)
         return known_account(request)
 
+    async def greet(self, request: web.Request) -> Account | None:
+        """The same for a page, which also offers to sign in where there are accounts."""
+        self._has_accounts = self._has_accounts or await self._accounts.exist()
+        request[_CAN_SIGN_IN] = self._has_accounts
+        return await self.account(request)
+
     async def sign_in(self, request: web.Request) -> SignIn | None:
         """The sign-in that the request belongs to."""
         await self._look_up(request)
@@ -139,8 +145,6 @@ class Visitors:
     async def _look_up(self, request: web.Request) -> None:
         if _ACCOUNT in request:
             return
-        self._has_accounts = self._has_accounts or await self._accounts.exist()
-        request[_CAN_SIGN_IN] = self._has_accounts
         secret = request.cookies.get(COOKIE, "")
         found = await self._sign_ins.find(secret, datetime.datetime.now(datetime.UTC)) if secret else None
         request[_SIGN_IN], request[_ACCOUNT] = found if found else (None, None)
@@ -155,10 +159,6 @@ def known_account(request: web.Request) -> Account | None:
 def can_sign_in(request: web.Request) -> bool:
     """Whether there is any account, as far as it was looked up for this request."""
     return bool(request.get(_CAN_SIGN_IN, False))
-
-
-def _hash(secret: str) -> bytes:
-    return hashlib.sha256(secret[:200].encode("utf-8", "surrogatepass")).digest()
 
 
 def _sign_in(row: SignInRow) -> SignIn:

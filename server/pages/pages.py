@@ -51,13 +51,13 @@ class Pages:
         if "text/html" not in request.headers.get("Accept", ""):
             return web.Response(text="OK", headers={"Access-Control-Allow-Origin": "*"})
         self._renderer.to_https(request)
-        await self._visitors.account(request)
+        await self._visitors.greet(request)
         return self._landing(request)
 
     async def typed_code(self, request: web.Request) -> web.Response:
         """The landing page's form without JavaScript: `?code=` in any form."""
         self._renderer.to_https(request)
-        await self._visitors.account(request)
+        await self._visitors.greet(request)
         typed = request.query.get("code", "")
         try:
             meeting = await self._search.find(request, typed)
