@@ -7,6 +7,8 @@
     veche:nodes                     set of node ids
     veche:node:<id>                 URL of the node                             for a lease
     veche:revoked:<n>:<room>:<identity>   Unix seconds; n is the length of the room's name
+    veche:lobby:<room>              Lobby, JSON                                 while somebody waits or is let in
+    veche:lobbies                   channel: names of rooms whose lobby shows something new
 
 Use a Redis that evicts nothing (maxmemory-policy noeviction).
 """
@@ -14,7 +16,9 @@ Use a Redis that evicts nothing (maxmemory-policy noeviction).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Iterable, Sequence
+import hashlib
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -25,8 +29,10 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
+from signaling import lobby
 from signaling.effects import Change, ParticipantChanged, ParticipantForgotten, RoomChanged, RoomForgotten
-from signaling.store import REVOCATION_KEPT, NodeRecord, StoreUnavailable
+from signaling.lobby import Lobby
+from signaling.store import REVOCATION_KEPT, LobbyChange, NodeRecord, StoreUnavailable
 
 _Item = TypeVar("_Item")
 _Command = tuple[str | bytes | int, ...]
@@ -40,6 +46,12 @@ _CONNECTIONS = 16
 _ROOM_KEPT = 300.0
 # Changes or rooms in one transaction: others get their answers in between.
 _BATCH = 500
+# Seconds for which a lobby is kept that nobody changes any more: as long as anything in it can be good.
+_LOBBY_KEPT = lobby.INSIDE_KEPT
+# How often a change of a lobby is tried anew when another node was faster. One of all that try succeeds each time.
+_MOST_TRIES = 100
+# Seconds of silence after which the connection that listens is asked whether it lives, and has as long to answer.
+_SILENCE = 5.0
 
 # KEYS: home. ARGV: node, lease in ms. Returns the holder.
 _CLAIM = """
@@ -85,13 +97,22 @@ _REVOKE = """
 local known = tonumber(redis.call('GET', KEYS[1]) or '0')
 if tonumber(ARGV[1]) > known then redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2]) end
 """
+# KEYS: lobby. ARGV: SHA-1 of what it was, what it becomes ("" for nothing), how long it is kept in ms, the channel
+# and what to say there ("" for nothing). Returns whether it was as expected.
+_CHANGE_LOBBY = """
+if redis.sha1hex(redis.call('GET', KEYS[1]) or '') ~= ARGV[1] then return 0 end
+if ARGV[2] == '' then redis.call('DEL', KEYS[1]) else redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3]) end
+if ARGV[5] ~= '' then redis.call('PUBLISH', ARGV[4], ARGV[5]) end
+return 1
+"""
 
 
 class RedisStore:
     """See `Store`. It connects when it is first asked, and again by itself after an outage."""
 
-    def __init__(self, url: str, prefix: str = "veche:") -> None:
+    def __init__(self, url: str, prefix: str = "veche:", clock: Callable[[], float] = time.time) -> None:
         """`url`: redis://, rediss:// or unix://. Raises ValueError for another one."""
+        self._clock = clock
         parts = urlsplit(url)
         # For messages: without the password.
         self._where = f"{parts.hostname or ''}:{parts.port or 6379}" if parts.scheme != "unix" else parts.path
@@ -113,6 +134,9 @@ class RedisStore:
         self._release = self._redis.register_script(_RELEASE)
         self._living = self._redis.register_script(_LIVING)
         self._revoke = self._redis.register_script(_REVOKE)
+        self._change_lobby = self._redis.register_script(_CHANGE_LOBBY)
+        # One change of a lobby after the other: only other nodes can be in the way.
+        self._changing: dict[str, asyncio.Lock] = {}
 
     async def apply(self, changes: Sequence[Change]) -> None:
         for batch in _batches(changes):
@@ -213,6 +237,61 @@ class RedisStore:
     async def list_nodes(self) -> list[NodeRecord]:
         records = [await self.load_node(node) for node in await self._living_names("nodes", "node")]
         return [record for record in records if record is not None]
+
+    async def load_lobby(self, room: str) -> Lobby:
+        data = await self._ask("GET", self._key("lobby", room))
+        return lobby.current(lobby.read(data), self._clock()) if data is not None else lobby.EMPTY
+
+    async def change_lobby(self, room: str, change: LobbyChange) -> Lobby:
+        lock = self._changing.setdefault(room, asyncio.Lock())
+        try:
+            async with lock:
+                for _ in range(_MOST_TRIES):
+                    after = await self._try_to_change_lobby(room, change)
+                    if after is not None:
+                        return after
+                raise StoreUnavailable(f"other nodes change this lobby all the time: {_MOST_TRIES} tries")
+        finally:
+            if not lock.locked():
+                self._changing.pop(room, None)
+
+    async def _try_to_change_lobby(self, room: str, change: LobbyChange) -> Lobby | None:
+        key = self._key("lobby", room)
+        data: bytes = await self._ask("GET", key) or b""
+        known = lobby.read(data) if data else lobby.EMPTY
+        after = change(lobby.current(known, self._clock()))
+        becomes = lobby.written(after).encode() if after != lobby.EMPTY else b""
+        if becomes == data:
+            return after
+        expected = hashlib.sha1(data, usedforsecurity=False).hexdigest()
+        news = room if lobby.is_news(known, after) else ""
+        async with self._asking():
+            done = await self._change_lobby(
+                [key], [expected, becomes, _ms(_LOBBY_KEPT), f"{self._prefix}lobbies", news]
+            )
+        return after if done else None
+
+    async def lobby_changes(self) -> AsyncGenerator[str, None]:
+        listening: Any = self._redis.pubsub()
+        try:
+            async with self._asking():
+                await listening.subscribe(f"{self._prefix}lobbies")
+            yield ""
+            asked = False
+            while True:
+                try:
+                    said = await listening.get_message(timeout=_SILENCE)
+                    if said is None and asked:
+                        raise StoreUnavailable(f"Redis at {self._where} says nothing any more")
+                    asked = said is None
+                    if asked:
+                        await listening.ping()
+                except (RedisError, OSError) as error:
+                    raise StoreUnavailable(f"Redis at {self._where} is gone: {error}") from error
+                if said is not None and said["type"] == "message":
+                    yield said["data"].decode()
+        finally:
+            await listening.aclose()
 
     async def close(self) -> None:
         await self._redis.aclose()

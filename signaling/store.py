@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from livekit.protocol.models import ParticipantInfo, Room
 
+from signaling import lobby
 from signaling.effects import Change, ParticipantChanged, ParticipantForgotten, RoomChanged, RoomForgotten
 from signaling.errors import Unavailable
+from signaling.lobby import Lobby
+
+LobbyChange = Callable[[Lobby], Lobby]
+"""A decision about a lobby. It may be asked several times, of what the lobby is by then, and may raise."""
 
 _Message = TypeVar("_Message", Room, ParticipantInfo)
 
@@ -32,7 +38,7 @@ class NodeRecord:
 
 
 class Store(Protocol):
-    """Rooms, their participants, which node has a room, live nodes, revoked tokens.
+    """Rooms, their participants, which node has a room, live nodes, revoked tokens, lobbies.
 
     Every method may raise StoreUnavailable, and does so within a few seconds. What is returned is a copy.
     """
@@ -82,6 +88,19 @@ class Store(Protocol):
     async def list_nodes(self) -> list[NodeRecord]:
         """Live nodes by id."""
 
+    async def load_lobby(self, room: str) -> Lobby:
+        """The lobby before a room, which need not exist yet; an empty one where nobody has knocked."""
+
+    async def change_lobby(self, room: str, change: LobbyChange) -> Lobby:
+        """Makes one change, of whatever node, after the other; the lobby as it is then. Raises what `change` raises."""
+
+    def lobby_changes(self) -> AsyncGenerator[str, None]:
+        """Names of rooms whose lobby shows something new, on whatever node it was changed.
+
+        The first is "", once all that comes later will be heard: what was known before may be old. It ends only by
+        StoreUnavailable.
+        """
+
     async def close(self) -> None:
         """Frees connections."""
 
@@ -96,6 +115,8 @@ class MemoryStore:
         self._homes: dict[str, tuple[str, float]] = {}
         self._nodes: dict[str, tuple[NodeRecord, float]] = {}
         self._revoked: dict[tuple[str, str], tuple[float, float]] = {}
+        self._lobbies: dict[str, Lobby] = {}
+        self._lobby_listeners: set[asyncio.Queue[str]] = set()
 
     async def apply(self, changes: Sequence[Change]) -> None:
         for change in changes:
@@ -177,6 +198,31 @@ class MemoryStore:
     async def list_nodes(self) -> list[NodeRecord]:
         now = self._clock()
         return [record for _, (record, until) in sorted(self._nodes.items()) if until > now]
+
+    async def load_lobby(self, room: str) -> Lobby:
+        return lobby.current(self._lobbies.get(room, lobby.EMPTY), self._clock())
+
+    async def change_lobby(self, room: str, change: LobbyChange) -> Lobby:
+        known = self._lobbies.get(room, lobby.EMPTY)
+        after = change(lobby.current(known, self._clock()))
+        if after == lobby.EMPTY:
+            self._lobbies.pop(room, None)
+        else:
+            self._lobbies[room] = after
+        if lobby.is_news(known, after):
+            for listener in self._lobby_listeners:
+                listener.put_nowait(room)
+        return after
+
+    async def lobby_changes(self) -> AsyncGenerator[str, None]:
+        heard: asyncio.Queue[str] = asyncio.Queue()
+        self._lobby_listeners.add(heard)
+        try:
+            yield ""
+            while True:
+                yield await heard.get()
+        finally:
+            self._lobby_listeners.discard(heard)
 
     async def close(self) -> None:
         """Nothing to free."""

@@ -2,11 +2,15 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from contextlib import aclosing
+from dataclasses import replace
 
 import pytest
 from livekit.protocol.models import ParticipantInfo, Room, TrackInfo
 
+from signaling import lobby
 from signaling.effects import ParticipantChanged, ParticipantForgotten, RoomChanged, RoomForgotten
+from signaling.lobby import Guest, KnockNotFound, Lobby
 from signaling.redis_store import RedisStore
 from signaling.store import MemoryStore, NodeRecord, Store
 from tests.redis_server import RedisServer, running_redis
@@ -151,3 +155,83 @@ async def test_revoked_tokens(store: Store) -> None:
     assert await store.revoked_before("other", "anna") == 0.0
     await store.apply([RoomForgotten("r", "RM_1")])
     assert await store.revoked_before("r", "anna") == 1_800_000_000.25, "a new room of that name is no way back in"
+
+
+LATER = 4_000_000_000.0
+"""Unix seconds: what begins then has not expired yet."""
+
+
+def knocked(before: Lobby, name: str, now: float = LATER) -> Lobby:
+    guest = Guest(name, f"{name} 🚪", member=False, network=name)
+    return lobby.knock(before, guest, "lobby", f"KN_{name}", lobby.hash_secret(name), 1000, now)
+
+
+async def test_a_lobby(store: Store) -> None:
+    assert await store.load_lobby("r:1 🌳") == lobby.EMPTY
+    assert await store.change_lobby("r:1 🌳", lambda before: before) == lobby.EMPTY
+    waiting = await store.change_lobby("r:1 🌳", lambda before: knocked(before, "анна:|"))
+    assert [one.name for one in waiting.waiting] == ["анна:| 🚪"]
+    assert await store.load_lobby("r:1 🌳") == waiting
+    assert await store.load_lobby("r") == lobby.EMPTY
+    said = await store.change_lobby("r:1 🌳", lambda before: lobby.say(before, "Сейчас!", LATER))
+    assert (said.knocks, said.message) == (waiting.knocks, "Сейчас!")
+    await store.apply([RoomChanged(Room(name="r:1 🌳")), RoomForgotten("r:1 🌳", "")])
+    assert await store.load_lobby("r:1 🌳") == said, "a lobby is there without its room"
+    assert await store.change_lobby("r:1 🌳", lambda before: lobby.close(before)) == lobby.EMPTY
+    assert await store.load_lobby("r:1 🌳") == lobby.EMPTY
+
+
+async def test_a_change_of_a_lobby_that_raises_changes_nothing(store: Store) -> None:
+    before = await store.change_lobby("r", lambda before: knocked(before, "anna"))
+    with pytest.raises(KnockNotFound):
+        await store.change_lobby("r", lambda before: lobby.admit(before, "KN_nobody", LATER))
+    assert await store.load_lobby("r") == before
+
+
+async def test_what_has_expired_in_a_lobby_is_gone_and_that_is_told(store: Store) -> None:
+    await store.change_lobby("r", lambda before: knocked(before, "anna", now=1_000_000_000.0))
+    assert await store.load_lobby("r") == lobby.EMPTY
+    async with asyncio.timeout(30), aclosing(store.lobby_changes()) as changes:
+        assert await anext(changes) == ""
+        assert await store.change_lobby("r", lambda before: before) == lobby.EMPTY
+        assert await anext(changes) == "r"
+
+
+async def test_changes_of_a_lobby_happen_one_after_the_other(store: Store, request: pytest.FixtureRequest) -> None:
+    """Of two nodes, on one Store: nobody's knock gets lost, and each is let in once."""
+    other = store
+    if isinstance(store, RedisStore):
+        other = RedisStore(request.getfixturevalue("redis").url, prefix=f"{request.node.name}:")
+    names = [f"guest {number:03}" for number in range(40)]
+
+    async def comes(number: int, name: str) -> None:
+        await (store, other)[number % 2].change_lobby("r", lambda before: knocked(before, name))
+
+    await asyncio.gather(*(comes(number, name) for number, name in enumerate(names)))
+    found = await store.load_lobby("r")
+    assert sorted(one.identity for one in found.waiting) == names
+    decided = [0]
+
+    async def admits(number: int, name: str) -> None:
+        def admit(before: Lobby) -> Lobby:
+            decided[0] += 1
+            return lobby.admit(before, f"KN_{name}", LATER)
+
+        await (store, other)[number % 2].change_lobby("r", admit)
+
+    await asyncio.gather(*(admits(number, name) for number, name in enumerate(names) for _ in range(2)))
+    assert decided[0] >= len(names) * 2
+    found = await other.load_lobby("r")
+    assert {one.state for one in found.knocks} == {"admitted"}
+    assert len(found.knocks) == len(names)
+    await other.close()
+
+
+async def test_changes_of_lobbies_are_heard(store: Store) -> None:
+    async with asyncio.timeout(30), aclosing(store.lobby_changes()) as changes:
+        assert await anext(changes) == ""
+        await store.change_lobby("r:1 🌳", lambda before: knocked(before, "anna"))
+        assert await anext(changes) == "r:1 🌳"
+        await store.change_lobby("r:1 🌳", lambda before: lobby.keep(before, ["KN_anna"], LATER + 5))
+        await store.change_lobby("b", lambda before: replace(before, message="Hello", message_until=LATER))
+        assert await anext(changes) == "b", "how long a knock is good is news to nobody"

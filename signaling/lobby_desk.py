@@ -1,0 +1,284 @@
+"""The desk for those who wait: carries out what `lobby` decides, with the Store, the clock and secrets.
+
+Each node has one. What a lobby is, the Store knows; the desk keeps a copy of those that somebody here looks at, and
+wakes who sees a difference.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import secrets
+import time
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
+from contextlib import aclosing, contextmanager
+from dataclasses import dataclass, field
+
+from livekit.protocol.models import DataPacket, DisconnectReason, RoomEndReason
+from livekit.protocol.room import SendDataRequest
+
+from signaling import lobby, moderation
+from signaling.effects import ParticipantJoined, ParticipantLeft, RoomEvent, RoomFinished
+from signaling.lobby import Guest, Knock, Lobby, Reason
+from signaling.node import Node
+from signaling.permission import ROLE_ATTRIBUTE
+from signaling.store import LobbyChange, Store, StoreUnavailable
+
+logger = logging.getLogger(__name__)
+
+TOPIC = "veche.lobby"
+"""Of the data packet by which hosts in the room hear that the lobby has changed."""
+_RENEWAL = 20.0
+"""Seconds between two times that open streams are noted: two may fail before a knock expires."""
+_RETRY = 1.0
+"""Seconds between attempts to listen while the Store is away."""
+
+
+@dataclass(frozen=True, slots=True)
+class Knocked:
+    """A knock that was taken. The secret opens its event stream, and is kept nowhere else."""
+
+    id: str
+    secret: str
+
+
+@dataclass(eq=False, slots=True)
+class Watcher:
+    """Somebody who looks at a lobby: at one knock in it, or, as hosts do, at all (`knock` is "" then)."""
+
+    knock: str
+    _woken: asyncio.Event = field(default_factory=asyncio.Event)
+    ended: bool = False
+    """The desk closes, or another watcher has taken this one's place."""
+
+    def wake(self, *, end: bool = False) -> None:
+        """There is something to see, or nothing will be any more."""
+        self.ended = self.ended or end
+        self._woken.set()
+
+    async def changed(self, patience: float) -> bool:
+        """Waits until there is something to see; False after `patience` seconds without."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(patience):
+                await self._woken.wait()
+                self._woken.clear()
+                return True
+        return False
+
+
+class LobbyDesk:
+    """A listener of the node (`RoomListener`), on one event loop; `start` and `close` bracket its life.
+
+    `most` is how many may wait for one meeting. Methods raise StoreUnavailable where the Store does not answer.
+    """
+
+    def __init__(
+        self, node: Callable[[], Node], store: Store, most: int, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._node = node
+        self._store = store
+        self._most = most
+        self._clock = clock
+        self._known: dict[str, Lobby] = {}
+        """Lobbies that somebody here looks at, and those of rooms that live here."""
+        self._watchers: dict[str, set[Watcher]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._closed = False
+
+    def start(self) -> None:
+        """Begins to listen to other nodes and to note who still waits."""
+        self._begin(self._listen())
+        self._begin(self._renew())
+
+    async def close(self) -> None:
+        """Ends all watching; who waits comes back to another node, or to this one after its restart."""
+        self._closed = True
+        for watchers in self._watchers.values():
+            for watcher in watchers:
+                watcher.wake(end=True)
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def __call__(self, event: RoomEvent) -> None:
+        """Takes what happened in a room of this node."""
+        if self._closed:
+            return
+        match event:
+            case ParticipantJoined(room, participant) if ROLE_ATTRIBUTE in participant.attributes:
+                identity = participant.identity
+                if participant.attributes[ROLE_ATTRIBUTE] == "attendee":
+                    self._note(room.name, lambda was: lobby.enter(was, identity, self._clock()))
+                else:
+                    self._note(room.name, lambda was: lobby.start(was, self._clock()))
+            case ParticipantLeft(room, participant) if ROLE_ATTRIBUTE in participant.attributes:
+                identity = participant.identity
+                removed = participant.disconnect_reason == DisconnectReason.PARTICIPANT_REMOVED
+                self._note(room.name, lambda was: lobby.leave(was, identity, self._clock(), may_return=not removed))
+            case RoomFinished(room, RoomEndReason.ROOM_END_API_DELETE):
+                self._note(room.name, lobby.close)
+
+    # Who waits.
+
+    async def knock(self, room: str, guest: Guest, reason: Reason) -> Knocked:
+        """Somebody asks to come in. Raises KnockRefused, LobbyFull."""
+        made = Knocked(f"KN_{secrets.token_hex(12)}", secrets.token_urlsafe(32))
+        secret_hash = lobby.hash_secret(made.secret)
+        await self._change(
+            room, lambda was: lobby.knock(was, guest, reason, made.id, secret_hash, self._most, self._clock())
+        )
+        return made
+
+    async def opened_by(self, room: str, knock: str, secret: str) -> Knock | None:
+        """The knock, for who has its secret."""
+        return lobby.opened_by(await self._store.load_lobby(room), knock, secret, self._clock())
+
+    async def is_admitted(self, room: str, identity: str) -> bool:
+        """Whether a host let this identity in."""
+        return lobby.is_admitted(await self._store.load_lobby(room), identity, self._clock())
+
+    async def withdraw(self, room: str, knock: str) -> None:
+        """Somebody waits no longer."""
+        await self._change(room, lambda was: lobby.withdraw(was, knock, self._clock()))
+
+    # What hosts do.
+
+    async def load(self, room: str) -> Lobby:
+        """The lobby as it is."""
+        return await self._store.load_lobby(room)
+
+    async def admit(self, room: str, knock: str) -> Lobby:
+        """Lets one in. Raises KnockNotFound."""
+        return await self._change(room, lambda was: lobby.admit(was, knock, self._clock()))
+
+    async def refuse(self, room: str, knock: str) -> Lobby:
+        """Refuses one. Raises KnockNotFound."""
+        return await self._change(room, lambda was: lobby.refuse(was, knock, self._clock()))
+
+    async def admit_all(self, room: str) -> Lobby:
+        """Lets in all who wait for a host's word."""
+        return await self._change(room, lambda was: lobby.admit_all(was, self._clock()))
+
+    async def say(self, room: str, message: str) -> Lobby:
+        """Says something to all who wait."""
+        return await self._change(room, lambda was: lobby.say(was, message, self._clock()))
+
+    # Watching.
+
+    @contextmanager
+    def watching(self, room: str, knock: str = "") -> Iterator[Watcher]:
+        """Looks at a lobby for as long as it lasts. Of one knock only the newest watcher goes on."""
+        watcher = Watcher(knock)
+        watchers = self._watchers.setdefault(room, set())
+        for other in watchers:
+            if knock and other.knock == knock:
+                other.wake(end=True)
+        watchers.add(watcher)
+        if self._closed:
+            watcher.wake(end=True)
+        try:
+            yield watcher
+        finally:
+            watchers.discard(watcher)
+            if not watchers and self._watchers.get(room) is watchers:
+                del self._watchers[room]
+                self._forget(room)
+
+    async def look(self, room: str) -> Lobby:
+        """The lobby, for who watches it: one question to the Store serves all watchers."""
+        if room not in self._known:
+            self._take(room, await self._store.load_lobby(room))
+        return lobby.current(self._known.get(room, lobby.EMPTY), self._clock())
+
+    async def _change(self, room: str, change: LobbyChange) -> Lobby:
+        after = await self._store.change_lobby(room, change)
+        self._take(room, after)
+        return after
+
+    def _take(self, room: str, found: Lobby) -> None:
+        """Keeps the copy where somebody needs it, and tells who sees a difference."""
+        before = self._known.get(room, lobby.EMPTY)
+        self._known[room] = found
+        was, now = {one.id: one for one in before.knocks}, {one.id: one for one in found.knocks}
+        for watcher in self._watchers.get(room, ()):
+            mine = was.get(watcher.knock), now.get(watcher.knock)
+            if before.message != found.message or not watcher.knock or not _same(*mine):
+                watcher.wake()
+        if [one.id for one in before.waiting] != [one.id for one in found.waiting]:
+            self._nudge(room)
+        self._forget(room)
+
+    def _forget(self, room: str) -> None:
+        """Lets go of a copy that nobody here needs."""
+        lives_here = self._node().room(room) is not None and self._known.get(room, lobby.EMPTY) != lobby.EMPTY
+        if room not in self._watchers and not lives_here:
+            self._known.pop(room, None)
+
+    def _nudge(self, room: str) -> None:
+        """Tells hosts in the room to look; of who waits it says nothing."""
+        here = self._node().room(room)
+        if here is None:
+            return
+        hosts = [
+            identity
+            for identity, participant in here.participants.items()
+            if participant.attributes.get(ROLE_ATTRIBUTE, "attendee") != "attendee"
+        ]
+        if hosts:
+            packet = SendDataRequest(
+                room=room,
+                data=b"{}",
+                topic=TOPIC,
+                kind=DataPacket.Kind.RELIABLE,
+                destination_identities=hosts,
+            )
+            self._node().driver.carry_out(here, moderation.send_data(here, packet))
+
+    # In the background.
+
+    async def _listen(self) -> None:
+        while True:
+            try:
+                async with aclosing(self._store.lobby_changes()) as changes:
+                    await self._hear(changes)
+            except StoreUnavailable as error:
+                logger.warning("Lobbies of other nodes are not heard: %s", error)
+                await asyncio.sleep(_RETRY)  # between two attempts there is nothing to wait for
+
+    async def _hear(self, changes: AsyncGenerator[str, None]) -> None:
+        async for changed in changes:
+            for room in [changed] if changed else list(self._watchers.keys() | self._known.keys()):
+                if room in self._watchers or room in self._known or self._node().room(room) is not None:
+                    self._take(room, await self._store.load_lobby(room))
+
+    async def _renew(self) -> None:
+        while True:
+            await asyncio.sleep(_RENEWAL)  # a period, not a wait
+            for room in list(self._watchers.keys() | self._known.keys()):
+                await self._note_now(room, self._renewal(room))
+
+    def _renewal(self, room: str) -> LobbyChange:
+        present = {watcher.knock for watcher in self._watchers.get(room, ()) if watcher.knock and not watcher.ended}
+        return lambda was: lobby.keep(was, present, self._clock())
+
+    def _note(self, room: str, change: LobbyChange) -> None:
+        """Makes a change that nobody waits for."""
+        self._begin(self._note_now(room, change))
+
+    async def _note_now(self, room: str, change: LobbyChange) -> None:
+        try:
+            await self._change(room, change)
+        except StoreUnavailable as error:
+            logger.warning("A lobby could not be changed: %s", error)
+
+    def _begin(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def _same(before: Knock | None, after: Knock | None) -> bool:
+    if before is None or after is None:
+        return before is after
+    return (before.state, before.reason) == (after.state, after.reason)
