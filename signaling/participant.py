@@ -178,7 +178,7 @@ class Participant:
     @property
     def quirks(self) -> Quirks:
         """Where its client departs from the rule."""
-        return Quirks.of(self.joining.client)
+        return Quirks.of(self.joining.client, single=self.single)
 
     @property
     def single(self) -> bool:

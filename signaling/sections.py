@@ -70,7 +70,7 @@ class Quirks:
     keeps_codec_order: bool = True
     """False: takes its own order whatever we answer, so only the wished video codec is answered."""
     reuses_sections: bool = True
-    """False: a section that became inactive is not used again for another track."""
+    """False: a section of ours that became inactive is not used again for another track."""
     red: bool = True
     """False: RED (RFC 2198) is not offered to it."""
     synchronises: bool = True
@@ -82,17 +82,19 @@ class Quirks:
     """Codecs, in lower case, that are not taken from it though it receives them."""
 
     @classmethod
-    def of(cls, client: ClientInfo) -> Quirks:
-        """Reads them from what the client says of itself."""
+    def of(cls, client: ClientInfo, *, single: bool) -> Quirks:
+        """Reads them from what the client says of itself; `single`: it has one PeerConnection, on which it offers."""
         browser, system, model = client.browser.lower(), client.os.lower(), client.device_model.lower()
         version = tuple(int(part) for part in re.findall(r"\d{1,6}", client.browser_version)[:2])
         in_browser = client.sdk == ClientInfo.SDK.JS
         firefox = in_browser and browser.startswith("firefox")
         # Every browser on iOS is WebKit, whatever it calls itself.
         safari = in_browser and (browser.startswith("safari") or system.startswith("ios"))
+        # Pion stops its receiver for good at the second offer in which a section is inactive (`SetRemoteDescription`).
+        stops_receivers = client.sdk == ClientInfo.SDK.GO and not single
         return cls(
             keeps_codec_order=not (firefox and system in ("linux", "android")),
-            reuses_sections=not safari,
+            reuses_sections=not (safari or stops_receivers),
             red=not (firefox or safari),
             synchronises=not firefox,
             lacks=frozenset(["video/av1"] if safari or (firefox and version < _FIREFOX_WITH_AV1) else []),

@@ -187,7 +187,7 @@ def test_a_section_is_not_used_again_before_the_client_knows_it_free() -> None:
     assert offer.mid_to_track_id == {"2": "TR_V0002"}
 
 
-def test_safari_gets_a_new_section_each_time() -> None:
+def test_who_reuses_no_section_gets_a_new_one_each_time() -> None:
     ours = negotiation(Quirks(reuses_sections=False))
     for number in range(1, 4):
         ours.attach(track(number, VP8))
@@ -447,6 +447,7 @@ def client(browser: str, system: str, version: str) -> ClientInfo:
     [
         (ClientInfo(sdk=ClientInfo.SDK.JS, browser="Chrome", os="Linux"), Quirks()),
         (ClientInfo(sdk=ClientInfo.SDK.RUST, os="linux"), Quirks()),
+        (ClientInfo(sdk=ClientInfo.SDK.GO), Quirks(reuses_sections=False)),
         (ClientInfo(), Quirks()),
         (client("Firefox", "Windows", "156.0"), Quirks(red=False, synchronises=False, lacks=NO_AV1)),
         (client("Firefox", "Linux", "157.0"), Quirks(keeps_codec_order=False, red=False, synchronises=False)),
@@ -461,4 +462,8 @@ def client(browser: str, system: str, version: str) -> ClientInfo:
     ],
 )
 def test_quirks_by_what_the_client_says_of_itself(told: ClientInfo, quirks: Quirks) -> None:
-    assert Quirks.of(told) == quirks
+    assert Quirks.of(told, single=False) == quirks
+
+
+def test_a_client_that_offers_by_itself_uses_its_sections_again_with_pion_too() -> None:
+    assert Quirks.of(ClientInfo(sdk=ClientInfo.SDK.GO), single=True) == Quirks()

@@ -14,6 +14,12 @@ import (
 // For each step; far above what any takes.
 const deadline = 60 * time.Second
 
+// How Alice publishes.
+var (
+	picture = &lksdk.TrackPublicationOptions{Name: "camera", Source: livekit.TrackSource_CAMERA}
+	speech  = &lksdk.TrackPublicationOptions{Name: "microphone", Source: livekit.TrackSource_MICROPHONE}
+)
+
 // What Bob has of Alice.
 type reception struct {
 	sound, video atomic.Int64 // packets
@@ -24,6 +30,7 @@ type reception struct {
 	data         atomic.Int64 // bytes of the last packet
 	text         atomic.Int64 // bytes of the last stream
 	resumed      atomic.Int64 // times that Alice came back
+	ended        atomic.Int64 // tracks that are over
 }
 
 func until(holds func() bool, what string) error {
@@ -40,6 +47,7 @@ func (r *reception) read(track *webrtc.TrackRemote) {
 	for {
 		packet, _, err := track.ReadRTP()
 		if err != nil {
+			r.ended.Add(1)
 			return
 		}
 		if track.Kind() == webrtc.RTPCodecTypeAudio {
@@ -78,6 +86,25 @@ func (r *reception) goesOn(what string) error {
 	return until(func() bool { return r.sound.Load() > sound+20 && r.video.Load() > video+20 }, what)
 }
 
+func speak(room *lksdk.Room, voice *lksdk.LocalTrack) error {
+	if _, err := room.LocalParticipant.PublishTrack(voice, speech); err != nil {
+		return fmt.Errorf("publish sound: %w", err)
+	}
+	return nil
+}
+
+func show(room *lksdk.Room, codec string) (*lksdk.LocalTrackPublication, error) {
+	layers, err := simulcast(codec)
+	if err != nil {
+		return nil, err
+	}
+	shown, err := room.LocalParticipant.PublishSimulcastTrack(layers, picture)
+	if err != nil {
+		return nil, fmt.Errorf("publish video: %w", err)
+	}
+	return shown, nil
+}
+
 func meet(given []string) (any, error) {
 	url, alices, bobs, mode := given[0], given[1], given[2], given[3]
 	var r reception
@@ -85,16 +112,10 @@ func meet(given []string) (any, error) {
 	if mode == "single" {
 		codec = webrtc.MimeTypeH264
 	}
-	layers, err := simulcast(codec)
-	if err != nil {
-		return nil, err
-	}
 	voice, err := sound()
 	if err != nil {
 		return nil, err
 	}
-	picture := &lksdk.TrackPublicationOptions{Name: "camera", Source: livekit.TrackSource_CAMERA}
-	speech := &lksdk.TrackPublicationOptions{Name: "microphone", Source: livekit.TrackSource_MICROPHONE}
 	var options, joining []lksdk.ConnectOption
 	if mode == "single" {
 		options = append(options, lksdk.WithSinglePeerConnection())
@@ -113,13 +134,13 @@ func meet(given []string) (any, error) {
 		return nil, fmt.Errorf("alice joins: %w", err)
 	}
 	if mode != "single" {
-		if _, err := alice.LocalParticipant.PublishTrack(voice, speech); err != nil {
-			return nil, fmt.Errorf("publish sound: %w", err)
+		if err := speak(alice, voice); err != nil {
+			return nil, err
 		}
 	}
-	shown, err := alice.LocalParticipant.PublishSimulcastTrack(layers, picture)
+	shown, err := show(alice, codec)
 	if err != nil {
-		return nil, fmt.Errorf("publish video: %w", err)
+		return nil, err
 	}
 	seen := map[string]any{}
 	steps := []func() error{
@@ -140,6 +161,7 @@ func meet(given []string) (any, error) {
 			return until(func() bool { return !r.muted.Load() }, "unmute")
 		},
 		func() error { return talk(alice, bob, &r, seen) },
+		func() error { return publishesAnew(alice, &r, codec) },
 		func() error { return comesBack(alice, &r) },
 	}
 	for _, step := range steps {
@@ -175,6 +197,31 @@ func comeAndGo(given []string) (any, error) {
 		room.Disconnect()
 	}
 	return times, nil
+}
+
+// Alice ends her tracks one after the other, so that Bob hears twice that the first is over, and publishes others.
+func publishesAnew(alice *lksdk.Room, r *reception, codec string) error {
+	me := alice.LocalParticipant
+	for _, source := range []livekit.TrackSource{livekit.TrackSource_MICROPHONE, livekit.TrackSource_CAMERA} {
+		ended := r.ended.Load()
+		if err := me.UnpublishTrack(me.GetTrackPublication(source).SID()); err != nil {
+			return fmt.Errorf("unpublish: %w", err)
+		}
+		if err := until(func() bool { return r.ended.Load() > ended }, "the end of a track"); err != nil {
+			return err
+		}
+	}
+	voice, err := sound()
+	if err != nil {
+		return err
+	}
+	if err := speak(alice, voice); err != nil {
+		return err
+	}
+	if _, err := show(alice, codec); err != nil {
+		return err
+	}
+	return r.goesOn("media of other tracks")
 }
 
 // Alice loses her connection in every way that the SDK can ask for, and each time she is back with her tracks.
