@@ -195,13 +195,18 @@ def _section_of(field: FieldInfo) -> type[Section] | None:
     return kind if isinstance(kind, type) and issubclass(kind, Section) else None
 
 
-def _place(steps: Sequence[str | int]) -> tuple[str, type[BaseModel] | None]:
-    """The setting that an error's place names, without what is inside a list; and the section that it is missing in."""
+def _place(steps: Sequence[str | int], *, unknown: bool) -> tuple[str, type[BaseModel] | None]:
+    """The setting that an error's place names, without what is inside a list; and the section that it is missing in.
+
+    `unknown`: the last step is as an operator wrote it. Else it may be our own name: that of a default that is wrong.
+    """
     known: type[BaseModel] | None = Settings
     names: list[str] = []
     for step in steps:
         if isinstance(step, int):
             break
+        own = known.model_fields.get(step) if known is not None and not unknown else None
+        step = own.alias or step if own is not None else step
         names.append(step)
         if known is None:
             continue
@@ -257,7 +262,8 @@ def _put(values: dict[str, Any], name: str, value: str) -> None:
 def _explain(error: ErrorDetails, given: Mapping[str, str], variables: Mapping[str, str], path: Path | None) -> str:
     """One line for one pydantic error: the setting, where it was set, what it got and what it takes."""
     steps = error["loc"]
-    name, known = _place(steps)
+    unknown = error["type"] == "extra_forbidden"
+    name, known = _place(steps, unknown=unknown)
     if path is None:
         origin = ""
     elif any(key == name or key.startswith(f"{name}.") for key in given):
@@ -266,7 +272,7 @@ def _explain(error: ErrorDetails, given: Mapping[str, str], variables: Mapping[s
         variable = PREFIX + name.replace(".", "__").upper()
         origin = next((key for key in variables if key == variable or key.startswith(f"{variable}__")), str(path))
     where = f" ({origin})" if origin else ""
-    if error["type"] == "extra_forbidden":
+    if unknown:
         section = known or RoomPreset  # the only section whose name is not ours
         names = (inner.alias or key for key, inner in section.model_fields.items())
         return f"unknown setting {name}{where}: takes {', '.join(names)}"

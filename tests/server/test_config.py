@@ -209,6 +209,13 @@ def test_addresses_with_passwords_are_not_repeated() -> None:
     assert "hunter2" not in refused(None, "mail.url=http://user:hunter2@host")
 
 
+def test_the_sender_of_mail_is_named_as_it_is_written() -> None:
+    takes = "takes the address that mail comes from, where mail.url is set"
+    server = "mail.url=smtp://mail.example"
+    assert refused(None, server) == f"mail.from (data/veche.toml): got '', {takes}"
+    assert refused(None, server, "mail.from=nobody") == f"mail.from (command line): got 'nobody', {takes}"
+
+
 def test_keys_are_read_in_the_forms_that_operators_know() -> None:
     other = SECRET[::-1]
     expected = {"a": SECRET, "b.c-d_e": other}
