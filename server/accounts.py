@@ -15,8 +15,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from server import passwords
 from server.database import AccountRow, Database
-from server.meetings import WrongInput, clean_name
 from server.passwords import Passwords
+from server.texts import WrongInput, clean_name
 
 AccountRole = Literal["administrator", "host", "member"]
 ROLES: tuple[AccountRole, ...] = ("administrator", "host", "member")

@@ -26,6 +26,7 @@ from media._engine import Engine
 from server import addresses, certificate, data_folder, listeners, logs, problems, sections
 from server.accounts import Accounts, accounts_exist
 from server.api import dispatches, health, metrics, openapi
+from server.api.authority import Authorities
 from server.api.debug import DebugApi
 from server.api.meetings import MeetingsApi
 from server.api.requests import Callers
@@ -37,6 +38,7 @@ from server.database import Database
 from server.links import Links
 from server.mail import Mail
 from server.meetings import Meetings
+from server.members import Members
 from server.pages import security
 from server.pages.account_pages import AccountPages
 from server.pages.assets import Assets
@@ -53,6 +55,7 @@ from signaling.agent_desk import AgentDesk
 from signaling.chance import ChanceNumbers
 from signaling.node import Node, RoomListener
 from signaling.redis_store import RedisStore
+from signaling.room_service import RoomService
 from signaling.settings import Limits, NodeSettings, RoomSettings
 from signaling.store import MemoryStore, Store
 
@@ -221,7 +224,8 @@ def application(
     accounts, sign_ins, links = Accounts(database, passwords), SignIns(database), Links(database)
     visitors = Visitors(sign_ins, accounts, callers)
     mail = Mail(settings.mail.url, settings.mail.sender)
-    meetings = Meetings(database)
+    meetings, members, rooms = Meetings(database), Members(database), RoomService(node)
+    authorities = Authorities(members, visitors, callers, rooms, lambda: node.keys)
     search = Search(meetings, callers, settings.limit.failed_joins_per_minute)
     assets = Assets()
     renderer = Renderer(callers, assets, settings.http.tls_port, version())
@@ -229,7 +233,9 @@ def application(
     failures = settings.limit.failed_joins_per_minute
     reception = Reception(renderer, callers, accounts, sign_ins, visitors, links, mail)
     made = settings.limit.new_meetings_per_minute
-    api = MeetingsApi(meetings, search, callers, lambda: first(node.keys), made, visitors, settings.accounts)
+    signing_key = lambda: first(node.keys)  # noqa: E731
+    policy = settings.accounts
+    api = MeetingsApi(meetings, authorities, rooms, search, callers, signing_key, made, visitors, policy)
 
     @web.middleware
     async def log(request: web.Request, handler: Respond) -> web.StreamResponse:

@@ -10,7 +10,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, ForeignKey, Integer, LargeBinary, MetaData, String, Text, event, text
+from sqlalchemy import Connection, ForeignKey, Index, Integer, LargeBinary, MetaData, String, Text, event, text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import DateTime, TypeDecorator
@@ -62,7 +62,33 @@ class MeetingRow(Table):
     host_secret_hash: Mapped[bytes] = mapped_column(LargeBinary(32))
     identity_key: Mapped[bytes] = mapped_column(LargeBinary(32))
     owner_id: Mapped[str | None] = mapped_column(ForeignKey("accounts.id", ondelete="SET NULL"), index=True)
+    kind: Mapped[str] = mapped_column(String(16))
+    description: Mapped[str] = mapped_column(Text)
+    settings: Mapped[str] = mapped_column(Text)
+    schedule: Mapped[str] = mapped_column(Text)
+    starts_at: Mapped[datetime.datetime | None] = mapped_column(Time, index=True)
+    ends_at: Mapped[datetime.datetime | None] = mapped_column(Time)
+    sequence: Mapped[int] = mapped_column(Integer)
+    version: Mapped[int] = mapped_column(Integer)
     created_at: Mapped[datetime.datetime] = mapped_column(Time)
+    updated_at: Mapped[datetime.datetime] = mapped_column(Time)
+    cancelled_at: Mapped[datetime.datetime | None] = mapped_column(Time)
+
+
+class MemberRow(Table):
+    """Somebody who is invited to a meeting, and as what."""
+
+    __tablename__ = "members"
+    __table_args__ = (
+        Index("ix_members_meeting_id", "meeting_id", "email", unique=True),
+        Index("ix_members_email", "email"),
+    )
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    meeting_id: Mapped[str] = mapped_column(ForeignKey("meetings.id", ondelete="CASCADE"))
+    email: Mapped[str] = mapped_column(String(254))
+    name: Mapped[str] = mapped_column(String(64))
+    role: Mapped[str] = mapped_column(String(16))
 
 
 class AccountRow(Table):

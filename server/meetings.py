@@ -1,41 +1,35 @@
-"""Meetings: made once, found by their code, joined by decision. The decisions are pure; `Meetings` keeps the rows."""
+"""Meetings: made once, found by their code or id, changed by their hosts. Who comes in is decided in `entrance`."""
 
 from __future__ import annotations
 
-import base64
-import binascii
 import datetime
 import hashlib
 import hmac
 import secrets
-import unicodedata
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, get_args
 
-from sqlalchemy import select
+from sqlalchemy import delete, select, update
 from sqlalchemy.exc import IntegrityError
 
 from server import codes
 from server.database import Database, MeetingRow
-from signaling.token import Grants, VideoGrant
+from server.meeting_settings import MeetingSettings
+from server.schedule import Schedule
+from server.texts import clean_description, clean_title
 
-TITLE_LENGTH = 200
-NAME_LENGTH = 64
-"""Characters: a tile shows about thirty."""
-TAB_SECRET_SIZE = 16
-"""Bytes: 128 bits, so that nobody takes another's identity by guessing."""
-TOKEN_LIFETIME = 600.0
-"""Seconds; a token is renewed over the open socket."""
-
-Role = Literal["host", "attendee"]
+MeetingKind = Literal["instant", "scheduled", "personal"]
+_KINDS: tuple[MeetingKind, ...] = get_args(MeetingKind)
+ID_PREFIX = "MT_"
 
 
 class MeetingNotFound(Exception):
-    """No meeting has this code."""
+    """No meeting has this code or id."""
 
 
-class WrongInput(Exception):
-    """A field that can't be taken; the text says what was received and what is expected."""
+class MeetingChanged(Exception):
+    """Somebody else has changed the meeting since it was read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,93 +40,35 @@ class Meeting:
     code: str
     room_name: str
     title: str
+    description: str
+    kind: MeetingKind
+    settings: MeetingSettings
+    schedule: Schedule | None
+    """None where it has no time: made for now, or a personal room."""
     host_secret_hash: bytes
     identity_key: bytes
     owner_id: str | None
+    sequence: int
+    """Grows with each change that calendars must hear of (RFC 5545 section 3.8.7.4)."""
+    version: int
+    """Grows with each change."""
     created_at: datetime.datetime
+    updated_at: datetime.datetime
+    cancelled_at: datetime.datetime | None
+
+    def has_secret(self, host_secret: str) -> bool:
+        """Whether it is the secret that was made with the meeting, which makes its holder a host."""
+        return hmac.compare_digest(_hash(host_secret), self.host_secret_hash)
 
 
 @dataclass(frozen=True, slots=True)
-class Enter:
-    """The decision that somebody may come in: what the token says, and the role in it."""
+class MeetingDraft:
+    """What a person decides about a meeting."""
 
-    grants: Grants
-    role: Role
-
-
-def decide_join(meeting: Meeting, name: str, tab: str, host_secret: str | None, account_id: str | None = None) -> Enter:
-    """Who comes in and as what: whoever holds the code enters; who made the meeting is a host.
-
-    `tab` is the secret of the browser tab. Raises WrongInput for a name or tab that can't be.
-    """
-    role = role_of(meeting, host_secret, account_id)
-    grant = VideoGrant(
-        room=meeting.room_name,
-        room_join=True,
-        can_publish=True,
-        can_subscribe=True,
-        can_publish_data=True,
-        can_update_own_metadata=True,
-    )
-    secret = read_tab_secret(tab)
-    identity = account_identity(meeting, account_id) if account_id else identity_of(meeting, secret)
-    return Enter(Grants(identity=identity, name=clean_name(name), role=role, video=grant), role)
-
-
-def role_of(meeting: Meeting, host_secret: str | None, account_id: str | None = None) -> Role:
-    """A host is whose account made the meeting, or who holds the secret that was made with it."""
-    if account_id is not None and account_id == meeting.owner_id:
-        return "host"
-    if host_secret and hmac.compare_digest(_hash(host_secret), meeting.host_secret_hash):
-        return "host"
-    return "attendee"
-
-
-def identity_of(meeting: Meeting, tab_secret: bytes) -> str:
-    """The same for the same tab in the same meeting, so that a reload replaces itself; tells nothing of the secret."""
-    digest = hmac.digest(meeting.identity_key, tab_secret, "sha256")
-    return f"guest-{digest[:12].hex()}"
-
-
-def account_identity(meeting: Meeting, account_id: str) -> str:
-    """The same for an account in one meeting, on whatever device: the newer session replaces the older."""
-    digest = hmac.digest(meeting.identity_key, account_id.encode(), "sha256")
-    return f"account-{digest[:12].hex()}"
-
-
-def read_tab_secret(text: str) -> bytes:
-    """The bytes of a base64url secret. Raises WrongInput."""
-    try:
-        secret = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
-    except (binascii.Error, ValueError):
-        raise WrongInput("tab: takes a secret in base64url") from None
-    if not TAB_SECRET_SIZE <= len(secret) <= 64:
-        raise WrongInput(f"tab: got {len(secret)} bytes, takes {TAB_SECRET_SIZE} to 64")
-    return secret
-
-
-def clean_name(name: str) -> str:
-    """A name as it is shown: white space joined, control and direction characters gone. Raises WrongInput."""
-    return _clean("name", name, NAME_LENGTH, least=1)
-
-
-def clean_title(title: str) -> str:
-    """A title as it is shown; may be empty. Raises WrongInput."""
-    return _clean("title", title, TITLE_LENGTH, least=0)
-
-
-def _clean(field: str, text: str, most: int, *, least: int) -> str:
-    kept = "".join(" " if character.isspace() else character for character in text)
-    # Cc, Cf, Cs: control, format (bidirectional overrides among them) and surrogates; joiners of emoji stay.
-    kept = "".join(c for c in kept if c == "\u200d" or unicodedata.category(c) not in {"Cc", "Cf", "Cs"})
-    cleaned = " ".join(unicodedata.normalize("NFC", kept).split())
-    if not least <= len(cleaned) <= most:
-        raise WrongInput(f"{field}: got {len(cleaned)} characters, takes {least} to {most}")
-    return cleaned
-
-
-def _hash(secret: str) -> bytes:
-    return hashlib.sha256(secret.encode()).digest()
+    title: str = ""
+    description: str = ""
+    settings: MeetingSettings = field(default_factory=MeetingSettings)
+    schedule: Schedule | None = None
 
 
 class Meetings:
@@ -141,27 +77,33 @@ class Meetings:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def create(self, title: str, now: datetime.datetime, owner_id: str | None = None) -> tuple[Meeting, str]:
+    async def create(
+        self, draft: MeetingDraft, now: datetime.datetime, owner_id: str | None = None, *, personal: bool = False
+    ) -> tuple[Meeting, str]:
         """A new meeting and its host secret, which is kept nowhere else. Raises WrongInput."""
-        cleaned = clean_title(title)
         host_secret = secrets.token_urlsafe(32)
         while True:
             row = MeetingRow(
-                id=f"MT_{secrets.token_hex(12)}",
+                id=f"{ID_PREFIX}{secrets.token_hex(12)}",
                 code=codes.new(secrets.choice),
                 room_name=secrets.token_urlsafe(16),
-                title=cleaned,
                 host_secret_hash=_hash(host_secret),
                 identity_key=secrets.token_bytes(32),
                 owner_id=owner_id,
+                kind="personal" if personal else "scheduled" if draft.schedule else "instant",
+                sequence=0,
+                version=1,
                 created_at=now,
+                updated_at=now,
+                cancelled_at=None,
             )
+            _write(row, draft)
             try:
                 async with self._database.session.begin() as session:
                     session.add(row)
             except IntegrityError:
                 continue  # the code is taken: draw another
-            return _meeting(row), host_secret
+            return meeting_of(row), host_secret
 
     async def find(self, code: str) -> Meeting:
         """The meeting with this code, however it was typed. Raises MeetingNotFound."""
@@ -172,17 +114,113 @@ class Meetings:
             row = await session.scalar(select(MeetingRow).where(MeetingRow.code == usual))
         if row is None:
             raise MeetingNotFound
-        return _meeting(row)
+        return meeting_of(row)
+
+    async def get(self, meeting_id: str) -> Meeting:
+        """The meeting with this id, which lets nobody in: ids stand in lists and logs. Raises MeetingNotFound."""
+        async with self._database.session() as session:
+            row = await session.get(MeetingRow, meeting_id)
+        if row is None:
+            raise MeetingNotFound
+        return meeting_of(row)
+
+    async def in_room(self, room_name: str) -> Meeting | None:
+        """The meeting whose room it is; None for a room of another program's."""
+        async with self._database.session() as session:
+            row = await session.scalar(select(MeetingRow).where(MeetingRow.room_name == room_name))
+        return meeting_of(row) if row else None
+
+    async def personal(self, owner_id: str) -> Meeting | None:
+        """The account's personal room, if it has made one."""
+        mine = (MeetingRow.owner_id == owner_id, MeetingRow.kind == "personal")
+        async with self._database.session() as session:
+            row = await session.scalar(select(MeetingRow).where(*mine).order_by(MeetingRow.created_at).limit(1))
+        return meeting_of(row) if row else None
+
+    async def owned(self, owner_id: str, most: int = 1000) -> Sequence[Meeting]:
+        """The account's meetings, the newest first."""
+        mine = select(MeetingRow).where(MeetingRow.owner_id == owner_id).order_by(MeetingRow.created_at.desc())
+        async with self._database.session() as session:
+            return [meeting_of(row) for row in await session.scalars(mine.limit(most))]
+
+    async def change(
+        self, meeting: Meeting, draft: MeetingDraft, now: datetime.datetime, version: int | None = None
+    ) -> Meeting:
+        """Another title, description, settings, times. `version` is what the caller has read, None for any.
+
+        Raises WrongInput, MeetingNotFound, MeetingChanged.
+        """
+
+        def rewrite(row: MeetingRow) -> None:
+            before = (row.title, row.description, row.schedule)
+            _write(row, draft)
+            row.sequence += before != (row.title, row.description, row.schedule)
+
+        return await self._rewrite(meeting, rewrite, now, version)
+
+    async def cancel(self, meeting: Meeting, now: datetime.datetime) -> Meeting:
+        """It does not take place; nobody comes in any more. Raises MeetingNotFound."""
+
+        def rewrite(row: MeetingRow) -> None:
+            row.sequence += row.cancelled_at is None
+            row.cancelled_at = row.cancelled_at or now
+
+        return await self._rewrite(meeting, rewrite, now, None)
+
+    async def delete(self, meeting: Meeting) -> None:
+        """It is gone with everything that belongs to it. Raises MeetingNotFound."""
+        async with self._database.session.begin() as session:
+            if await session.get(MeetingRow, meeting.id) is None:
+                raise MeetingNotFound
+            await session.execute(delete(MeetingRow).where(MeetingRow.id == meeting.id))
+
+    async def _rewrite(
+        self, meeting: Meeting, rewrite: Callable[[MeetingRow], None], now: datetime.datetime, version: int | None
+    ) -> Meeting:
+        async with self._database.session.begin() as session:
+            # Written before it is read: two writers at once would both have read the same version.
+            count = update(MeetingRow).where(MeetingRow.id == meeting.id).values(version=MeetingRow.version + 1)
+            await session.execute(count)
+            row = await session.get(MeetingRow, meeting.id)
+            if row is None:
+                raise MeetingNotFound
+            if version is not None and row.version != version + 1:
+                raise MeetingChanged(f"version: got {version}, takes the newest, {row.version - 1}")
+            rewrite(row)
+            row.updated_at = now
+            return meeting_of(row)
 
 
-def _meeting(row: MeetingRow) -> Meeting:
+def meeting_of(row: MeetingRow) -> Meeting:
+    """The meeting of a row."""
     return Meeting(
         id=row.id,
         code=row.code,
         room_name=row.room_name,
         title=row.title,
+        description=row.description,
+        kind=next(kind for kind in _KINDS if kind == row.kind),
+        settings=MeetingSettings.model_validate_json(row.settings),
+        schedule=Schedule.model_validate_json(row.schedule) if row.schedule else None,
         host_secret_hash=row.host_secret_hash,
         identity_key=row.identity_key,
         owner_id=row.owner_id,
+        sequence=row.sequence,
+        version=row.version,
         created_at=row.created_at,
+        updated_at=row.updated_at,
+        cancelled_at=row.cancelled_at,
     )
+
+
+def _write(row: MeetingRow, draft: MeetingDraft) -> None:
+    row.title = clean_title(draft.title)
+    row.description = clean_description(draft.description)
+    row.settings = draft.settings.model_dump_json()
+    row.schedule = draft.schedule.model_dump_json() if draft.schedule else ""
+    row.starts_at = draft.schedule.starts_at if draft.schedule else None
+    row.ends_at = None
+
+
+def _hash(secret: str) -> bytes:
+    return hashlib.sha256(secret.encode()).digest()

@@ -10,7 +10,7 @@ from typing import TypeVar
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
-from server.meetings import WrongInput
+from server.texts import WrongInput
 
 T = TypeVar("T")
 

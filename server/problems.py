@@ -10,9 +10,20 @@ from aiohttp import web
 from sqlalchemy.exc import SQLAlchemyError
 
 from server.accounts import AccountNotFound, EmailTaken, LastAdministrator
+from server.entrance import (
+    AccountRequired,
+    KeptOut,
+    MeetingCancelled,
+    MeetingFull,
+    MeetingLocked,
+    PasscodeRequired,
+    WrongPasscode,
+)
 from server.links import LinkNotFound
-from server.meetings import MeetingNotFound, WrongInput
+from server.meetings import MeetingChanged, MeetingNotFound
+from server.members import MemberNotFound
 from server.pages.assets import ClientNotBuilt
+from server.texts import WrongInput
 from signaling.errors import FailedPrecondition, LimitExceeded, NotAllowed, NotFound
 from signaling.store import StoreUnavailable
 from signaling.token import ClaimRefused, TokenRefused
@@ -61,6 +72,15 @@ class Problem:
 
 TABLE: dict[type[Exception], Problem] = {
     MeetingNotFound: Problem(404, "meeting_not_found", "There is no such meeting"),
+    MeetingChanged: Problem(412, "meeting_changed", "Somebody else has changed the meeting"),
+    MemberNotFound: Problem(404, "member_not_found", "There is no such member"),
+    PasscodeRequired: Problem(403, "passcode_required", "The meeting has a passcode"),
+    WrongPasscode: Problem(403, "wrong_passcode", "The passcode is another one"),
+    KeptOut: Problem(403, "removed", "A host has removed you from this meeting"),
+    MeetingLocked: Problem(403, "meeting_locked", "The meeting is locked"),
+    MeetingFull: Problem(403, "meeting_full", "The meeting is full"),
+    MeetingCancelled: Problem(410, "meeting_cancelled", "The meeting does not take place"),
+    AccountRequired: Problem(401, "sign_in_required", "This takes signing in"),
     NotFound: Problem(404, "not_found", "There is no such thing here"),
     NotAllowed: Problem(403, "not_allowed", "The token does not allow it"),
     FailedPrecondition: Problem(409, "failed_precondition", "The settings do not allow it"),

@@ -17,6 +17,10 @@ from server.links import hash_secret
 from signaling.client_info import read_client
 
 COOKIE = "veche_sign_in"
+GUEST_COOKIE = "veche_guest"
+"""Holds a secret of the browser: its tabs are one person to a host who keeps somebody out."""
+GUEST_AGE = 400 * 24 * 3600
+"""Seconds; browsers keep no cookie longer."""
 UNUSED = datetime.timedelta(days=30)
 """A sign-in that was not used for so long is over."""
 _TOUCHED_AFTER = datetime.timedelta(hours=1)
@@ -141,6 +145,13 @@ class Visitors:
         if account is not None and sign_in is not None:
             await self._sign_ins.end(account, sign_in.id)
         response.del_cookie(COOKIE, httponly=True, samesite="Lax")
+
+    def remember_guest(self, request: web.Request, response: web.StreamResponse) -> None:
+        """Sees to it that the browser can be told from others of its network."""
+        if GUEST_COOKIE not in request.cookies:
+            secure = self._callers.base(request).scheme == "https"
+            given = secrets.token_urlsafe(16)
+            response.set_cookie(GUEST_COOKIE, given, max_age=GUEST_AGE, httponly=True, samesite="Lax", secure=secure)
 
     async def _look_up(self, request: web.Request) -> None:
         if _ACCOUNT in request:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, cast
+from typing import Any, Literal, cast, get_args
 
 import jwt
 from google.protobuf.json_format import MessageToDict, ParseDict, ParseError
@@ -23,7 +23,8 @@ REFRESH_LIFETIME = 600.0
 # The HTTP server takes no longer request line or header than 64 KiB; what is longer came by no way of ours.
 MAX_TOKEN_LENGTH = 65536
 
-ROLES = ("host", "cohost", "attendee")
+Role = Literal["host", "cohost", "attendee"]
+ROLES: tuple[Role, ...] = get_args(Role)
 
 _KINDS = {name.lower(): cast("ParticipantInfo.Kind", value) for name, value in ParticipantInfo.Kind.items()}
 _KIND_NAMES = {value: name for name, value in _KINDS.items()}
@@ -117,10 +118,15 @@ class Grants:
     room_config: RoomConfiguration | None = None
     room_preset: str = ""
     sha256: str = ""
-    role: str = "attendee"
+    role: Role = "attendee"
     issuer: str = ""
     issued_at: float = 0.0
     expires_at: float = 0.0
+
+
+def read_role(text: object) -> Role:
+    """The role of that name; what is no role is the ordinary one."""
+    return next((role for role in ROLES if role == text), "attendee")
 
 
 def verify(text: str, keys: Mapping[str, str], now: float) -> Grants:
@@ -244,7 +250,6 @@ def _grants(claims: dict[str, Any]) -> Grants:
     if issued is None:
         issued = _time(claims, "nbf")
     attributes = _object(claims, "attributes")
-    role = _object(claims, "veche").get("role")
     return Grants(
         identity=_text(claims, "sub") or _text(claims, "jti"),
         name=_text(claims, "name"),
@@ -256,7 +261,7 @@ def _grants(claims: dict[str, Any]) -> Grants:
         room_config=_room_config(_object(claims, "roomConfig")),
         room_preset=_text(claims, "roomPreset"),
         sha256=_text(claims, "sha256"),
-        role=role if role in ROLES else "attendee",
+        role=read_role(_object(claims, "veche").get("role")),
         issuer=_text(claims, "iss"),
         issued_at=issued or 0.0,
         expires_at=_time(claims, "exp") or 0.0,

@@ -12,18 +12,27 @@ from pydantic import BaseModel, ConfigDict, Field
 from yarl import URL
 
 from server.accounts import Account
+from server.api.authority import HOST_COOKIE, Authorities
 from server.api.requests import Callers, read_json
 from server.api.search import Search
-from server.meetings import NAME_LENGTH, TITLE_LENGTH, TOKEN_LIFETIME, Meetings, decide_join, role_of
+from server.attempts import Attempts
+from server.entrance import Caller, Enter, Wait, WrongPasscode, decide, read_tab_secret
+from server.meeting_settings import PASSCODE_LENGTH
+from server.meetings import Meeting, MeetingDraft, Meetings
+from server.presence import live
 from server.problems import SignInRequired, TooMany
 from server.rates import Rate
 from server.sections import AccountsSection
-from server.sign_in import Visitors
+from server.sign_in import GUEST_COOKIE, Visitors
+from server.texts import NAME_LENGTH, TITLE_LENGTH
 from signaling import token
 from signaling.errors import NotAllowed
+from signaling.room_service import RoomService
+from signaling.token import Role
 
 PATH = "/api/v1/meetings"
-HOST_COOKIE = "veche_host"
+TOKEN_LIFETIME = 600.0
+"""Seconds; a token is renewed over the open socket."""
 HOST_COOKIE_AGE = 400 * 24 * 3600
 """Seconds; browsers keep no cookie longer."""
 
@@ -66,6 +75,8 @@ class JoinRequest(Body):
     """As others will see it."""
     tab: str = Field(max_length=128)
     """A secret of 16 bytes or more in base64url, made by the browser tab: the same one replaces itself."""
+    passcode: str = Field(default="", max_length=4 * PASSCODE_LENGTH[1])
+    """Where the meeting has one, and who asks was not invited by account."""
 
 
 class Entered(Body):
@@ -77,7 +88,15 @@ class Entered(Body):
     token: str
     """Access token, good for ten minutes."""
     identity: str
-    role: Literal["host", "attendee"]
+    role: Role
+
+
+class Waiting(Body):
+    """Has to wait."""
+
+    decision: Literal["wait"] = "wait"
+    reason: Literal["lobby", "not_started"]
+    """For a host to let them in, or for a host to come at all."""
 
 
 class MeetingsApi:
@@ -86,6 +105,8 @@ class MeetingsApi:
     def __init__(
         self,
         meetings: Meetings,
+        authorities: Authorities,
+        rooms: RoomService,
         search: Search,
         callers: Callers,
         signing_key: Callable[[], tuple[str, str]],
@@ -94,12 +115,15 @@ class MeetingsApi:
         policy: AccountsSection,
     ) -> None:
         self._meetings = meetings
+        self._authorities = authorities
+        self._rooms = rooms
         self._search = search
         self._callers = callers
         self._signing_key = signing_key
         self._made = Rate(new_meetings_per_minute)
         self._visitors = visitors
         self._policy = policy
+        self._passcodes = Attempts()
 
     def routes(self) -> list[web.RouteDef]:
         """Routes for an application."""
@@ -120,7 +144,7 @@ class MeetingsApi:
             raise TooMany(f"more than {self._made.limit} new meetings in a minute")
         self._made.count(address, time.monotonic())
         meeting, host_secret = await self._meetings.create(
-            asked.title, datetime.datetime.now(datetime.UTC), account.id if account else None
+            MeetingDraft(title=asked.title), datetime.datetime.now(datetime.UTC), account.id if account else None
         )
         base = self._callers.base(request)
         made = MeetingMade(
@@ -148,25 +172,43 @@ class MeetingsApi:
         return _json(MeetingFound(code=meeting.code, title=meeting.title))
 
     async def join(self, request: web.Request) -> web.Response:
-        """200 Entered."""
+        """200 Entered or Waiting."""
         self._callers.check_origin(request)
         asked = await read_json(request, JoinRequest)
         meeting = await self._search.find(request, request.match_info["code"])
-        account = await self._visitors.account(request)
-        host_secret = request.cookies.get(HOST_COOKIE)
-        if account is None and not self._policy.guests and role_of(meeting, host_secret) != "host":
-            raise SignInRequired("only people with an account join meetings here")
-        entry = decide_join(meeting, asked.name, asked.tab, host_secret, account.id if account else None)
+        found = await self._decide(request, meeting, asked)
+        if isinstance(found, Wait):
+            return _json(Waiting(reason=found.reason))
         key, secret = self._signing_key()
         base = self._callers.base(request)
         return _json(
             Entered(
                 url=str(base.with_scheme("wss" if base.scheme == "https" else "ws")),
-                token=token.mint(entry.grants, key, secret, time.time(), TOKEN_LIFETIME),
-                identity=entry.grants.identity,
-                role=entry.role,
+                token=token.mint(found.grants, key, secret, time.time(), TOKEN_LIFETIME),
+                identity=found.grants.identity,
+                role=found.role,
             )
         )
+
+    async def _decide(self, request: web.Request, meeting: Meeting, asked: JoinRequest) -> Enter | Wait:
+        """Raises EntranceRefused, WrongInput, and TooMany for passcodes that were wrong too often."""
+        authority = await self._authorities.by_cookie(request, meeting)
+        caller = Caller(
+            name=asked.name,
+            tab=read_tab_secret(asked.tab),
+            browser=request.cookies.get(GUEST_COOKIE, "").encode() or None,
+            account_id=authority.account.id if authority.account else None,
+            role=authority.role,
+            passcode=asked.passcode,
+        )
+        address, now = self._callers.address(request), time.monotonic()
+        if asked.passcode and authority.role is None and self._passcodes.wait(meeting.id, address, now):
+            raise TooMany("the passcode was wrong too often; try again later")
+        try:
+            return decide(meeting, await live(self._rooms, meeting), caller, guests=self._policy.guests)
+        except WrongPasscode:
+            self._passcodes.failed(meeting.id, address, now)
+            raise
 
 
 def may_create(policy: AccountsSection, account: Account | None) -> bool:

@@ -11,8 +11,8 @@ from aiohttp import web
 from pydantic import BaseModel, ValidationError
 from yarl import URL
 
-from server.meetings import WrongInput
 from server.problems import TooLarge, TooSlow, WrongContentType, WrongOrigin
+from server.texts import WrongInput
 from signaling.proxies import Proxies, plain
 
 BODY_SIZE = 64 * 1024

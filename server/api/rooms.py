@@ -16,8 +16,8 @@ from server.api import twirp
 from server.api.methods import Method
 from server.api.requests import read_body
 from server.api.twirp import TwirpError
-from server.meetings import WrongInput
 from server.problems import TooLarge, TooSlow
+from server.texts import WrongInput
 from signaling import errors, token, websocket
 from signaling.node import Node
 from signaling.room_service import RoomService

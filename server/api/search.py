@@ -6,11 +6,12 @@ A right code is never refused: a school class sits behind one address, and codes
 from __future__ import annotations
 
 import time
+from collections.abc import Awaitable
 
 from aiohttp import web
 
 from server.api.requests import Callers
-from server.meetings import Meeting, MeetingNotFound, Meetings
+from server.meetings import ID_PREFIX, Meeting, MeetingNotFound, Meetings
 from server.problems import TooMany
 from server.rates import Rate
 
@@ -25,8 +26,16 @@ class Search:
 
     async def find(self, request: web.Request, code: str) -> Meeting:
         """The meeting. Raises MeetingNotFound, or TooMany for an address that was wrong too often in this minute."""
+        return await self._searched(request, self._meetings.find(code))
+
+    async def either(self, request: web.Request, name: str) -> Meeting:
+        """The same by code or id, for what takes more than to know either: who asks must be looked at then."""
+        known = self._meetings.get(name) if name.startswith(ID_PREFIX) else self._meetings.find(name)
+        return await self._searched(request, known)
+
+    async def _searched(self, request: web.Request, search: Awaitable[Meeting]) -> Meeting:
         try:
-            return await self._meetings.find(code)
+            return await search
         except MeetingNotFound:
             address, now = self._callers.address(request), time.monotonic()
             if self._failures.is_spent(address, now):

@@ -12,9 +12,9 @@ from yarl import URL
 from server.accounts import ROLES, Account, EmailTaken, LastAdministrator, clean_role
 from server.links import LinkKind
 from server.mail import MailNotSent
-from server.meetings import WrongInput
 from server.pages.forms import read_form, see_other
 from server.pages.reception import Reception
+from server.texts import WrongInput
 from signaling.errors import NotAllowed
 
 logger = logging.getLogger(__name__)

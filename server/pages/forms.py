@@ -9,9 +9,9 @@ from urllib.parse import parse_qsl
 from aiohttp import web
 
 from server.api.requests import BODY_SIZE, Callers, read_body
-from server.meetings import WrongInput
 from server.pages.rendering import FORM_COOKIE
 from server.problems import WrongContentType, WrongOrigin
+from server.texts import WrongInput
 
 _FIELDS = 50
 

@@ -83,7 +83,9 @@ class Pages:
             "version": self._version,
             "name": account.name if account else "",
         }
-        return self._renderer.render(request, "meeting.html", entry=self._assets.entry("src/main.tsx"), page=page)
+        response = self._renderer.render(request, "meeting.html", entry=self._assets.entry("src/main.tsx"), page=page)
+        self._visitors.remember_guest(request, response)
+        return response
 
     async def icon(self, request: web.Request) -> web.Response:
         """Browsers ask for it where a page named none; ours name theirs."""

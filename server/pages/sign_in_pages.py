@@ -15,11 +15,11 @@ from server.accounts import Account, AccountNotFound, clean_email
 from server.attempts import Attempts
 from server.links import Link, LinkKind, LinkNotFound
 from server.mail import MailNotSent
-from server.meetings import WrongInput, clean_name
 from server.pages.forms import local_path, read_form, see_other
 from server.pages.reception import Reception
 from server.problems import TooMany
 from server.rates import Rate
+from server.texts import WrongInput, clean_name
 
 logger = logging.getLogger(__name__)
 

@@ -13,8 +13,8 @@ from server import passwords
 from server.accounts import Accounts, EmailTaken, clean_email, clean_role
 from server.database import AccountRow, Database
 from server.links import LIFETIMES, LinkNotFound, Links
-from server.meetings import WrongInput
 from server.passwords import Passwords
+from server.texts import WrongInput
 
 NOW = datetime.datetime(2030, 1, 1, 12, 30, tzinfo=datetime.UTC)
 FAST = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)

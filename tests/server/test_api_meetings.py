@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import datetime
 import gzip
 import secrets
 import time
@@ -14,7 +15,11 @@ from typing import Any
 import aiohttp
 import pytest
 
-from server.api.meetings import HOST_COOKIE, PATH
+from server.api.authority import HOST_COOKIE
+from server.api.meetings import PATH
+from server.meeting_settings import MeetingSettings
+from server.meetings import MeetingDraft, Meetings
+from server.sign_in import GUEST_COOKIE
 from signaling import token
 from tests.application import KEY, SECRET, Site, next_response, running_site
 
@@ -286,8 +291,62 @@ async def test_unknown_paths_and_methods_are_problems_too(site: Site) -> None:
 
 async def test_a_database_that_is_away_is_said_without_its_words(site: Site) -> None:
     async with site.database.engine.begin() as connection:
-        await connection.exec_driver_sql("DROP TABLE meetings")
+        await connection.exec_driver_sql("ALTER TABLE meetings RENAME TO elsewhere")
     status, problem, _ = await post(site, PATH)
     assert (status, problem["code"]) == (503, "database_unavailable")
     assert "SQL" not in str(problem).upper().replace("DATABASE", "")
     assert "meetings" not in problem["detail"]
+
+
+async def decided(site: Site, **settings: object) -> tuple[str, str]:
+    """A meeting with these settings: its code, and the host's cookie."""
+    draft = MeetingDraft(settings=MeetingSettings.model_validate(settings))
+    made, secret = await Meetings(site.database).create(draft, datetime.datetime.now(datetime.UTC))
+    return made.code, f"{HOST_COOKIE}={secret}"
+
+
+async def test_a_passcode_is_asked_for_and_guessing_it_takes_ever_longer(site: Site) -> None:
+    code, cookie = await decided(site, passcode="4711")
+    path, body = f"{PATH}/{code}/join", {"name": "Anna", "tab": TAB}
+    status, problem, _ = await post(site, path, body)
+    assert (status, problem["code"]) == (403, "passcode_required")
+    assert (await post(site, path, body | {"passcode": "4711"}))[0] == 200
+    assert (await post(site, path, body, Cookie=cookie))[1]["role"] == "host"
+    outcomes = [(await post(site, path, body | {"passcode": "1234"}))[1]["code"] for _ in range(7)]
+    assert outcomes == ["wrong_passcode"] * 5 + ["too_many_requests"] * 2
+    # The right one is not told from wrong ones while somebody guesses; other meetings, and hosts, are as before.
+    assert (await post(site, path, body | {"passcode": "4711"}))[0] == 429
+    assert (await post(site, path, body | {"passcode": "4711"}, Cookie=cookie))[0] == 200
+    other, _ = await decided(site, passcode="4711")
+    assert (await post(site, f"{PATH}/{other}/join", body | {"passcode": "4711"}))[0] == 200
+
+
+async def test_who_has_to_wait_gets_no_token(site: Site) -> None:
+    for settings, reason in (({"lobby": "all"}, "lobby"), ({"join_before_host": False}, "not_started")):
+        code, cookie = await decided(site, **settings)
+        status, answer, _ = await post(site, f"{PATH}/{code}/join", {"name": "Anna", "tab": TAB})
+        assert (status, answer["decision"], answer["reason"]) == (200, "wait", reason)
+        assert "token" not in answer
+        status, answer, _ = await post(site, f"{PATH}/{code}/join", {"name": "Anna", "tab": TAB}, Cookie=cookie)
+        assert (status, answer["decision"]) == (200, "enter")
+        async with site.web.ws_connect(f"{answer['url']}/rtc", params={"access_token": answer["token"]}) as socket:
+            await next_response(socket)
+            other = base64.urlsafe_b64encode(secrets.token_bytes(16)).decode()
+            _, answer, _ = await post(site, f"{PATH}/{code}/join", {"name": "Bob", "tab": other})
+            assert answer["decision"] == ("wait" if reason == "lobby" else "enter")
+
+
+async def test_the_browsers_cookie_makes_its_tabs_one_person(site: Site) -> None:
+    code, _ = await decided(site)
+    async with site.web.get(f"{site.url}/m/{code}", headers={"Accept": "text/html", "Host": "localhost"}) as page:
+        cookie = page.cookies[GUEST_COOKIE]
+    assert (cookie["httponly"], cookie["samesite"]) == (True, "Lax")
+    tabs = [TAB, base64.urlsafe_b64encode(secrets.token_bytes(16)).decode()]
+    found = [
+        (await post(site, f"{PATH}/{code}/join", {"name": "A", "tab": tab}, Cookie=f"{GUEST_COOKIE}={cookie.value}"))[1]
+        for tab in tabs
+    ]
+    first, second = (one["identity"] for one in found)
+    assert first != second
+    assert first[:-16] == second[:-16]
+    assert cookie.value not in first

@@ -28,6 +28,13 @@ def row(**changes: object) -> MeetingRow:
         "title": "",
         "host_secret_hash": bytes(32),
         "identity_key": bytes(32),
+        "kind": "instant",
+        "description": "",
+        "settings": "{}",
+        "schedule": "",
+        "sequence": 0,
+        "version": 1,
+        "updated_at": datetime.datetime(2030, 1, 1, 15, 0, tzinfo=ZONE),
         "created_at": datetime.datetime(2030, 1, 1, 15, 0, tzinfo=ZONE),
     }
     return MeetingRow(**(given | changes))

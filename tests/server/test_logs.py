@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from server.api.meetings import HOST_COOKIE
+from server.api.authority import HOST_COOKIE
 from tests.service import Service, running_service, unverified_tls
 
 

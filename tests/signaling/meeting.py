@@ -48,7 +48,7 @@ from signaling.numbering import Numbers
 from signaling.participant import Joining, Participant
 from signaling.room import Place, Room
 from signaling.settings import Limits, NodeSettings, RoomSettings
-from signaling.token import Grants, VideoGrant
+from signaling.token import Grants, Role, VideoGrant
 
 T = TypeVar("T")
 FINGERPRINT = ":".join(["AB"] * 32)
@@ -189,7 +189,7 @@ class Client:
         grant: VideoGrant | None = None,
         kind: ParticipantInfo.Kind = ParticipantInfo.Kind.STANDARD,
         attributes: Mapping[str, str] | None = None,
-        role: str = "attendee",
+        role: Role = "attendee",
         protocol: int = 17,
         auto_subscribe: bool = True,
         adaptive_stream: bool = False,
