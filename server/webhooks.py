@@ -161,9 +161,9 @@ class Webhooks:
         self._writer = asyncio.create_task(self._write_all())
 
     def __call__(self, event: RoomEvent) -> None:
-        """Takes an event; returns at once."""
-        name = webhook_events.NAMES[type(event)]
-        if name not in self._wanted:
+        """Takes an event; returns at once. Those that LiveKit does not know are not told."""
+        name = webhook_events.NAMES.get(type(event))
+        if name is None or name not in self._wanted:
             return
         now = time.time()
         told = webhook_events.message(event, self._new_id("EV_"), now, full_room=self._full_room)

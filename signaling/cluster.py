@@ -11,8 +11,16 @@ from dataclasses import dataclass
 
 from livekit.protocol.models import Room
 
-from signaling.effects import Change, ParticipantChanged, ParticipantForgotten, RoomChanged, RoomForgotten
+from signaling.effects import (
+    Change,
+    ParticipantChanged,
+    ParticipantForgotten,
+    RoomChanged,
+    RoomForgotten,
+    StandingChanged,
+)
 from signaling.errors import Unavailable
+from signaling.standing import KeptRoom
 from signaling.store import MemoryStore, NodeRecord, Store, StoreUnavailable
 
 logger = logging.getLogger(__name__)
@@ -53,9 +61,9 @@ _Waiting = dict[str, dict[tuple[str, str], Change | _Released]]
 class Cluster:
     """This node's place among the nodes of one Store.
 
-    `snapshot` returns RoomChanged and ParticipantChanged for all that lives here; it is written again after an outage.
-    `room_lost(name)` is called when another node has taken a room of ours while the Store was away: its participants
-    must be told to reconnect. Both are called on the event loop and must not block.
+    `snapshot` returns RoomChanged, ParticipantChanged and StandingChanged for all that lives here; it is written again
+    after an outage. `room_lost(name)` is called when another node has taken a room of ours while the Store was away:
+    its participants must be told to reconnect. Both are called on the event loop and must not block.
     """
 
     def __init__(
@@ -94,20 +102,18 @@ class Cluster:
         """Whether the Store did not answer when it was last asked."""
         return self._outage is not None
 
-    async def start(self) -> list[Room]:
+    async def start(self) -> list[KeptRoom]:
         """Announces the node and starts the writing; the rooms that an earlier process of this node left behind.
 
         With a Store that is away it returns [] and announces the node when the Store is back.
         """
-        left: list[Room] = []
+        left: list[KeptRoom] = []
         try:
             await self._store.announce_node(self._record, self._lease)
-            for room in await self._store.rooms_of(self._record.id):
-                await self._forget_participants(room.name)
-                left.append(room)
+            left = [await self._take_up(room) for room in await self._store.rooms_of(self._record.id)]
         except StoreUnavailable as error:
             self._begin_outage(error)
-        self._rooms.update(room.name for room in left)
+        self._rooms.update(kept.room.name for kept in left)
         self._task = asyncio.create_task(self._run())
         return left
 
@@ -136,7 +142,7 @@ class Cluster:
         if self._outage is not None:
             raise StoreUnavailable(str(self._outage))
 
-    async def claim(self, room: str) -> Room | None:
+    async def claim(self, room: str) -> KeptRoom | None:
         """Makes this node the room's home: what the Store knows of the room, or None for a new one.
 
         Call it only for a room that does not live here yet. Raises RoomElsewhere and StoreUnavailable.
@@ -153,7 +159,7 @@ class Cluster:
                 self._begin_outage(error)
             raise
 
-    async def _claim(self, room: str) -> Room | None:
+    async def _claim(self, room: str) -> KeptRoom | None:
         if room in self._waiting or self._writing.locked():
             await self._write()  # else it could find what was deleted, or lose the claim to a late release
         holder = await self._store.claim_room(room, self._record.id, self._lease)
@@ -161,10 +167,9 @@ class Cluster:
             node = await self._store.load_node(holder)
             raise RoomElsewhere(room, holder, node.url if node else "")
         known = await self._store.load_room(room)
-        if known is not None:
-            await self._forget_participants(room)
+        kept = None if known is None else await self._take_up(known)
         self._rooms.add(room)
-        return known
+        return kept
 
     def release(self, room: str) -> None:
         """The room is closed or was never made here after all."""
@@ -259,11 +264,14 @@ class Cluster:
                 self._unwritten_revocations = revocations | self._unwritten_revocations
                 raise
 
-    async def _forget_participants(self, room: str) -> None:
-        """Removes those who were in a room when its home died."""
-        for info in await self._store.list_participants(room):
-            _add(self._waiting, ParticipantForgotten(room, info.identity))
+    async def _take_up(self, room: Room) -> KeptRoom:
+        """What is known of a room whose home died; those who were in it are removed."""
+        inside = tuple(info.identity for info in await self._store.list_participants(room.name))
+        standings = await self._store.load_standings(room.name)
+        for identity in inside:
+            _add(self._waiting, ParticipantForgotten(room.name, identity))
         self._wake.set()
+        return KeptRoom(room, inside, standings)
 
     def _begin_outage(self, error: StoreUnavailable) -> None:
         if self._outage is None:
@@ -282,9 +290,10 @@ def _add(waiting: _Waiting, change: Change | _Released) -> None:
     identity = ""
     if isinstance(change, ParticipantChanged):
         identity = change.participant.identity
-    elif isinstance(change, ParticipantForgotten):
+    elif isinstance(change, ParticipantForgotten | StandingChanged):
         identity = change.identity
-    kind = "participant" if identity else type(change).__name__
+    about_participant = isinstance(change, ParticipantChanged | ParticipantForgotten)
+    kind = "participant" if about_participant else type(change).__name__
     changes.pop((kind, identity), None)
     changes[kind, identity] = change
 

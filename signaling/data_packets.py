@@ -9,8 +9,13 @@ from signaling import calling, data_tracks
 from signaling.connecting import DATA_TRACK, LOSSY, RELIABLE
 from signaling.effects import Effect, SendPacket
 from signaling.participant import Participant, State, Transport
+from signaling.permission import RESERVED_PREFIX
 from signaling.room import Room
 
+CHAT_TOPICS = ("lk.chat", "lk-chat-topic")
+"""Under which LiveKit's components chat: as text streams, and as packets in older versions."""
+# Messages that one participant may be sending at a time: what it began is known, should chat be closed to it.
+CHAT_STREAMS = 100
 # Bytes of reliable packets that wait for one participant whose channel is not open yet; what is beyond is lost to it.
 HELD_LIMIT = 100_000
 
@@ -34,10 +39,38 @@ def receive(room: Room, participant: Participant, label: str, payload: bytes | s
         if packet.sequence <= participant.last_sequence:
             return []
         participant.last_sequence = packet.sequence
+    if not _within_rules(room, participant, packet):
+        return []
     _sign(participant, packet)
     if packet.HasField("stream_header"):
         room.place.figures.stream(packet.stream_header, len(packet.destination_identities))
     return route(room, packet, reliable, sender=participant)
+
+
+def _within_rules(room: Room, participant: Participant, packet: DataPacket) -> bool:
+    """Whether it is no forgery of a message of the server's own, nor chat where attendees may not write."""
+    kind = packet.WhichOneof("value")
+    topic = packet.user.topic if kind == "user" else packet.stream_header.topic if kind == "stream_header" else ""
+    if topic.startswith(RESERVED_PREFIX):
+        return False
+    if room.rules is None:
+        return True
+    is_chat = kind == "chat_message" or topic in CHAT_TOPICS
+    streams = participant.chat_streams
+    if kind == "stream_header" and is_chat:
+        if len(streams) >= CHAT_STREAMS:
+            return False
+        streams.add(packet.stream_header.stream_id)
+    elif kind == "stream_chunk":
+        is_chat = packet.stream_chunk.stream_id in streams
+    elif kind == "stream_trailer":
+        is_chat = packet.stream_trailer.stream_id in streams
+        streams.discard(packet.stream_trailer.stream_id)
+    rules = room.rules_for(participant)
+    if rules is None or "chat" in rules.allow:
+        return True
+    # What is encrypted could be chat.
+    return not is_chat and kind != "encrypted_packet"
 
 
 def _allowed_now(room: Room, participant: Participant, now: float) -> bool:

@@ -16,6 +16,8 @@ from livekit.protocol.rtc import LeaveRequest, RoomMovedResponse, SignalResponse
 
 from media.commands import Command
 from signaling.errors import RpcFailed
+from signaling.rules import Rules
+from signaling.standing import Standing
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +145,16 @@ class ParticipantForgotten:
     identity: str
 
 
-Change = RoomChanged | RoomForgotten | ParticipantChanged | ParticipantForgotten
+@dataclass(frozen=True, slots=True)
+class StandingChanged:
+    """Hosts have decided something of an identity; it is not in the room, perhaps."""
+
+    room: str
+    identity: str
+    standing: Standing
+
+
+Change = RoomChanged | RoomForgotten | ParticipantChanged | ParticipantForgotten | StandingChanged
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +222,23 @@ class TrackUnpublished:
     track: TrackInfo
 
 
+@dataclass(frozen=True, slots=True)
+class RulesChanged:
+    """Other rules hold in a room."""
+
+    room: RoomInfo
+    rules: Rules
+
+
+@dataclass(frozen=True, slots=True)
+class StandingGiven:
+    """Hosts have decided something of an identity: its role, its name, what it may, or that it is kept out."""
+
+    room: RoomInfo
+    identity: str
+    standing: Standing
+
+
 RoomEvent = (
     RoomStarted
     | RoomFinished
@@ -219,6 +247,8 @@ RoomEvent = (
     | ParticipantConnectionAborted
     | TrackPublished
     | TrackUnpublished
+    | RulesChanged
+    | StandingGiven
 )
 
 

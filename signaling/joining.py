@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from livekit.protocol.models import ClientConfiguration, Codec, DisconnectReason, RoomEndReason, ServerInfo
-from livekit.protocol.models import Room as RoomInfo
 from livekit.protocol.room import CreateRoomRequest
 from livekit.protocol.rtc import JoinResponse, LeaveRequest, ReconnectResponse, RoomUpdate, SignalResponse
 
@@ -26,7 +27,7 @@ from signaling.effects import (
     RoomForgotten,
     RoomStarted,
 )
-from signaling.errors import LimitExceeded
+from signaling.errors import LimitExceeded, NotAllowed
 from signaling.numbering import Numbers
 from signaling.participant import Joining, Participant, State
 from signaling.permission import is_dependent, starting_attributes
@@ -41,6 +42,8 @@ from signaling.room import (
     tell_soon,
 )
 from signaling.settings import COMPATIBLE_VERSION, PROTOCOL
+from signaling.standing import KeptRoom
+from signaling.token import Grants
 
 # Seconds (LIVEKIT.md 1.7).
 PING_INTERVAL, PING_TIMEOUT = 5, 15
@@ -48,6 +51,11 @@ PING_INTERVAL, PING_TIMEOUT = 5, 15
 JOIN_TIMEOUT = 60.0
 # Seconds that a participant whose media was lost has to resume.
 GRACE = 5.0
+# Seconds in which who was in a locked room may come back: a reload takes a few, a new path on a phone a minute.
+RETURN_WINDOW = 120.0
+# Seconds after a join in which a microphone counts as one that somebody comes in with: clients that open it at once ask
+# for it within two or three, on a bad network too.
+ENTRY_TIME = 8.0
 # Seconds between new tokens (LIVEKIT.md 2.6).
 TOKEN_INTERVAL = 300.0
 _END_REASONS = {
@@ -69,9 +77,13 @@ _PROTOCOL_WITH_SUBSCRIBER_PRIMARY = 2
 
 
 def open_room(
-    name: str, place: Place, numbers: Numbers, asked: CreateRoomRequest, now: float, known: RoomInfo | None = None
+    name: str, place: Place, numbers: Numbers, asked: CreateRoomRequest, now: float, known: KeptRoom | None = None
 ) -> tuple[Room, list[Effect]]:
-    """Makes a room; zeros in the request stand for the settings' values. One that is `known` keeps what it was."""
+    """Makes a room; zeros in the request stand for the settings' values.
+
+    One that is `known` is what it was, whatever is asked: who comes back to it after its node died brings a token with
+    the rules that it began with. Raises InvalidArgument for rules that can't be.
+    """
     settings = place.settings.room
     room = Room(
         name=name,
@@ -87,19 +99,47 @@ def open_room(
         sif_trailer=numbers.secret(16),
     )
     if known is not None:
-        room.sid = known.sid
-        room.created_at = known.creation_time_ms / 1000 or now
-        room.empty_timeout = asked.empty_timeout or known.empty_timeout
-        room.departure_timeout = asked.departure_timeout or known.departure_timeout
-        room.max_participants = asked.max_participants or known.max_participants
-        room.metadata = asked.metadata or known.metadata
+        room.sid = known.room.sid
+        room.created_at = known.room.creation_time_ms / 1000 or now
+        room.empty_timeout = known.room.empty_timeout
+        room.departure_timeout = known.room.departure_timeout
+        room.max_participants = known.room.max_participants
+        room.describe(known.room.metadata)
+        room.standings.update(known.standings)
+        room.returning.update(dict.fromkeys(known.inside, now + RETURN_WINDOW))
     room.timers.set((Timer.CLOSE, ""), now + room.empty_timeout)
     return room, [Remember(RoomChanged(room.info())), Announce(RoomStarted(room.info(), tuple(asked.agents)))]
 
 
+def check_door(room: Room, grants: Grants, now: float) -> None:
+    """Raises NotAllowed for who is kept out, and for an attendee who comes to a locked room and wasn't in it."""
+    if room.standing(grants.identity).kept_out:
+        raise NotAllowed("a host has removed you from this room for good")
+    program = is_dependent(grants.kind, grants.video.permission())
+    if not program and not is_open_to(room, grants.identity, grants.role, now):
+        raise NotAllowed("the room is locked")
+
+
+def is_open_to(room: Room, identity: str, role: str, now: float) -> bool:
+    """Whether who comes with this role is let in: a locked room lets in hosts, and who was in it a moment ago."""
+    standing = room.standing(identity)
+    if standing.kept_out:
+        return False
+    locked = room.rules is not None and room.rules.locked and (standing.role or role) == "attendee"
+    return not locked or identity in room.participants or room.returning.get(identity, now) > now
+
+
 def join(room: Room, joining: Joining, now: float) -> list[Effect]:
-    """Lets a client in; an older session with its identity ends first. Raises LimitExceeded when the room is full."""
-    grants = joining.grants
+    """Lets a client in; an older session with its identity ends first.
+
+    Raises LimitExceeded when the room is full, and as `check_door`.
+    """
+    check_door(room, joining.grants, now)
+    standing = room.standing(joining.grants.identity)
+    grants = replace(
+        joining.grants, role=standing.role or joining.grants.role, name=standing.name or joining.grants.name
+    )
+    enters = grants.identity not in room.participants
     permission = grants.video.permission()
     dependent = is_dependent(grants.kind, permission)
     effects = make_way(room, grants.identity, now, dependent=dependent, hidden=permission.hidden)
@@ -113,7 +153,9 @@ def join(room: Room, joining: Joining, now: float) -> list[Effect]:
         joined_at=now,
         grants=grants,
         region=room.place.settings.region,
+        enters_until=now + ENTRY_TIME if enters else float("-inf"),
     )
+    participant.permit(room.permission_of(participant))
     participant.preferred_protocol = _preferred_protocol(room, participant.identity, now)
     old_client = participant.protocol <= _PROTOCOL_WITH_SUBSCRIBER_PRIMARY
     participant.subscriber_primary = permission.can_subscribe and not old_client and not joining.single
@@ -268,6 +310,8 @@ def depart(
     """Takes the participant out of the room: tracks, subscriptions, transports, timers; and tells the others."""
     if participant.sid not in room.by_sid:
         return []
+    if room.rules is not None and room.rules.locked and reason != DisconnectReason.PARTICIPANT_REMOVED:
+        room.returning[participant.identity] = now + RETURN_WINDOW
     unseat(room, participant, reason)
     room.place.figures.left(participant, now)
     effects = publishing.unpublish_all(room, participant, now)

@@ -8,8 +8,6 @@ from dataclasses import replace
 from livekit.protocol.models import (
     DataPacket,
     DisconnectReason,
-    ParticipantInfo,
-    ParticipantPermission,
     TrackInfo,
     UserPacket,
 )
@@ -22,12 +20,13 @@ from livekit.protocol.room import (
 )
 from livekit.protocol.rtc import LeaveRequest, MuteTrackRequest, SignalResponse, UpdateSubscription
 
-from signaling import calling, data_packets, data_tracks, publishing, subscribing
-from signaling.effects import Disconnect, Effect, Notify, RefreshToken
+from signaling import calling, data_packets, permitting, publishing, subscribing
+from signaling.effects import Announce, Disconnect, Effect, Notify, RefreshToken, RulesChanged
 from signaling.errors import FailedPrecondition, InvalidArgument, LimitExceeded, NotAllowed, NotFound
 from signaling.participant import Participant
-from signaling.permission import RESERVED_PREFIX, may_publish
-from signaling.room import Room, closing_changed, counts_changed, tell_changed, tell_gone, tell_room
+from signaling.permission import RESERVED_PREFIX
+from signaling.room import Room, tell_changed, tell_room
+from signaling.rules import Rules
 from signaling.settings import Limits
 
 # Size of a UserPacket's nonce, a UUID.
@@ -69,7 +68,7 @@ def update(room: Room, request: UpdateParticipantRequest, now: float) -> list[Ef
     participant = find(room, request.identity)
     effects = describe(room, participant, request.name, request.metadata, request.attributes)
     if request.HasField("permission"):
-        effects += set_permission(room, participant, request.permission, now)
+        effects += permitting.grant(room, participant, request.permission, now)
     return effects
 
 
@@ -104,58 +103,6 @@ def describe(
     return [*tell_changed(room, participant, to_self=True), RefreshToken(participant.sid)]
 
 
-def set_permission(room: Room, participant: Participant, permission: ParticipantPermission, now: float) -> list[Effect]:
-    """Replaces all flags: tracks no longer allowed end, subscriptions go or come back, all are told (LIVEKIT.md 8)."""
-    if participant.permission == permission:
-        return []
-    effects: list[Effect] = []
-    before = participant.permission
-    own = ParticipantPermission()
-    own.CopyFrom(permission)
-    participant.permit(own)
-    participant.grants = replace(participant.grants, video=participant.grants.video.with_permission(permission))
-    for track in [*participant.tracks.values(), *participant.pending.values()]:
-        if not may_publish(permission, track.info.source):
-            effects += publishing.unpublish(room, participant, track, now, tell_owner=True)
-    if not permission.can_publish_data:
-        effects += data_tracks.unpublish_all(room, participant)
-    effects += data_tracks.settle_all(room, participant)
-    if before.can_subscribe and not permission.can_subscribe:
-        effects += subscribing.leave_all(room, participant, now)
-    elif permission.can_subscribe and not before.can_subscribe:
-        effects += subscribing.first_offer(room, participant, now)
-    if permission.hidden != before.hidden:
-        effects += _hide(room, participant, now) if permission.hidden else _unhide(room, participant, now)
-    if permission.recorder != before.recorder:
-        effects += subscribing.settle_all(room, participant, now)  # no audience shuts a recorder out
-    counts_changed(room, now)
-    closing_changed(room, now)
-    effects += tell_changed(room, participant, to_self=True)
-    return [*effects, RefreshToken(participant.sid)]
-
-
-def _hide(room: Room, participant: Participant, now: float) -> list[Effect]:
-    """The others take it for gone, and receive nothing of it any more."""
-    participant.changed()
-    gone = ParticipantInfo()
-    gone.CopyFrom(participant.info())
-    gone.state = ParticipantInfo.State.DISCONNECTED
-    room.untold.pop(participant.sid, None)
-    effects = [*tell_gone(room, gone, now), *data_tracks.settle_audience(room, participant)]
-    for track in participant.tracks.values():
-        effects += subscribing.leave_track(room, track, now)
-    return effects
-
-
-def _unhide(room: Room, participant: Participant, now: float) -> list[Effect]:
-    """The others hear of it before its tracks are offered to them."""
-    room.departed.pop(participant.sid, None)
-    effects = [*tell_changed(room, participant, to_self=False), *data_tracks.settle_audience(room, participant)]
-    for track in participant.tracks.values():
-        effects += subscribing.track_appeared(room, track, now)
-    return effects
-
-
 def update_subscriptions(room: Room, request: UpdateSubscriptionsRequest, now: float) -> list[Effect]:
     """Subscribes a participant to tracks, or ends that. Raises NotFound."""
     asked = UpdateSubscription(
@@ -188,23 +135,46 @@ def call(room: Room, request: PerformRpcRequest, now: float) -> tuple[str, list[
 
 
 def update_metadata(room: Room, metadata: str, now: float) -> list[Effect]:
-    """Replaces the room's metadata and tells everybody. Raises LimitExceeded."""
+    """Replaces the room's metadata and tells everybody; rules that it does not speak of stay.
+
+    Raises LimitExceeded, and InvalidArgument for rules that can't be.
+    """
+    metadata = _with_rules(room, metadata)
     check_metadata(metadata, room.place.settings.limit)
     if room.metadata == metadata:
         return []
-    room.metadata = metadata
-    return tell_room(room, now)
+    effects = _describe_room(room, metadata, now)
+    return [*tell_room(room, now), *effects]
+
+
+def _with_rules(room: Room, metadata: str) -> str:
+    """The metadata with the room's own rules in it, where it has none: nobody opens a meeting by leaving them out."""
+    if room.rules is None or Rules.read(metadata) is not None:
+        return metadata
+    return room.rules.written(metadata)
+
+
+def _describe_room(room: Room, metadata: str, now: float) -> list[Effect]:
+    before = room.rules
+    room.describe(metadata)
+    if room.rules == before:
+        return []
+    effects: list[Effect] = []
+    for participant in list(room.participants.values()):
+        effects += permitting.settle(room, participant, now)
+    return [*effects, Announce(RulesChanged(room.info(), room.rules or Rules()))]
 
 
 def configure(room: Room, asked: CreateRoomRequest, now: float) -> list[Effect]:
-    """Takes the non-zero fields of a second CreateRoom. Raises LimitExceeded."""
-    check_metadata(asked.metadata, room.place.settings.limit)
+    """Takes the non-zero fields of a second CreateRoom. Raises as `update_metadata`."""
+    metadata = _with_rules(room, asked.metadata) if asked.metadata else room.metadata
+    check_metadata(metadata, room.place.settings.limit)
     before = room.info()
     room.empty_timeout = asked.empty_timeout or room.empty_timeout
     room.departure_timeout = asked.departure_timeout or room.departure_timeout
     room.max_participants = asked.max_participants or room.max_participants
-    room.metadata = asked.metadata or room.metadata
-    return tell_room(room, now) if room.info() != before else []
+    effects = _describe_room(room, metadata, now)
+    return [*tell_room(room, now), *effects] if room.info() != before else []
 
 
 def check_metadata(metadata: str, limits: Limits) -> None:

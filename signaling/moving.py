@@ -10,10 +10,11 @@ from dataclasses import replace
 from livekit.protocol.models import DisconnectReason
 from livekit.protocol.rtc import RoomMovedResponse
 
-from signaling import data_tracks, dynacast, joining, publishing, quality, subscribing
+from signaling import data_tracks, dynacast, joining, permitting, publishing, quality, subscribing
 from signaling.effects import Announce, Effect, Moved, ParticipantJoined
 from signaling.errors import FailedPrecondition, InvalidArgument
 from signaling.participant import Participant
+from signaling.permission import with_role
 from signaling.room import Room, Timer, counts_changed, tell_soon
 
 # Clients above this version know that they can be moved (LIVEKIT.md 1.8).
@@ -38,6 +39,8 @@ def move(source: Room, participant: Participant, target: Room, now: float) -> tu
     Raises as `check`, and LimitExceeded.
     """
     check(source, participant, target.name)
+    if target.standing(participant.identity).kept_out:
+        raise FailedPrecondition("the participant is kept out of that room")
     entering = joining.make_way(target, participant.identity, now, dependent=False, hidden=participant.hidden)
     moved = _in_another(target, participant, now)
     leaving = _leave(source, participant, now)
@@ -47,12 +50,16 @@ def move(source: Room, participant: Participant, target: Room, now: float) -> tu
 def _in_another(target: Room, participant: Participant, now: float) -> Participant:
     """The participant as the other room has it: what it sends goes along, what it wanted to receive does not."""
     video = replace(participant.grants.video, room=target.name)
+    standing = target.standing(participant.identity)
+    role, name = standing.role or participant.role, standing.name or participant.name
     first = participant.joining
     moved = replace(
         participant,
         sid=target.numbers.sid("PA_"),
         joining=replace(first, grants=replace(first.grants, video=replace(first.grants.video, room=target.name))),
-        grants=replace(participant.grants, video=video),
+        grants=replace(participant.grants, video=video, role=role, name=name),
+        name=name,
+        attributes=with_role(participant.attributes, role),
         joined_at=now,
         tracks=dict(participant.tracks),
         data_tracks=dict(participant.data_tracks),
@@ -97,6 +104,7 @@ def _enter(target: Room, before: Participant, moved: Participant, now: float) ->
     effects: list[Effect] = [Moved(before.sid, moved.sid, numbers, told)]
     effects += tell_soon(target, moved, now)
     effects.append(Announce(joining.event_of(ParticipantJoined, target, moved)))
+    effects += permitting.settle(target, moved, now)
     effects += publishing.show_all(target, moved, now)
     effects += subscribing.settle_all(target, moved, now)
     effects += data_tracks.show_all(target, moved)

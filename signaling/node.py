@@ -10,7 +10,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
 from livekit.protocol.models import DisconnectReason, ServerInfo
-from livekit.protocol.models import Room as RoomInfo
 from livekit.protocol.room import (
     CreateRoomRequest,
 )
@@ -22,13 +21,14 @@ from signaling import candidates, joining, moderation, presets, session, simulat
 from signaling.chance import ChanceNumbers
 from signaling.cluster import Cluster
 from signaling.driver import Driver, PacketEngine, Socket, refuse
-from signaling.effects import Change, ParticipantChanged, ParticipantForgotten, RoomChanged, RoomEvent
+from signaling.effects import Change, ParticipantChanged, RoomChanged, RoomEvent, StandingChanged
 from signaling.errors import FailedPrecondition, LimitExceeded, NotFound, RoomError, RpcFailed, Unavailable
 from signaling.figures import Figures
 from signaling.participant import Joining, Participant
 from signaling.room import Place, Room
 from signaling.settings import NodeSettings
 from signaling.snapshot import RoomSnapshot
+from signaling.standing import KeptRoom
 from signaling.store import Store
 from signaling.token import Grants
 from signaling.traffic import Traffic
@@ -102,9 +102,7 @@ class Node:
         if self.settings.limit.bytes_per_sec:
             self._traffic.start()
         for known in await self._cluster.start():
-            for participant in await self._store.list_participants(known.name):
-                self.remember(ParticipantForgotten(known.name, participant.identity))
-            self._open(known.name, CreateRoomRequest(), known)
+            self._open(known.room.name, CreateRoomRequest(), known)
 
     async def stop(self) -> None:
         """Tells everybody `leave` SERVER_SHUTDOWN, flushes, closes transports. Does not close engine or store.
@@ -206,6 +204,7 @@ class Node:
         presets.asked_by(grants, self.settings.room.room_configurations)
         name = grants.video.room
         if name in self._rooms:
+            joining.check_door(self._rooms[name], grants, self.driver.now())
             return
         self._cluster.check_store()
         creates = self.settings.room.auto_create or grants.video.room_create
@@ -222,12 +221,14 @@ class Node:
     async def prepare(self, grants: Grants) -> None:
         """Makes sure that the room is here and may be joined.
 
-        Raises InvalidArgument for an unknown preset, NotFound, Unavailable, LimitExceeded.
+        Raises InvalidArgument for an unknown preset or rules that can't be, NotFound, NotAllowed, Unavailable,
+        LimitExceeded.
         """
         self._check_capacity()
         asked = presets.asked_by(grants, self.settings.room.room_configurations)
         create = self.settings.room.auto_create or grants.video.room_create
-        await self._room(grants.video.room, asked, create=create)
+        room = await self._room(grants.video.room, asked, create=create)
+        joining.check_door(room, grants, self.driver.now())
 
     def has_session(self, grants: Grants) -> bool:
         """Whether a join with these grants would replace a session of this node."""
@@ -383,7 +384,7 @@ class Node:
             if not lock.locked():
                 self._opening.pop(name, None)
 
-    def _open(self, name: str, asked: CreateRoomRequest, known: RoomInfo | None) -> Room:
+    def _open(self, name: str, asked: CreateRoomRequest, known: KeptRoom | None) -> Room:
         now = self.driver.now()
         room, effects = joining.open_room(name, self._place, self._numbers, asked, now, known)
         self._rooms[name] = room
@@ -394,6 +395,7 @@ class Node:
         for room in self._rooms.values():
             yield RoomChanged(room.info())
             yield from (ParticipantChanged(room.name, p.info()) for p in room.participants.values())
+            yield from (StandingChanged(room.name, who, standing) for who, standing in room.standings.items())
 
     def _room_taken_elsewhere(self, name: str) -> None:
         room = self._rooms.get(name)

@@ -87,7 +87,7 @@ class Participant:
     attributes: dict[str, str]
     joined_at: float
     grants: Grants
-    """What its next token says: the claims of the first with later changes."""
+    """What its next token says: the claims of the first with later changes. Rules of the room are not in it."""
     state: State = State.JOINING
     version: int = 0
     region: str = ""
@@ -129,6 +129,10 @@ class Participant:
     """Its handle for each data track that it receives, by sid."""
     last_data_handle: int = 0
 
+    chat_streams: set[str] = field(default_factory=set)
+    """Ids of the chat messages that it is sending."""
+    enters_until: float = float("-inf")
+    """A microphone that it publishes before this time is one that it came in with."""
     blobs: dict[bytes, DataBlob] = field(default_factory=dict)
     """What it has left for the others, by key."""
     last_sequence: int = 0
@@ -170,6 +174,16 @@ class Participant:
     @property
     def identity(self) -> str:
         return self.joining.grants.identity
+
+    @property
+    def role(self) -> str:
+        """Its role now: "host", "cohost" or "attendee"."""
+        return self.grants.role
+
+    @property
+    def is_attendee(self) -> bool:
+        """Bound by the rules of a room: neither a host nor a program of the service's own."""
+        return self.role == "attendee" and not self.dependent
 
     @property
     def protocol(self) -> int:

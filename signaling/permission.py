@@ -33,9 +33,13 @@ def may_publish(permission: ParticipantPermission, source: TrackSource) -> bool:
 def starting_attributes(claimed: Mapping[str, str], role: str) -> dict[str, str]:
     """The token's attributes without reserved ones; the role is there unless it is the ordinary one."""
     attributes = {key: text for key, text in claimed.items() if text and not key.startswith(RESERVED_PREFIX)}
-    if role != "attendee":
-        attributes[ROLE_ATTRIBUTE] = role
-    return attributes
+    return with_role(attributes, role)
+
+
+def with_role(attributes: Mapping[str, str], role: str) -> dict[str, str]:
+    """The attributes of one who has this role."""
+    others = {key: text for key, text in attributes.items() if key != ROLE_ATTRIBUTE}
+    return others if role == "attendee" else {**others, ROLE_ATTRIBUTE: role}
 
 
 _DEPENDENT_KINDS = frozenset((ParticipantInfo.Kind.AGENT, ParticipantInfo.Kind.EGRESS))

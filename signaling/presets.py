@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from livekit.protocol.room import CreateRoomRequest, RoomConfiguration
 
 from signaling.errors import InvalidArgument
+from signaling.rules import Rules
 from signaling.token import Grants
 
 _PLAIN = ("empty_timeout", "departure_timeout", "max_participants", "sync_streams", "metadata")
@@ -17,7 +18,7 @@ _PLAIN = ("empty_timeout", "departure_timeout", "max_participants", "sync_stream
 
 
 def asked_by(grants: Grants, presets: Mapping[str, RoomConfiguration]) -> CreateRoomRequest:
-    """The room that a token would make. Raises InvalidArgument for an unknown preset."""
+    """The room that a token would make. Raises InvalidArgument for an unknown preset or rules that can't be."""
     asked = CreateRoomRequest(room_preset=grants.room_preset)
     if grants.room_config is not None:
         _fill(asked, grants.room_config)
@@ -25,7 +26,8 @@ def asked_by(grants: Grants, presets: Mapping[str, RoomConfiguration]) -> Create
 
 
 def completed(asked: CreateRoomRequest, presets: Mapping[str, RoomConfiguration]) -> CreateRoomRequest:
-    """The request with what its preset says beside it. Raises InvalidArgument for an unknown preset."""
+    """The request with what its preset says beside it. Raises InvalidArgument as `asked_by`."""
+    Rules.read(asked.metadata)
     if not asked.room_preset:
         return asked
     preset = presets.get(asked.room_preset)
@@ -35,6 +37,7 @@ def completed(asked: CreateRoomRequest, presets: Mapping[str, RoomConfiguration]
     whole = CreateRoomRequest()
     whole.CopyFrom(asked)
     _fill(whole, preset)
+    Rules.read(whole.metadata)
     return whole
 
 

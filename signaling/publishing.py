@@ -14,6 +14,7 @@ from livekit.protocol.models import (
 from livekit.protocol.rtc import (
     AddTrackRequest,
     LeaveRequest,
+    MuteTrackRequest,
     RequestResponse,
     SessionDescription,
     SignalRequest,
@@ -25,11 +26,11 @@ from livekit.protocol.rtc import (
 
 from media.commands import AddTrack, BlockTrack, RemoveTrack, SetExtensions, SilenceTrack
 from signaling import backup_codec, dynacast, speaking, subscribing, track_info, wire
+from signaling import permission as permissions
 from signaling.connecting import open_transport, restart_ice, start_dtls
 from signaling.effects import Announce, Disconnect, Effect, Engine, Notify, TrackPublished, TrackUnpublished
 from signaling.negotiation import Offered, ReceivingSection, SectionWishes
 from signaling.participant import Participant, Transport
-from signaling.permission import may_publish
 from signaling.room import Room, Timer, counts_changed, tell_changed
 from signaling.sdp import SdpError
 from signaling.track import Track
@@ -37,6 +38,10 @@ from signaling.track import Track
 # Requests that may wait for their media section, and requests for a cid whose track is still there (LIVEKIT.md 5.1).
 PENDING_TRACKS = 20
 QUEUED_FOR_A_CID = 3
+
+# Seconds after which a client is told that the microphone it came in with is muted: before it has an answer to its
+# offer it knows no such track and would not listen, and then unmute what it takes for unmuted.
+ENTRY_DELAY = 1.0
 
 _SOURCE_LETTERS = {
     TrackSource.CAMERA: "C",
@@ -55,7 +60,7 @@ def add_track(room: Room, participant: Participant, request: SignalRequest, now:
             return _refuse(participant, request, RequestResponse.NOT_FOUND, "track is not published")
         backup_codec.announced(track, wish, room.numbers)
         return [_published(participant, wish.cid, track)]
-    if not may_publish(participant.permission, wish.source):
+    if not _may_begin(room, participant, wish):
         return _refuse_to_publish(participant, request)
     if wish.type not in (TrackType.AUDIO, TrackType.VIDEO):
         return _refuse(participant, request, RequestResponse.UNSUPPORTED_TYPE, "unsupported track type")
@@ -72,14 +77,44 @@ def add_track(room: Room, participant: Participant, request: SignalRequest, now:
     return _begin(room, participant, wish, now)
 
 
+def may_publish(room: Room, participant: Participant, kind: str, source: TrackSource) -> bool:
+    """Whether the participant may publish such a track now: "audio" or "video", and what it is said to show."""
+    rules = room.rules_for(participant)
+    return permissions.may_publish(participant.permission, source) and (rules is None or rules.permits(kind, source))
+
+
+def _may_begin(room: Room, participant: Participant, wish: AddTrackRequest) -> bool:
+    return may_publish(room, participant, "video" if wish.type == TrackType.VIDEO else "audio", wish.source)
+
+
 def _begin(room: Room, participant: Participant, wish: AddTrackRequest, now: float) -> list[Effect]:
     letters = ("V" if wish.type == TrackType.VIDEO else "A") + _SOURCE_LETTERS.get(wish.source, "")
     info = track_info.of_request(room.codecs_of(participant), wish, room.numbers.sid(f"TR_{letters}"))
     # Some clients publish a muted track and send its sound all the same: nobody hears who is shown as muted.
     track = Track(participant, room.numbers.media(), wish.cid, info, blocked=wish.muted, asked_at=now)
+    _mute_on_entry(room, participant, track, now)
     room.place.figures.publishing(track)
     participant.pending[wish.cid] = track
     return [_published(participant, wish.cid, track), *_bind_parked(room, participant, now)]
+
+
+def _mute_on_entry(room: Room, participant: Participant, track: Track, now: float) -> None:
+    """Mutes a microphone that an attendee comes in with, where the rules say so; it unmutes itself if it may."""
+    rules = room.rules_for(participant)
+    if rules is None or not rules.mute_on_entry or not track.is_microphone or now >= participant.enters_until:
+        return
+    if not track.info.muted:
+        track.info.muted = track.blocked = track.muted_on_entry = True
+
+
+def tell_muted(room: Room, track_sid: str) -> list[Effect]:
+    """Tells the owner of a track that it was muted as it came in, unless it has unmuted it meanwhile."""
+    track = room.tracks.get(track_sid)
+    if track is None or not track.info.muted:
+        return []
+    request = MuteTrackRequest(sid=track_sid, muted=True)
+    told = Notify((track.publisher.sid,), SignalResponse(mute=request))
+    return [told, *tell_changed(room, track.publisher, to_self=True)]
 
 
 def offer(room: Room, participant: Participant, description: SessionDescription, now: float) -> list[Effect]:
@@ -270,6 +305,8 @@ def _show(room: Room, participant: Participant, tracks: list[Track], now: float)
             effects.append(_first_codec_alone(participant, track))
         if track.kind == "video":
             room.timers.set((Timer.DYNACAST, track.sid), now + dynacast.FIRST_UPDATE)
+        if track.muted_on_entry:
+            room.timers.set((Timer.ENTRY, track.sid), now + ENTRY_DELAY)
         if not participant.hidden:
             effects += subscribing.track_appeared(room, track, now)
     counts_changed(room, now)
@@ -328,6 +365,7 @@ def unpublish(
 def _hide(room: Room, track: Track, now: float) -> list[Effect]:
     room.tracks.pop(track.sid, None)
     room.timers.clear((Timer.DYNACAST, track.sid))
+    room.timers.clear((Timer.ENTRY, track.sid))
     effects = subscribing.track_vanished(room, track, now)
     speaking.forget(room, track, now)
     return effects
@@ -364,7 +402,7 @@ def _next_queued(room: Room, participant: Participant, cid: str, now: float) -> 
         wish = queue.popleft()
         if not queue:
             del participant.queued[cid]
-        if may_publish(participant.permission, wish.source):
+        if _may_begin(room, participant, wish):
             return [*effects, *_begin(room, participant, wish, now)]
         effects += _refuse_to_publish(participant, SignalRequest(add_track=wish))
     return effects

@@ -3,6 +3,7 @@
     veche:rooms                     set of room names
     veche:room:<name>               Room, protobuf                              kept while its home renews it
     veche:participants:<name>       hash identity -> ParticipantInfo, protobuf  kept while its home renews it
+    veche:standings:<name>          hash identity -> Standing, JSON             kept while its home renews it
     veche:home:<name>               id of the node that has the room            for a lease
     veche:nodes                     set of node ids
     veche:node:<id>                 URL of the node                             for a lease
@@ -30,8 +31,16 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from signaling import lobby
-from signaling.effects import Change, ParticipantChanged, ParticipantForgotten, RoomChanged, RoomForgotten
+from signaling.effects import (
+    Change,
+    ParticipantChanged,
+    ParticipantForgotten,
+    RoomChanged,
+    RoomForgotten,
+    StandingChanged,
+)
 from signaling.lobby import Lobby
+from signaling.standing import Standing
 from signaling.store import REVOCATION_KEPT, LobbyChange, NodeRecord, StoreUnavailable
 
 _Item = TypeVar("_Item")
@@ -52,6 +61,8 @@ _LOBBY_KEPT = lobby.INSIDE_KEPT
 _MOST_TRIES = 100
 # Seconds of silence after which the connection that listens is asked whether it lives, and has as long to answer.
 _SILENCE = 5.0
+# The script that renews a room takes its keys in this order.
+_KINDS_OF_A_ROOM = ("home", "room", "participants", "standings")
 
 # KEYS: home. ARGV: node, lease in ms. Returns the holder.
 _CLAIM = """
@@ -60,18 +71,19 @@ if holder and holder ~= ARGV[1] then return holder end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 return ARGV[1]
 """
-# KEYS: home, room, participants of each room. ARGV: node, lease in ms, how long rooms are kept in ms.
+# KEYS: home, room, participants, standings of each room. ARGV: node, lease in ms, how long rooms are kept in ms.
 # Returns the places (from 1) of rooms that another node has.
 _RENEW = """
 local lost = {}
-for i = 1, #KEYS, 3 do
+for i = 1, #KEYS, 4 do
     local holder = redis.call('GET', KEYS[i])
     if holder and holder ~= ARGV[1] then
-        lost[#lost + 1] = (i + 2) / 3
+        lost[#lost + 1] = (i + 3) / 4
     else
         redis.call('SET', KEYS[i], ARGV[1], 'PX', ARGV[2])
         redis.call('PEXPIRE', KEYS[i + 1], ARGV[3])
         redis.call('PEXPIRE', KEYS[i + 2], ARGV[3])
+        redis.call('PEXPIRE', KEYS[i + 3], ARGV[3])
     end
 end
 return lost
@@ -151,7 +163,7 @@ class RedisStore:
                 ]
             case RoomForgotten(name, _):
                 return [
-                    ("DEL", self._key("room", name), self._key("participants", name)),
+                    ("DEL", self._key("room", name), self._key("participants", name), self._key("standings", name)),
                     ("SREM", f"{self._prefix}rooms", name),
                 ]
             case ParticipantChanged(name, info):
@@ -162,6 +174,11 @@ class RedisStore:
                 ]
             case ParticipantForgotten(name, identity):
                 return [("HDEL", self._key("participants", name), identity)]
+            case StandingChanged(name, identity, standing):
+                key = self._key("standings", name)
+                if standing.is_plain:
+                    return [("HDEL", key, identity)]
+                return [("HSET", key, identity, standing.written()), ("PEXPIRE", key, _ms(_ROOM_KEPT))]
 
     async def load_room(self, name: str) -> Room | None:
         data = await self._ask("GET", self._key("room", name))
@@ -184,6 +201,10 @@ class RedisStore:
         found = await self._ask("HVALS", self._key("participants", room))
         return sorted((ParticipantInfo.FromString(data) for data in found), key=lambda info: info.identity)
 
+    async def load_standings(self, room: str) -> dict[str, Standing]:
+        found: dict[bytes, bytes] = await self._ask("HGETALL", self._key("standings", room))
+        return {identity.decode(): Standing.read(data) for identity, data in found.items()}
+
     async def revoke_tokens(self, room: str, identity: str, before: float) -> None:
         async with self._asking():
             await self._revoke([self._revocation(room, identity)], [repr(before), _ms(REVOCATION_KEPT)])
@@ -199,7 +220,7 @@ class RedisStore:
     async def renew_rooms(self, names: Collection[str], node: str, lease: float) -> set[str]:
         lost: set[str] = set()
         for batch in _batches(list(names)):
-            keys = [self._key(kind, name) for name in batch for kind in ("home", "room", "participants")]
+            keys = [self._key(kind, name) for name in batch for kind in _KINDS_OF_A_ROOM]
             async with self._asking():
                 places = await self._renew(keys, [node, _ms(lease), _ms(_ROOM_KEPT)])
             lost |= {batch[place - 1] for place in places}

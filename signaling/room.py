@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
-from livekit.protocol.models import Codec, Encryption, ParticipantInfo
+from livekit.protocol.models import Codec, Encryption, ParticipantInfo, ParticipantPermission
 from livekit.protocol.models import Room as RoomInfo
 from livekit.protocol.rtc import RoomUpdate, SignalResponse
 
@@ -17,7 +17,9 @@ from signaling.figures import Figures
 from signaling.negotiation import Candidate
 from signaling.numbering import Numbers
 from signaling.participant import Participant, Transport
+from signaling.rules import Rules
 from signaling.settings import NodeSettings
+from signaling.standing import Standing
 from signaling.timers import Timers
 from signaling.track import DataTrack, Track
 
@@ -57,6 +59,8 @@ class Timer(Enum):
     """A client no longer wants to be told that it speaks."""
     DYNACAST = auto()
     """A publisher may stop layers that nobody wants."""
+    ENTRY = auto()
+    """A publisher is told that a track is muted that it came in with; with the track's sid."""
     SPEAKERS = auto()
     QUALITY = auto()
     COUNTS = auto()
@@ -101,6 +105,12 @@ class Room:
     departure_timeout: int
     max_participants: int
     metadata: str = ""
+    rules: Rules | None = field(init=False)
+    """What the metadata says of them; None for a room without."""
+    standings: dict[str, Standing] = field(default_factory=dict)
+    """What hosts have decided of identities, those who are not here too."""
+    returning: dict[str, float] = field(default_factory=dict)
+    """Identities that may come back although the room is locked, and until when."""
     sync_streams: bool = False
     """Receivers play the sound and picture of one source in step."""
     participants: dict[str, Participant] = field(default_factory=dict)
@@ -131,6 +141,29 @@ class Room:
     counts_told: tuple[int, int, bool] = (0, 0, False)
     counts_told_at: float = float("-inf")
     closed: bool = False
+
+    def __post_init__(self) -> None:
+        self.describe(self.metadata)
+
+    def describe(self, metadata: str) -> None:
+        """Takes other metadata, with the rules in it. Raises InvalidArgument for rules that can't be."""
+        self.rules = Rules.read(metadata)
+        self.metadata = metadata
+
+    def standing(self, identity: str) -> Standing:
+        """What was decided of the identity."""
+        return self.standings.get(identity, Standing())
+
+    def rules_for(self, participant: Participant) -> Rules | None:
+        """The rules as they bind the participant; None for one whom none bind."""
+        if self.rules is None or not participant.is_attendee:
+            return None
+        return self.rules.with_allowed(self.standing(participant.identity).allowed)
+
+    def permission_of(self, participant: Participant) -> ParticipantPermission:
+        """What was granted to the participant, less what the rules close to it."""
+        granted, rules = participant.grants.video.permission(), self.rules_for(participant)
+        return granted if rules is None else rules.within(granted)
 
     @property
     def codecs(self) -> tuple[str, ...]:

@@ -39,14 +39,12 @@ class RoomService:
     async def create_room(self, request: CreateRoomRequest) -> RoomInfo:
         """Opens the room here; one that exists takes the request's fields that are not zero.
 
-        Raises LimitExceeded, and InvalidArgument for an unknown preset.
+        Raises LimitExceeded, and InvalidArgument for an unknown preset or rules that can't be.
         """
         request = presets.completed(request, self.settings.room.room_configurations)
         moderation.check_metadata(request.metadata, self.settings.limit)
-        existed = self._node.room(request.name) is not None
         room = await self._node.open_room(request)
-        if existed:
-            self._node.driver.carry_out(room, moderation.configure(room, request, self._node.driver.now()))
+        self._node.driver.carry_out(room, moderation.configure(room, request, self._node.driver.now()))
         return room.info()
 
     async def list_rooms(self, names: Sequence[str] = ()) -> list[RoomInfo]:

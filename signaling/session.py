@@ -38,6 +38,7 @@ from signaling import (
     data_packets,
     data_tracks,
     dynacast,
+    hosting,
     joining,
     measuring,
     moderation,
@@ -117,7 +118,13 @@ def _update_metadata(room: Room, participant: Participant, request: SignalReques
     try:
         if not participant.permission.can_update_metadata:
             raise NotAllowed("does not have permission to update own metadata")
+        rules = room.rules_for(participant)
+        if rules is not None and "rename" not in rules.allow and asked.name not in ("", participant.name):
+            raise NotAllowed("the rules of the room do not let attendees change their name")
+        before = participant.name
         effects = moderation.describe(room, participant, asked.name, asked.metadata, asked.attributes)
+        if participant.name != before:
+            effects += hosting.renamed(room, participant)
     except NotAllowed as error:
         return _respond(participant, RequestResponse.NOT_ALLOWED, str(error), request, asked.request_id)
     except LimitExceeded as error:
@@ -287,6 +294,8 @@ def handle_timeout(room: Room, now: float) -> list[Effect]:
         effects = tell_together(room, now)
     elif timer is Timer.CALL:
         effects = calling.overdue(room, sid)
+    elif timer is Timer.ENTRY:
+        effects = publishing.tell_muted(room, sid)
     elif timer is Timer.DYNACAST:
         effects = dynacast.wishes_settled(room.tracks[sid]) if sid in room.tracks else []
     elif participant is not None:

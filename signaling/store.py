@@ -11,9 +11,17 @@ from typing import Protocol, TypeVar
 from livekit.protocol.models import ParticipantInfo, Room
 
 from signaling import lobby
-from signaling.effects import Change, ParticipantChanged, ParticipantForgotten, RoomChanged, RoomForgotten
+from signaling.effects import (
+    Change,
+    ParticipantChanged,
+    ParticipantForgotten,
+    RoomChanged,
+    RoomForgotten,
+    StandingChanged,
+)
 from signaling.errors import Unavailable
 from signaling.lobby import Lobby
+from signaling.standing import Standing
 
 LobbyChange = Callable[[Lobby], Lobby]
 """A decision about a lobby. It may be asked several times, of what the lobby is by then, and may raise."""
@@ -38,7 +46,7 @@ class NodeRecord:
 
 
 class Store(Protocol):
-    """Rooms, their participants, which node has a room, live nodes, revoked tokens, lobbies.
+    """Rooms, participants, what hosts decided there, which node has a room, live nodes, revoked tokens, lobbies.
 
     Every method may raise StoreUnavailable, and does so within a few seconds. What is returned is a copy.
     """
@@ -57,6 +65,9 @@ class Store(Protocol):
 
     async def list_participants(self, room: str) -> list[ParticipantInfo]:
         """The participants of a room by identity; [] for an unknown room."""
+
+    async def load_standings(self, room: str) -> dict[str, Standing]:
+        """What hosts have decided, by identity; {} for an unknown room."""
 
     async def revoke_tokens(self, room: str, identity: str, before: float) -> None:
         """Tokens of `identity` for `room` issued before `before` (Unix seconds) are worth nothing any more."""
@@ -112,6 +123,7 @@ class MemoryStore:
         self._clock = clock
         self._rooms: dict[str, Room] = {}
         self._participants: dict[str, dict[str, ParticipantInfo]] = {}
+        self._standings: dict[str, dict[str, Standing]] = {}
         self._homes: dict[str, tuple[str, float]] = {}
         self._nodes: dict[str, tuple[NodeRecord, float]] = {}
         self._revoked: dict[tuple[str, str], tuple[float, float]] = {}
@@ -129,10 +141,15 @@ class MemoryStore:
             case RoomForgotten(name, _):
                 self._rooms.pop(name, None)
                 self._participants.pop(name, None)
+                self._standings.pop(name, None)
             case ParticipantChanged(name, participant):
                 self._participants.setdefault(name, {})[participant.identity] = _copy(participant)
             case ParticipantForgotten(name, identity):
                 self._participants.get(name, {}).pop(identity, None)
+            case StandingChanged(name, identity, standing):
+                self._standings.setdefault(name, {})[identity] = standing
+                if standing.is_plain:
+                    del self._standings[name][identity]
 
     async def load_room(self, name: str) -> Room | None:
         room = self._rooms.get(name)
@@ -148,6 +165,9 @@ class MemoryStore:
 
     async def list_participants(self, room: str) -> list[ParticipantInfo]:
         return [_copy(info) for _, info in sorted(self._participants.get(room, {}).items())]
+
+    async def load_standings(self, room: str) -> dict[str, Standing]:
+        return dict(self._standings.get(room, {}))
 
     async def revoke_tokens(self, room: str, identity: str, before: float) -> None:
         self.revoke(room, identity, before)

@@ -42,6 +42,8 @@ class Track:
     """As answered; None while pending."""
     blocked: bool = False
     """The server drops its packets."""
+    muted_on_entry: bool = False
+    """Its publisher came in with it, and the room mutes those."""
     layers: tuple[int, ...] = ()
     """Indices of the layers that arrive now."""
     readings: dict[int, LayerReading] = field(default_factory=dict)

@@ -13,7 +13,7 @@ from livekit.protocol.models import ClientInfo
 
 from signaling import wire
 from signaling.asking import Asked, read_asked
-from signaling.errors import InvalidArgument, NotFound, RoomError
+from signaling.errors import InvalidArgument, NotAllowed, NotFound, RoomError
 from signaling.figures import Figures
 from signaling.node import Node
 from signaling.proxies import Proxies
@@ -260,9 +260,14 @@ def _check_single(request: web.Request) -> None:
 
 
 def _refusal(error: RoomError) -> web.HTTPException:
-    """Room errors before the upgrade: an absent room is 404, an unknown preset 400, what else stands in the way 503."""
+    """Room errors before the upgrade: an absent room is 404, an unknown preset 400, a door that is shut 403.
+
+    What else stands in the way is 503.
+    """
     if isinstance(error, NotFound):
         return web.HTTPNotFound(text=str(error))
+    if isinstance(error, NotAllowed):
+        return web.HTTPForbidden(text=str(error))
     if isinstance(error, InvalidArgument):
         return web.HTTPBadRequest(text=str(error))
     return web.HTTPServiceUnavailable(text=str(error))

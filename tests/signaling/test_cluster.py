@@ -7,8 +7,16 @@ import pytest
 from livekit.protocol.models import ParticipantInfo, Room
 
 from signaling.cluster import Cluster, RoomElsewhere
-from signaling.effects import Change, ParticipantChanged, ParticipantForgotten, RoomChanged, RoomForgotten
+from signaling.effects import (
+    Change,
+    ParticipantChanged,
+    ParticipantForgotten,
+    RoomChanged,
+    RoomForgotten,
+    StandingChanged,
+)
 from signaling.redis_store import RedisStore
+from signaling.standing import KeptRoom, Standing
 from signaling.store import MemoryStore, NodeRecord, Store, StoreUnavailable
 from tests.redis_server import RedisServer, running_redis
 
@@ -41,7 +49,7 @@ class Live:
         self.lost.append(room)
         self.close(room)
 
-    async def open(self, name: str) -> Room | None:
+    async def open(self, name: str) -> KeptRoom | None:
         known = await self.cluster.claim(name)
         self.rooms[name] = []
         self.cluster.remember([RoomChanged(Room(name=name))])
@@ -207,20 +215,26 @@ async def test_rooms_of_a_process_that_died_come_back_empty(store: Store, nodes:
     await die(dead)
 
     risen = nodes(store)
-    assert [room.name for room in await risen.cluster.start()] == ["r"]
+    assert [kept.room.name for kept in await risen.cluster.start()] == ["r"]
     risen.rooms["r"] = []
     await until_stored(store, "r", [])
 
 
 async def test_a_room_that_another_node_left_behind(store: Store, nodes: Callable[..., Live]) -> None:
     await store.apply(
-        [RoomChanged(Room(name="r", metadata="m")), ParticipantChanged("r", ParticipantInfo(identity="g"))]
+        [
+            RoomChanged(Room(name="r", metadata="m")),
+            ParticipantChanged("r", ParticipantInfo(identity="g")),
+            StandingChanged("r", "h", Standing(role="host")),
+        ]
     )
     live = nodes(store)
     await live.cluster.start()
     known = await live.open("r")
     assert known is not None
-    assert known.metadata == "m"
+    assert known.room.metadata == "m"
+    assert known.inside == ("g",)
+    assert known.standings == {"h": Standing(role="host")}
     live.join("r", "anna")
     await until_stored(store, "r", ["anna"])
 

@@ -37,7 +37,7 @@ from media.commands import (
     SetSubscription,
     SilenceTrack,
 )
-from signaling import moderation
+from signaling import permitting
 from signaling.effects import StartDtls, TrackPublished, TrackUnpublished
 from signaling.settings import Limits, RoomSettings
 from signaling.token import VideoGrant
@@ -388,7 +388,7 @@ def test_requests_that_wait_for_their_turn_are_refused_with_the_permission() -> 
     anna.add_track("cam")
     anna.forget()
     permission = ParticipantPermission(can_subscribe=True)
-    meeting.run(moderation.set_permission(meeting.room, anna.participant, permission, meeting.now))
+    meeting.run(permitting.grant(meeting.room, anna.participant, permission, meeting.now))
     answers = [message.request_response for message in anna.messages("request_response")]
     assert [answer.reason for answer in answers] == [RequestResponse.NOT_ALLOWED] * 2
     assert [answer.add_track.cid for answer in answers] == ["cam", "cam"]

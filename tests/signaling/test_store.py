@@ -9,9 +9,10 @@ import pytest
 from livekit.protocol.models import ParticipantInfo, Room, TrackInfo
 
 from signaling import lobby
-from signaling.effects import ParticipantChanged, ParticipantForgotten, RoomChanged, RoomForgotten
+from signaling.effects import ParticipantChanged, ParticipantForgotten, RoomChanged, RoomForgotten, StandingChanged
 from signaling.lobby import Guest, KnockNotFound, Lobby
 from signaling.redis_store import RedisStore
+from signaling.standing import Standing
 from signaling.store import MemoryStore, NodeRecord, Store
 from tests.redis_server import RedisServer, running_redis
 
@@ -43,6 +44,7 @@ async def test_nothing_is_there_at_first(store: Store) -> None:
     assert await store.list_rooms(["r"]) == []
     assert await store.load_participant("r", "anna") is None
     assert await store.list_participants("r") == []
+    assert await store.load_standings("r") == {}
     assert await store.revoked_before("r", "anna") == 0.0
     assert await store.rooms_of("ND_1") == []
     assert await store.load_node("ND_1") is None
@@ -76,6 +78,18 @@ async def test_participants(store: Store) -> None:
     await store.apply([ParticipantForgotten(ROOM.name, "nobody"), ParticipantForgotten("nowhere", "boris")])
     await store.apply([RoomForgotten(ROOM.name, ROOM.sid)])
     assert await store.list_participants(ROOM.name) == []
+
+
+async def test_standings(store: Store) -> None:
+    host = Standing(role="host", name="Анна", allowed=frozenset(("unmute", "video")))
+    out = Standing(kept_out=True)
+    await store.apply([StandingChanged(ROOM.name, ANNA.identity, host), StandingChanged(ROOM.name, "boris", out)])
+    assert await store.load_standings(ROOM.name) == {ANNA.identity: host, "boris": out}
+    await store.apply([StandingChanged(ROOM.name, "boris", Standing()), StandingChanged("other", "boris", out)])
+    assert await store.load_standings(ROOM.name) == {ANNA.identity: host}
+    await store.apply([RoomForgotten(ROOM.name, ROOM.sid)])
+    assert await store.load_standings(ROOM.name) == {}
+    assert await store.load_standings("other") == {"boris": out}
 
 
 async def test_many_changes_keep_their_order(store: Store) -> None:

@@ -1,0 +1,133 @@
+"""HostService: what hosts may do with a live room, on a node."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Iterable
+
+from livekit.protocol.models import DisconnectReason, ParticipantInfo
+
+from signaling import hosting, joining
+from signaling.effects import Effect
+from signaling.node import Node
+from signaling.permission import ROLE_ATTRIBUTE
+from signaling.room import Room
+from signaling.rules import Rules, RulesChange
+
+
+class HostService:
+    """Its methods take the name of a room and raise `signaling.errors`; the caller has checked who asks.
+
+    All raise NotFound for a room or a participant that isn't there, and Unavailable where it can't be known.
+    """
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+
+    async def rules(self, room: str) -> Rules:
+        """The rules of now; those that allow everything for a room without any."""
+        return (await self._node.existing(room)).rules or Rules()
+
+    async def set_rules(self, room: str, change: RulesChange) -> Rules:
+        """Makes other rules of those of now, which hold at once; returns them. Raises InvalidArgument, LimitExceeded.
+
+        `change` may raise InvalidArgument: nothing is changed then.
+        """
+        here = await self._node.existing(room)
+        self._carry_out(here, hosting.change_rules(here, change, self._now))
+        return here.rules or Rules()
+
+    async def mute_all(self, room: str, may_unmute: bool, but: Collection[str] = ()) -> None:
+        """Mutes every microphone but those of the identities `but`; attendees may unmute afterwards, or may not."""
+        here = await self._node.existing(room)
+        self._carry_out(here, hosting.mute_all(here, but, self._now, may_unmute=may_unmute))
+
+    async def mute(self, room: str, identity: str) -> None:
+        """Mutes the microphones of one, who loses what `ask_to_unmute` gave."""
+        await self._do(room, lambda here: hosting.mute(here, identity, self._now))
+
+    async def ask_to_unmute(self, room: str, identity: str) -> None:
+        """Asks one to unmute, which it may then, also where attendees may not."""
+        await self._do(room, lambda here: hosting.ask(here, identity, "unmute", self._now))
+
+    async def ask_to_start_video(self, room: str, identity: str) -> None:
+        """Asks one to start its camera, which it may then, also where attendees may not."""
+        await self._do(room, lambda here: hosting.ask(here, identity, "video", self._now))
+
+    async def stop_video(self, room: str, identity: str) -> None:
+        """Mutes the cameras of one, who loses what `ask_to_start_video` gave."""
+        await self._do(room, lambda here: hosting.stop_video(here, identity, self._now))
+
+    async def stop_share(self, room: str, identity: str) -> None:
+        """Ends the shared screen of one, with its sound."""
+        await self._do(room, lambda here: hosting.stop_share(here, identity, self._now))
+
+    async def set_role(self, room: str, identity: str, role: str) -> None:
+        """Makes one host, co-host or attendee, which it stays when it comes back.
+
+        Raises InvalidArgument for another word, and FailedPrecondition for the only host of those who are in the room.
+        """
+        await self._do(room, lambda here: hosting.set_role(here, identity, role, self._now))
+
+    async def rename(self, room: str, identity: str, name: str) -> None:
+        """Gives one another name, which it keeps when it comes back. Raises InvalidArgument, LimitExceeded."""
+        await self._do(room, lambda here: hosting.rename(here, identity, name))
+
+    async def remove(self, room: str, identity: str, keep_out: bool) -> None:
+        """Ends the session of one, and makes tokens that it has worth nothing.
+
+        With `keep_out` new ones are worth nothing either while the room lives; that may be said of one who isn't there.
+        """
+        here = await self._node.with_participants(room)
+        effects = hosting.remove(here, identity, self._now, keep_out=keep_out)
+        self._node.revoke_tokens(room, identity, time.time())
+        self._carry_out(here, effects)
+
+    async def let_back(self, room: str, identity: str) -> None:
+        """One who was kept out may come again, by a new token."""
+        await self._do(room, lambda here: hosting.let_back(here, identity))
+
+    async def kept_out(self, room: str) -> list[str]:
+        """Identities of those who were removed for good."""
+        here = await self._node.existing(room)
+        return sorted(identity for identity, standing in here.standings.items() if standing.kept_out)
+
+    async def spotlight(self, room: str, identities: Iterable[str]) -> None:
+        """Everybody sees these large, and nobody else. Raises InvalidArgument for too many."""
+        wanted = list(identities)
+        await self._do(room, lambda here: hosting.spotlight(here, wanted, self._now))
+
+    async def end(self, room: str) -> None:
+        """Ends the room for all."""
+        await self._do(room, lambda here: joining.close(here, DisconnectReason.ROOM_DELETED, self._now))
+
+    async def role(self, room: str, identity: str) -> str | None:
+        """The role that one has in the room now; None for who isn't in it, or where there is no such room."""
+        info = await self._find(room, identity)
+        return None if info is None else info.attributes.get(ROLE_ATTRIBUTE, "attendee")
+
+    async def may_enter(self, room: str, identity: str, role: str) -> bool:
+        """Whether the rules of the live room let an identity in that comes with this role; True without such a room.
+
+        One who was in a locked room a moment ago may come back to it.
+        """
+        here = self._node.room(room)
+        return here is None or joining.is_open_to(here, identity, role, self._now)
+
+    @property
+    def _now(self) -> float:
+        return self._node.driver.now()
+
+    async def _find(self, room: str, identity: str) -> ParticipantInfo | None:
+        here = self._node.room(room)
+        if here is None:
+            return await self._node.store.load_participant(room, identity)
+        participant = here.participants.get(identity)
+        return participant.info() if participant else None
+
+    async def _do(self, room: str, verb: Callable[[Room], list[Effect]]) -> None:
+        here = await self._node.existing(room)
+        self._carry_out(here, verb(here))
+
+    def _carry_out(self, room: Room, effects: list[Effect]) -> None:
+        self._node.driver.carry_out(room, effects)
