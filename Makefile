@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := build
-.PHONY: build run dev test test-rust test-client test-python test-long check format bench load networks fuzz models sanitize clean
+.PHONY: build bundle run dev test test-rust test-client test-python test-long check format bench load networks fuzz models sanitize clean
 
 # What pip has to say fills pages; its errors come through.
 export PIP_QUIET := 1
@@ -13,6 +13,7 @@ PYTHON := .venv/bin/python
 RUST_SOURCES := $(shell find media/engine media/runtime -name '*.rs' -o -name Cargo.toml) media/Cargo.toml media/Cargo.lock
 CROWD_SOURCES := $(shell find media/crowd media/engine -name '*.rs' -o -name Cargo.toml) media/Cargo.toml
 LINK_SOURCES := $(shell find media/link -name '*.rs' -o -name Cargo.toml) media/Cargo.toml
+PYTHON_SOURCES := $(shell find server signaling media/*.py* -type f -not -name '*.pyc')
 CLIENT_SOURCES := $(shell find static -path static/node_modules -prune -o -path static/dist -prune -o -type f -print)
 
 build: build/service build/client
@@ -24,7 +25,7 @@ build/prerequisites: .ci/prerequisites
 
 build/venv: pyproject.toml build/prerequisites
 	test -x $(PYTHON) || python3 -m venv .venv
-	.venv/bin/pip install --quiet 'maturin>=1.16,<2'
+	.venv/bin/pip install --quiet 'maturin>=1.16,<2' 'packaging>=25'
 	@touch $@
 
 build/service: build/venv $(RUST_SOURCES)
@@ -37,6 +38,13 @@ build/packages: static/package.json static/package-lock.json build/prerequisites
 
 build/client: build/packages $(CLIENT_SOURCES)
 	cd static && npm run --silent build
+	@touch $@
+
+# One archive that installs on a machine without a network.
+bundle: build/bundle
+
+build/bundle: build/service build/client $(PYTHON_SOURCES) OPERATIONS.md LICENSE
+	server/bundle/make.sh
 	@touch $@
 
 # The bad network of tests/link.py.
@@ -75,7 +83,7 @@ test-rust: build/prerequisites
 test-client: build/packages
 	cd static && npm test --silent
 
-test-python: build build/tools build/agents
+test-python: build build/tools build/agents build/bundle
 	@! command -v go >/dev/null || $(MAKE) --no-print-directory build/go-client \
 		|| echo "veche: the client of LiveKit's Go SDK was not built: its tests are skipped"
 	$(PYTHON) -m pytest -q

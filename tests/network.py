@@ -75,6 +75,17 @@ def enter() -> None:
             raise NetworkUnavailable(f"`ip {step}` failed: {error.stderr.strip()}") from None
 
 
+def enter_loneliness() -> None:
+    """Moves this thread alone, and what it starts from now on, into a network with nothing but `lo`.
+
+    Needs the test network around the process. Raises NetworkUnavailable.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.unshare(CLONE_NEWNET) != 0:
+        raise NetworkUnavailable(f"cannot make a network namespace: {os.strerror(ctypes.get_errno())}")
+    subprocess.run(["ip", "link", "set", "lo", "up"], check=True, capture_output=True, text=True)
+
+
 class PacketLoss:
     """Drops a share of the UDP datagrams that arrive in this network, by nftables. A context manager.
 
