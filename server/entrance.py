@@ -61,6 +61,8 @@ class Live:
     inside: Mapping[str, Role] = field(default_factory=dict)
     """Identities of those who are in the room, and as what."""
     locked: bool = False
+    returning: Collection[str] = ()
+    """Identities of those who have just left the locked room and may come back: whose page reloads, above all."""
     given: Mapping[str, Role] = field(default_factory=dict)
     """Roles that hosts gave inside, by identity: they count for who comes back."""
     kept_out: Collection[str] = ()
@@ -124,7 +126,7 @@ def decide(meeting: Meeting, live: Live, caller: Caller, *, guests: bool = True)
     if role == "attendee":
         _check_invitation(meeting, caller, guests=guests)
         if identity not in live.inside:
-            if live.locked:
+            if live.locked and identity not in live.returning:
                 raise MeetingLocked("the hosts let nobody in any more")
             if not meeting.settings.join_before_host and not live.has_host:
                 return Wait(identity, "not_started")

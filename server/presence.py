@@ -16,8 +16,12 @@ async def live(rooms: RoomService, meeting: Meeting) -> Live:
     if not found:
         return Live()
     rules = Rules.read(found[0].metadata) or Rules()
+    standings = await rooms.standings(meeting.room_name)
     people = await rooms.list_participants(meeting.room_name)
     return Live(
         inside={person.identity: read_role(person.attributes.get(ROLE_ATTRIBUTE)) for person in people},
         locked=rules.locked,
+        returning=rooms.returning(meeting.room_name),
+        given={identity: standing.role for identity, standing in standings.items() if standing.role is not None},
+        kept_out=frozenset(identity for identity, standing in standings.items() if standing.kept_out),
     )

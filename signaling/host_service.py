@@ -5,14 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Iterable
 
-from livekit.protocol.models import DisconnectReason, ParticipantInfo
+from livekit.protocol.models import DisconnectReason
 
 from signaling import hosting, joining
 from signaling.effects import Effect
 from signaling.node import Node
-from signaling.permission import ROLE_ATTRIBUTE
 from signaling.room import Room
 from signaling.rules import Rules, RulesChange
+from signaling.token import Role
 
 
 class HostService:
@@ -62,10 +62,10 @@ class HostService:
         """Ends the shared screen of one, with its sound."""
         await self._do(room, lambda here: hosting.stop_share(here, identity, self._now))
 
-    async def set_role(self, room: str, identity: str, role: str) -> None:
+    async def set_role(self, room: str, identity: str, role: Role) -> None:
         """Makes one host, co-host or attendee, which it stays when it comes back.
 
-        Raises InvalidArgument for another word, and FailedPrecondition for the only host of those who are in the room.
+        Raises FailedPrecondition for the only host of those who are in the room.
         """
         await self._do(room, lambda here: hosting.set_role(here, identity, role, self._now))
 
@@ -87,11 +87,6 @@ class HostService:
         """One who was kept out may come again, by a new token."""
         await self._do(room, lambda here: hosting.let_back(here, identity))
 
-    async def kept_out(self, room: str) -> list[str]:
-        """Identities of those who were removed for good."""
-        here = await self._node.existing(room)
-        return sorted(identity for identity, standing in here.standings.items() if standing.kept_out)
-
     async def spotlight(self, room: str, identities: Iterable[str]) -> None:
         """Everybody sees these large, and nobody else. Raises InvalidArgument for too many."""
         wanted = list(identities)
@@ -101,29 +96,9 @@ class HostService:
         """Ends the room for all."""
         await self._do(room, lambda here: joining.close(here, DisconnectReason.ROOM_DELETED, self._now))
 
-    async def role(self, room: str, identity: str) -> str | None:
-        """The role that one has in the room now; None for who isn't in it, or where there is no such room."""
-        info = await self._find(room, identity)
-        return None if info is None else info.attributes.get(ROLE_ATTRIBUTE, "attendee")
-
-    async def may_enter(self, room: str, identity: str, role: str) -> bool:
-        """Whether the rules of the live room let an identity in that comes with this role; True without such a room.
-
-        One who was in a locked room a moment ago may come back to it.
-        """
-        here = self._node.room(room)
-        return here is None or joining.is_open_to(here, identity, role, self._now)
-
     @property
     def _now(self) -> float:
         return self._node.driver.now()
-
-    async def _find(self, room: str, identity: str) -> ParticipantInfo | None:
-        here = self._node.room(room)
-        if here is None:
-            return await self._node.store.load_participant(room, identity)
-        participant = here.participants.get(identity)
-        return participant.info() if participant else None
 
     async def _do(self, room: str, verb: Callable[[Room], list[Effect]]) -> None:
         here = await self._node.existing(room)

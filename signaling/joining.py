@@ -43,7 +43,7 @@ from signaling.room import (
 )
 from signaling.settings import COMPATIBLE_VERSION, PROTOCOL
 from signaling.standing import KeptRoom
-from signaling.token import Grants
+from signaling.token import Grants, Role
 
 # Seconds (LIVEKIT.md 1.7).
 PING_INTERVAL, PING_TIMEOUT = 5, 15
@@ -120,7 +120,12 @@ def check_door(room: Room, grants: Grants, now: float) -> None:
         raise NotAllowed("the room is locked")
 
 
-def is_open_to(room: Room, identity: str, role: str, now: float) -> bool:
+def returning(room: Room, now: float) -> frozenset[str]:
+    """Identities that have just left the locked room and may come back."""
+    return frozenset(identity for identity, until in room.returning.items() if until > now)
+
+
+def is_open_to(room: Room, identity: str, role: Role, now: float) -> bool:
     """Whether who comes with this role is let in: a locked room lets in hosts, and who was in it a moment ago."""
     standing = room.standing(identity)
     if standing.kept_out:

@@ -18,7 +18,7 @@ from livekit.protocol.rtc import AddTrackRequest, UpdateTrackSettings
 
 from signaling.negotiation import Negotiation, Quirks, ReceivingSection
 from signaling.permission import Audience, is_dependent
-from signaling.token import Grants
+from signaling.token import Grants, Role
 from signaling.track import DataTrack, Subscription, Track
 
 
@@ -176,8 +176,8 @@ class Participant:
         return self.joining.grants.identity
 
     @property
-    def role(self) -> str:
-        """Its role now: "host", "cohost" or "attendee"."""
+    def role(self) -> Role:
+        """Its role now."""
         return self.grants.role
 
     @property

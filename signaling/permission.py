@@ -9,6 +9,7 @@ from livekit.protocol.models import ParticipantInfo, ParticipantPermission, Trac
 from livekit.protocol.rtc import SubscriptionPermission
 
 from signaling.errors import InvalidArgument
+from signaling.token import Role
 
 # Attributes under this prefix come from the token's own signed claim and nowhere else.
 RESERVED_PREFIX = "veche."
@@ -30,13 +31,13 @@ def may_publish(permission: ParticipantPermission, source: TrackSource) -> bool:
     return not permission.can_publish_sources or source in permission.can_publish_sources
 
 
-def starting_attributes(claimed: Mapping[str, str], role: str) -> dict[str, str]:
+def starting_attributes(claimed: Mapping[str, str], role: Role) -> dict[str, str]:
     """The token's attributes without reserved ones; the role is there unless it is the ordinary one."""
     attributes = {key: text for key, text in claimed.items() if text and not key.startswith(RESERVED_PREFIX)}
     return with_role(attributes, role)
 
 
-def with_role(attributes: Mapping[str, str], role: str) -> dict[str, str]:
+def with_role(attributes: Mapping[str, str], role: Role) -> dict[str, str]:
     """The attributes of one who has this role."""
     others = {key: text for key, text in attributes.items() if key != ROLE_ATTRIBUTE}
     return others if role == "attendee" else {**others, ROLE_ATTRIBUTE: role}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from livekit.protocol.models import DisconnectReason, ParticipantInfo, TrackInfo
 from livekit.protocol.models import Room as RoomInfo
@@ -20,12 +20,13 @@ from signaling import joining, moderation, moving, presets
 from signaling.errors import NotFound
 from signaling.node import Node
 from signaling.settings import NodeSettings
+from signaling.standing import Standing
 
 
 class RoomService:
     """Its methods have the names and semantics of LiveKit's, and raise `signaling.errors`.
 
-    They take and return protocol messages; the caller has checked the grant.
+    They take and return protocol messages; the caller has checked the grant. `standings` and `returning` are ours.
     """
 
     def __init__(self, node: Node) -> None:
@@ -74,6 +75,16 @@ class RoomService:
         if info is None:
             raise NotFound("participant does not exist")
         return info
+
+    async def standings(self, room: str) -> Mapping[str, Standing]:
+        """What hosts have decided of identities in a room on any node; {} for an unknown room."""
+        here = self._node.room(room)
+        return await self._node.store.load_standings(room) if here is None else dict(here.standings)
+
+    def returning(self, room: str) -> frozenset[str]:
+        """Identities that have just left a locked room of this node, and may come back."""
+        here = self._node.room(room)
+        return frozenset() if here is None else joining.returning(here, self._node.driver.now())
 
     async def remove_participant(self, room: str, identity: str, revoke_before: float = 0.0) -> None:
         """Ends the session; tokens of that identity issued before `revoke_before` (Unix seconds) are worth nothing.

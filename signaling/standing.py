@@ -8,13 +8,15 @@ from dataclasses import dataclass
 
 from livekit.protocol.models import Room as RoomInfo
 
+from signaling.token import Role, read_role
+
 
 @dataclass(frozen=True, slots=True)
 class Standing:
     """What holds for an identity in a room, whatever its token says."""
 
-    role: str = ""
-    """Given here; "" where it is what the token says."""
+    role: Role | None = None
+    """Given here; None where it is what the token says."""
     name: str = ""
     """Given here by a host; "" where it is what the token says."""
     allowed: frozenset[str] = frozenset()
@@ -36,7 +38,8 @@ class Standing:
     def read(text: str | bytes) -> Standing:
         """What `written` gave."""
         said = json.loads(text)
-        return Standing(said["role"], said["name"], frozenset(said["allowed"]), said["keptOut"])
+        role = None if said["role"] is None else read_role(said["role"])
+        return Standing(role, said["name"], frozenset(said["allowed"]), said["keptOut"])
 
 
 @dataclass(frozen=True, slots=True)

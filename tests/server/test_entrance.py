@@ -135,6 +135,11 @@ def test_a_locked_or_full_meeting_takes_hosts_and_those_who_are_inside() -> None
         assert isinstance(decide(room, replace(live, inside={**live.inside, **here}), ANNA), Enter)
 
 
+def test_who_has_just_left_a_locked_meeting_comes_back() -> None:
+    live = Live(locked=True, returning={identity_of(meeting(), ANNA)})
+    assert isinstance(decide(meeting(), live, ANNA), Enter)
+
+
 def test_who_was_admitted_still_finds_the_door_locked() -> None:
     with pytest.raises(MeetingLocked):
         decide(meeting(lobby="all"), Live(locked=True), replace(ANNA, admitted=True))
