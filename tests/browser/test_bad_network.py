@@ -69,7 +69,7 @@ async def frames_are_as_captured(boris: Person, joined: Sequence[Robot]) -> None
 async def test_loss_with_a_long_way_and_a_burst(service: Service, tmp_path: Path) -> None:
     async with watching(service, tmp_path, SMALL, ["Anna"]) as (joined, boris, link):
         link.both("loss=10%", "delay=50ms")
-        await asyncio.sleep(2)
+        await asyncio.sleep(2)  # until the loss is usual
         before, captured = await reception(boris), joined[0].camera.frames
         await asyncio.sleep(8)  # the length of the measurement
         after, captured = await reception(boris), joined[0].camera.frames - captured
@@ -81,7 +81,7 @@ async def test_loss_with_a_long_way_and_a_burst(service: Service, tmp_path: Path
         await is_inside(boris)
 
         link.both("delay=25ms", "loss=30%", "burst=8")
-        await asyncio.sleep(3)
+        await asyncio.sleep(3)  # what is tried
         link.both("loss=0%")
         await frames_are_as_captured(boris, joined)
         await is_inside(boris)
@@ -108,7 +108,7 @@ async def test_a_trickle_with_four_videos_wanted(service: Service, tmp_path: Pat
     async with watching(service, tmp_path, output, ["Anna", "Vera", "Gleb", "Dina"]) as (joined, boris, link):
         link.both("delay=25ms")
         link.down("rate=64k")
-        await asyncio.sleep(5)
+        await asyncio.sleep(5)  # until the queue is full
         before = await reception(boris)
         await asyncio.sleep(5)  # the length of the measurement
         after = await reception(boris)
@@ -134,9 +134,8 @@ async def test_a_join_whose_first_packets_are_lost(service: Service, tmp_path: P
             await boris.page.route("**/join", answer_and_vanish)
             entering = asyncio.create_task(boris.enter())
             await eventually(lambda: vanished(link), "the request to join is answered")
-            await asyncio.sleep(
-                12
-            )  # after SYNs at 7 or 11 s the next would come when livekit-client has given up, at 15 s
+            # After SYNs at 7 or 11 s the next would come when livekit-client has given up, at 15 s.
+            await asyncio.sleep(12)
             link.both("loss=0%")
             await entering
             await is_inside(boris)

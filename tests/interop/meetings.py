@@ -138,9 +138,15 @@ async def decodes(viewer: Viewer | Watcher, what: str, frames: int = 5) -> None:
     await until(lambda: viewer.frames >= goal, what)
 
 
-async def silent(viewer: Viewer | Watcher, seconds: float = 1.0) -> bool:
-    """Whether no frame is decoded for so long, after what was under way has come."""
-    await asyncio.sleep(0.5)
-    before = viewer.frames
-    await asyncio.sleep(seconds)
-    return viewer.frames == before
+async def becomes_still(*viewers: Viewer | Watcher, seconds: float = 1.0) -> None:
+    """Waits until none of them has decoded a frame for so long."""
+    clock = asyncio.get_running_loop().time
+    frames, since = [viewer.frames for viewer in viewers], clock()
+
+    def still() -> bool:
+        nonlocal frames, since
+        if frames != (now := [viewer.frames for viewer in viewers]):
+            frames, since = now, clock()
+        return clock() - since >= seconds
+
+    await until(still, "no frame comes any more")

@@ -38,7 +38,7 @@ async def roam(url: str, token: str, single: bool) -> None:
     asyncio.get_running_loop().add_reader(sys.stdin, read)
     while True:
         print(json.dumps({"sid": client.local_participant.sid, "frames": watcher.frames, "told": told}), flush=True)
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(0.2)  # so often it reports
 
 
 if __name__ == "__main__":

@@ -41,7 +41,7 @@ async def test_frames_of_a_data_track_reach_its_subscriber(join: Join) -> None:
                 payload = number.to_bytes(4) * (1 if number % 2 else 1000)
                 track.try_push(rtc.DataTrackFrame(payload=payload))
                 number += 1
-                await asyncio.sleep(0.02)
+                await asyncio.sleep(0.02)  # fifty in a second
 
         pushing = asyncio.create_task(push())
         async with asyncio.timeout(DEADLINE):
@@ -69,7 +69,7 @@ async def test_calls_are_answered_or_fail_with_their_code(join: Join) -> None:
         if call.payload == "fail":
             raise rtc.RpcError(1234, "as asked", "with data")
         if call.payload == "wait":
-            await asyncio.sleep(30)
+            await asyncio.sleep(30)  # beyond every caller's patience
         return f"hello {call.caller_identity}, {len(call.payload)}"
 
     bob.local_participant.register_rpc_method("greet", greet)

@@ -129,7 +129,7 @@ async def test_a_changed_room_and_permission_reach_those_inside(service: Service
         async with asyncio.timeout(DEADLINE):  # a client that loses packets fades what it heard last
             while listener.loudest > 100:
                 listener.loudest = 0
-                await asyncio.sleep(0.5)
+                await asyncio.sleep(0.5)  # the window of the measurement
 
         restricted = await livekit.room.update_participant(
             api.UpdateParticipantRequest(

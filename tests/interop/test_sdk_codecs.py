@@ -40,7 +40,7 @@ async def sends(camera: Camera, rids: set[str]) -> None:
         async with asyncio.timeout(DEADLINE):
             while found != rids:
                 before = await layers_sent(camera)
-                await asyncio.sleep(1)
+                await asyncio.sleep(1)  # the window of the measurement
                 found = {rid for rid, frames in (await layers_sent(camera)).items() if frames > before.get(rid, 0)}
     except TimeoutError:
         raise AssertionError(f"sends {found} and not {rids}") from None

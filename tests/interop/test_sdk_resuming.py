@@ -43,7 +43,7 @@ class Talk:
             message = f"message {len(self.sent)}".encode()
             self.sent.append(message)
             await self._sender.local_participant.publish_data(message, reliable=True)
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(0.02)  # fifty in a second
 
     async def goes_on(self, messages: int = 20) -> None:
         """Waits until so many more have been sent."""
@@ -55,8 +55,9 @@ class Talk:
         await self.goes_on()
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
-        await until(lambda: len(self.got) >= len(self.sent), "all messages arrive")
-        await asyncio.sleep(0.5)
+        self.sent.append(b"the last")
+        await self._sender.local_participant.publish_data(b"the last", reliable=True)
+        await until(lambda: b"the last" in self.got, "all messages arrive")
         assert self.got == self.sent
 
 
@@ -133,7 +134,7 @@ async def test_what_is_muted_while_the_signalling_is_gone_is_muted_after_the_res
     way.shut()
     await until(lambda: hers.told == RESUMED[:1], "Alice notices")
     microphone.track.mute()
-    await asyncio.sleep(0.5)
+    await asyncio.sleep(0.5)  # nothing of it comes to Bob meanwhile
     assert not publications(bob)[0].muted
     way.open()
     await until(lambda: publications(bob)[0].muted, "Bob sees that Alice is muted")
