@@ -47,6 +47,7 @@ from server.pages.reception import Reception
 from server.pages.rendering import Renderer
 from server.pages.sign_in_pages import SignInPages
 from server.passwords import Passwords
+from server.planning import Planning
 from server.sign_in import SignIns, Visitors
 from server.webhook_events import Wanted
 from server.webhooks import Webhooks
@@ -235,7 +236,8 @@ def application(
     made = settings.limit.new_meetings_per_minute
     signing_key = lambda: first(node.keys)  # noqa: E731
     policy = settings.accounts
-    api = MeetingsApi(meetings, authorities, rooms, search, callers, signing_key, made, visitors, policy)
+    planning, start = Planning(meetings, members), settings.meetings
+    api = MeetingsApi(planning, authorities, rooms, search, callers, signing_key, made, visitors, policy, start)
 
     @web.middleware
     async def log(request: web.Request, handler: Respond) -> web.StreamResponse:

@@ -1,4 +1,4 @@
-"""A meeting's code: what people read out, type and paste. Pure."""
+"""A meeting's code and passcode: what people read out, type and paste. Pure."""
 
 from __future__ import annotations
 
@@ -20,6 +20,11 @@ _SEPARATORS = re.compile(r"[\s\-–—_.]+")
 def new(choose: Callable[[Sequence[str]], str]) -> str:
     """A code like `bcdf-ghjk-mnpq`; `choose` picks one of a sequence, by chance that nobody can foresee."""
     return _grouped("".join(choose(ALPHABET) for _ in range(GROUP * GROUPS)))
+
+
+def new_passcode(choose: Callable[[Sequence[str]], str]) -> str:
+    """Six digits: as many as people expect, and a million is far more than `attempts` lets anybody try."""
+    return "".join(choose("0123456789") for _ in range(6))
 
 
 def read(text: str) -> str | None:

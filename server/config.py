@@ -24,6 +24,7 @@ from server.sections import (
     Limit,
     Log,
     Mail,
+    MeetingsSection,
     Metrics,
     Redis,
     Room,
@@ -71,6 +72,7 @@ class Settings(BaseSettings):
     redis: Redis = Redis()
     database: DatabaseSection = DatabaseSection()
     accounts: AccountsSection = AccountsSection()
+    meetings: MeetingsSection = MeetingsSection()
     mail: Mail = Mail()
     metrics: Metrics = Metrics()
     log: Log = Log()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import delete, select
@@ -57,13 +57,35 @@ class Members:
                         others = await session.scalars(select(MemberRow.id).where(MemberRow.meeting_id == meeting.id))
                         if len(others.all()) >= MOST_MEMBERS:
                             raise WrongInput(f"members: takes at most {MOST_MEMBERS}")
-                        row = MemberRow(id=f"MB_{secrets.token_hex(12)}", meeting_id=meeting.id, email=usual, name="")
+                        row = _new(meeting, usual, role)
                         session.add(row)
                     row.role = role
                     row.name = shown or row.name
                     return _member(row)
             except IntegrityError:
                 continue  # invited by somebody else in this moment
+
+    async def replace(self, meeting: Meeting, wanted: Mapping[str, Role]) -> None:
+        """Invites those addresses, each as what is said, and nobody else. Raises WrongInput."""
+        usual = {clean_email(email): role for email, role in wanted.items()}
+        if len(usual) > MOST_MEMBERS:
+            raise WrongInput(f"members: got {len(usual)}, takes at most {MOST_MEMBERS}")
+        mine = MemberRow.meeting_id == meeting.id
+        while True:
+            try:
+                async with self._database.session.begin() as session:
+                    rows = {row.email: row for row in await session.scalars(select(MemberRow).where(mine))}
+                    gone = [row.id for email, row in rows.items() if email not in usual]
+                    if gone:
+                        await session.execute(delete(MemberRow).where(mine, MemberRow.id.in_(gone)))
+                    for email, role in usual.items():
+                        if email in rows:
+                            rows[email].role = role
+                        else:
+                            session.add(_new(meeting, email, role))
+                return
+            except IntegrityError:
+                continue  # one of them was invited by somebody else in this moment
 
     async def remove(self, meeting: Meeting, member_id: str) -> Member:
         """Takes an invitation back. Raises MemberNotFound."""
@@ -81,6 +103,10 @@ class Members:
         async with self._database.session() as session:
             role = await session.scalar(select(MemberRow.role).where(*mine))
         return read_role(role) if role else None
+
+
+def _new(meeting: Meeting, email: str, role: Role) -> MemberRow:
+    return MemberRow(id=f"MB_{secrets.token_hex(12)}", meeting_id=meeting.id, email=email, name="", role=role)
 
 
 def _member(row: MemberRow) -> Member:

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 from yarl import URL
 
+from server.meeting_settings import LobbyPolicy
 from signaling import settings as node_settings
 
 Port = Annotated[int, Field(ge=1, le=65535)]
@@ -327,6 +328,18 @@ class AccountsSection(Section):
     administrator (`hosts`)."""
     guests: bool = True
     """Whether people without an account may join meetings."""
+
+
+class MeetingsSection(Section):
+    """What new meetings start with; their hosts may choose otherwise, where nothing is required."""
+
+    lobby: LobbyPolicy = "off"
+    """Who waits until a host lets them in: nobody (`off`), people without an account (`guests`), or everybody but the
+    hosts (`all`)."""
+    join_before_host: bool = True
+    """Whether people come in while no host is there; else they wait until one has come."""
+    passcode: Literal["optional", "required"] = "optional"
+    """Whether new meetings have a passcode always (`required`), those made by one click too, or as their host likes."""
 
 
 class Mail(Section):

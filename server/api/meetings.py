@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import datetime
+import secrets
 import time
 from collections.abc import Callable
 from typing import Literal
+from urllib.parse import quote
 
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field
@@ -17,12 +19,14 @@ from server.api.requests import Callers, read_json
 from server.api.search import Search
 from server.attempts import Attempts
 from server.entrance import Caller, Enter, Wait, WrongPasscode, decide, read_tab_secret
+from server.meeting_policy import starting_settings
 from server.meeting_settings import PASSCODE_LENGTH
-from server.meetings import Meeting, MeetingDraft, Meetings
+from server.meetings import Meeting, MeetingDraft
+from server.planning import Planning
 from server.presence import live
 from server.problems import SignInRequired, TooMany
 from server.rates import Rate
-from server.sections import AccountsSection
+from server.sections import AccountsSection, MeetingsSection
 from server.sign_in import GUEST_COOKIE, Visitors
 from server.texts import NAME_LENGTH, TITLE_LENGTH
 from signaling import token
@@ -57,7 +61,7 @@ class MeetingMade(Body):
     """To read out and type: `bcdf-ghjk-mnpq`."""
     title: str
     link: str
-    """The meeting's page."""
+    """The meeting's page, with the passcode after `#p=` where it has one."""
     created_at: datetime.datetime
 
 
@@ -104,7 +108,7 @@ class MeetingsApi:
 
     def __init__(
         self,
-        meetings: Meetings,
+        planning: Planning,
         authorities: Authorities,
         rooms: RoomService,
         search: Search,
@@ -113,8 +117,9 @@ class MeetingsApi:
         new_meetings_per_minute: int,
         visitors: Visitors,
         policy: AccountsSection,
+        start: MeetingsSection,
     ) -> None:
-        self._meetings = meetings
+        self._planning = planning
         self._authorities = authorities
         self._rooms = rooms
         self._search = search
@@ -123,6 +128,7 @@ class MeetingsApi:
         self._made = Rate(new_meetings_per_minute)
         self._visitors = visitors
         self._policy = policy
+        self._start = start
         self._passcodes = Attempts()
 
     def routes(self) -> list[web.RouteDef]:
@@ -143,14 +149,14 @@ class MeetingsApi:
         if self._made.is_spent(address, time.monotonic()):
             raise TooMany(f"more than {self._made.limit} new meetings in a minute")
         self._made.count(address, time.monotonic())
-        meeting, host_secret = await self._meetings.create(
-            MeetingDraft(title=asked.title), datetime.datetime.now(datetime.UTC), account.id if account else None
-        )
+        draft = MeetingDraft(title=asked.title, settings=starting_settings(self._start, secrets.choice))
+        now = datetime.datetime.now(datetime.UTC)
+        meeting, host_secret = await self._planning.make(draft, now, account.id if account else None)
         base = self._callers.base(request)
         made = MeetingMade(
             code=meeting.code,
             title=meeting.title,
-            link=link_to(self._callers.shared_base(request), meeting.code),
+            link=link_to(self._callers.shared_base(request), meeting.code, meeting.settings.passcode),
             created_at=meeting.created_at,
         )
         response = _json(made, status=201)
@@ -227,9 +233,10 @@ def check_may_create(policy: AccountsSection, account: Account | None) -> None:
     raise NotAllowed("making meetings takes the role host or administrator")
 
 
-def link_to(base: URL, code: str) -> str:
-    """The page of a meeting."""
-    return str(base / "m" / code)
+def link_to(base: URL, code: str, passcode: str = "") -> str:
+    """The page of a meeting. A passcode stands in the fragment, which browsers send to nobody."""
+    fragment = f"#p={quote(passcode, safe='')}" if passcode else ""
+    return f"{base / 'm' / code}{fragment}"
 
 
 def _json(body: BaseModel, status: int = 200) -> web.Response:

@@ -1,0 +1,113 @@
+"""Planning: who listens hears of each change once; new meetings are as the operator says."""
+
+from __future__ import annotations
+
+import datetime
+import random
+from pathlib import Path
+
+import pytest
+from yarl import URL
+
+from server.api.meetings import link_to
+from server.database import Database
+from server.meeting_policy import check_settings, starting_settings
+from server.meeting_settings import MeetingSettings
+from server.meetings import MeetingChanged, MeetingDraft, Meetings
+from server.members import MOST_MEMBERS, Members
+from server.planning import Plan, Planning
+from server.sections import MeetingsSection
+from server.texts import WrongInput
+from tests.application import running_site
+
+NOW = datetime.datetime(2030, 1, 1, 12, 30, tzinfo=datetime.UTC)
+
+
+class Listener:
+    """Keeps what it was told."""
+
+    def __init__(self) -> None:
+        self.heard: list[tuple[Plan | None, Plan | None]] = []
+
+    async def planned(self, before: Plan | None, after: Plan | None) -> None:
+        self.heard.append((before, after))
+
+
+def people(plan: Plan | None) -> dict[str, str]:
+    assert plan is not None
+    return {member.email: member.role for member in plan.members}
+
+
+async def test_who_listens_hears_of_each_change_once(database: Database) -> None:
+    listener, members = Listener(), Members(database)
+    planning = Planning(Meetings(database), members, [listener])
+    meeting, _ = await planning.make(MeetingDraft("Weekly"), NOW, None, {"Anna@example.org": "cohost"})
+    changed = await planning.change(meeting, MeetingDraft("Monthly"), NOW, {"boris@example.org": "attendee"}, 1)
+    with pytest.raises(MeetingChanged):
+        await planning.change(meeting, MeetingDraft("Daily"), NOW, {}, 1)
+    member = await planning.invite(changed, "vera@example.org", "attendee", "Vera")
+    await planning.uninvite(changed, member.id)
+    cancelled = await planning.cancel(changed, NOW)
+    await planning.delete(cancelled)
+
+    made, altered, invited, uninvited, called_off, deleted = listener.heard
+    assert made[0] is None
+    assert people(made[1]) == {"anna@example.org": "cohost"}
+    assert people(altered[0]) == {"anna@example.org": "cohost"}
+    assert people(altered[1]) == {"boris@example.org": "attendee"}
+    assert altered[1] is not None
+    assert altered[1].meeting.title == "Monthly"
+    assert (
+        people(invited[1])
+        == people(uninvited[0])
+        == {
+            "boris@example.org": "attendee",
+            "vera@example.org": "attendee",
+        }
+    )
+    assert called_off[1] is not None
+    assert called_off[1].meeting.cancelled_at == NOW
+    assert deleted[1] is None
+    assert people(deleted[0]) == {"boris@example.org": "attendee"}
+
+
+async def test_those_who_stay_invited_stay_who_they_are(database: Database) -> None:
+    meetings, members = Meetings(database), Members(database)
+    meeting, _ = await meetings.create(MeetingDraft(), NOW)
+    kept = await members.put(meeting, "anna@example.org", "attendee", "Anna")
+    await members.replace(meeting, {"ANNA@example.org": "cohost", "boris@example.org": "attendee"})
+    anna, boris = await members.list(meeting)
+    assert (anna.id, anna.name, anna.role, boris.role) == (kept.id, "Anna", "cohost", "attendee")
+    for wrong in ({"no address": "attendee"}, {f"a{n}@example.org": "attendee" for n in range(MOST_MEMBERS + 1)}):
+        with pytest.raises(WrongInput):
+            await members.replace(meeting, dict.fromkeys(wrong, "attendee"))
+    assert len(await members.list(meeting)) == 2
+
+
+def test_new_meetings_start_as_the_operator_says() -> None:
+    choose = random.Random(7).choice
+    assert starting_settings(MeetingsSection(), choose) == MeetingSettings()
+    strict = MeetingsSection(lobby="guests", join_before_host=False, passcode="required")
+    settings = starting_settings(strict, choose)
+    assert (settings.lobby, settings.join_before_host) == ("guests", False)
+    assert len(settings.passcode) == 6
+    assert settings.passcode.isdigit()
+    check_settings(strict, settings)
+    check_settings(MeetingsSection(), MeetingSettings())
+    with pytest.raises(WrongInput, match=r"passcode: got none"):
+        check_settings(strict, MeetingSettings())
+
+
+async def test_a_meeting_by_one_click_starts_as_the_operator_says(tmp_path: Path) -> None:
+    async with running_site(tmp_path, {"meetings.passcode": "required", "meetings.lobby": "guests"}) as site:
+        async with site.web.post(f"{site.url}/api/v1/meetings", json={}) as answer:
+            made = await answer.json()
+        meeting = await Meetings(site.database).find(made["code"])
+        assert meeting.settings.lobby == "guests"
+        assert made["link"].endswith(f"/m/{made['code']}#p={meeting.settings.passcode}")
+
+
+def test_a_passcode_in_a_link_is_not_sent_to_the_server() -> None:
+    link = link_to(URL("https://meet.example.org:8443"), "bcdf-ghjk-mnpq", "a b#c%+/")
+    assert link == "https://meet.example.org:8443/m/bcdf-ghjk-mnpq#p=a%20b%23c%25%2B%2F"
+    assert URL(link).raw_path_qs == "/m/bcdf-ghjk-mnpq"
