@@ -10,6 +10,7 @@ from livekit.protocol.models import (
     DisconnectReason,
     TrackSource,
     TrackType,
+    VideoQuality,
 )
 from livekit.protocol.rtc import (
     AddTrackRequest,
@@ -157,6 +158,7 @@ def offer(room: Room, participant: Participant, description: SessionDescription,
     for mid, track in bound.items():
         if track in fresh or _renegotiated(track, sections.get(mid)):
             effects += _add_track(transport, track)
+    effects += _settle_codecs(room, participant, now)
     effects += _settle_backups(room, participant, transport, sections, now)
     reply = SessionDescription(type="answer", sdp=answer.sdp, id=description.id, mid_to_track_id=answer.mid_to_track_id)
     effects.append(Notify((participant.sid,), SignalResponse(answer=reply)))
@@ -241,6 +243,20 @@ def _renegotiated(track: Track, section: ReceivingSection | None) -> bool:
         return False
     track.section = section
     return True
+
+
+def _settle_codecs(room: Room, participant: Participant, now: float) -> list[Effect]:
+    """A track that comes in another codec than before is told and offered anew."""
+    effects: list[Effect] = []
+    for track in participant.tracks.values():
+        section = track.section
+        if section is not None and section.codecs and section.codecs[0].mime != track.info.mime_type:
+            track_info.describe(track, section, now)
+            track.offered_quality = VideoQuality.HIGH  # what was asked for was asked of the other codec
+            effects += tell_changed(room, participant, to_self=False)
+            for subscription in list(track.subscriptions.values()):
+                effects += subscribing.renew(room, subscription, now)
+    return effects
 
 
 def _settle_backups(

@@ -312,9 +312,7 @@ def settled(
     named = {section.track_sid: section for section in sections}
     for subscription in list(participant.subscriptions.values()):
         if subscription.section is not None and subscription.track.sid not in named:
-            # The client has closed its section. It begins anew on another, under numbers that nothing was sent with.
-            effects += _end(room, subscription, now)
-            effects += settle(room, participant, subscription.track, now)
+            effects += renew(room, subscription, now)  # the client has closed its section
     for section in named.values():
         found = participant.subscriptions.get(section.track_sid)
         if found is not None and found.section is not section and found.section != section:
@@ -324,6 +322,11 @@ def settled(
     if transport.negotiation.needs_offer or transport.negotiation.needs_sections:
         gather_offer(room, participant, now)
     return effects
+
+
+def renew(room: Room, subscription: Subscription, now: float) -> list[Effect]:
+    """Begins it anew on another section, under numbers that nothing was sent with."""
+    return [*_end(room, subscription, now), *settle(room, subscription.subscriber, subscription.track, now)]
 
 
 def _bind(

@@ -175,6 +175,26 @@ def test_media_before_its_request_is_in_the_codec_that_the_request_names() -> No
     assert re.search(r"^a=rtpmap:\d+ H264/90000", boris.last("offer").offer.sdp, re.MULTILINE)
 
 
+def test_a_section_that_goes_on_in_another_codec_is_told_and_offered_anew() -> None:
+    meeting, anna, boris = two()
+    sid = anna.publish("cam")
+    boris.settle()
+    before = meeting.given(AddSubscription)[-1]
+    boris.forget()
+    anna.sections[0] = video("1", "cam", codec="VP9")
+    anna.offer()
+    told = boris.last("update").update.participants[0].tracks[0]
+    assert (told.sid, told.mime_type, told.codecs[0].mime_type) == (sid, "video/VP9", "video/VP9")
+    assert meeting.given(RemoveSubscription)[-1].subscription == before.subscription
+    boris.settle()
+    after = meeting.given(AddSubscription)[-1]
+    assert [codec.mime for codec in after.codecs] == ["video/VP9"]
+    assert after.ssrc != before.ssrc
+    clara = meeting.join("clara")
+    clara.settle()
+    assert [codec.mime for codec in meeting.given(AddSubscription)[-1].codecs] == ["video/VP9"]
+
+
 def test_section_that_ends_unpublishes_its_track_for_all() -> None:
     meeting, anna, boris = two()
     sid = anna.publish("cam")
