@@ -28,6 +28,7 @@ from server.accounts import Accounts, accounts_exist
 from server.api import dispatches, health, metrics, openapi
 from server.api.authority import Authorities
 from server.api.debug import DebugApi
+from server.api.live import LiveApi
 from server.api.meetings import MeetingsApi
 from server.api.requests import Callers
 from server.api.rooms import RoomsApi
@@ -54,6 +55,7 @@ from server.webhooks import Webhooks
 from signaling import websocket, websocket_agents
 from signaling.agent_desk import AgentDesk
 from signaling.chance import ChanceNumbers
+from signaling.host_service import HostService
 from signaling.node import Node, RoomListener
 from signaling.redis_store import RedisStore
 from signaling.room_service import RoomService
@@ -278,6 +280,7 @@ def application(
         *websocket_agents.routes(node, desk),
         *RoomsApi(node, {dispatches.PATH: dispatches.methods(desk)}).routes(),
         *api.routes(),
+        *LiveApi(authorities, search, rooms, HostService(node)).routes(),
         *DebugApi(node).routes(),
         *openapi.routes(version()),
         *health.routes(version(), node, store, database, redis=bool(settings.redis.url)),

@@ -181,11 +181,14 @@ def identity_of(meeting: Meeting, caller: Caller) -> str:
 
 
 def _is_kept_out(identity: str, kept_out: Collection[str]) -> bool:
-    """A guest's other tabs are the same person."""
-    if identity in kept_out:
+    return any(is_same_person(identity, other) for other in kept_out)
+
+
+def is_same_person(identity: str, other: str) -> bool:
+    """Whether two identities of one meeting are one person's, as far as can be known: a guest's other tabs are."""
+    if identity == other:
         return True
-    person = identity[:-_BROWSER_DIGITS]
-    return identity.startswith("guest-") and any(other[:-_BROWSER_DIGITS] == person for other in kept_out)
+    return identity.startswith("guest-") and identity[:-_BROWSER_DIGITS] == other[:-_BROWSER_DIGITS]
 
 
 def _digest(meeting: Meeting, secret: bytes) -> str:

@@ -24,7 +24,7 @@ from server.meetings import MeetingChanged, MeetingNotFound
 from server.members import MemberNotFound
 from server.pages.assets import ClientNotBuilt
 from server.texts import WrongInput
-from signaling.errors import FailedPrecondition, LimitExceeded, NotAllowed, NotFound
+from signaling.errors import FailedPrecondition, InvalidArgument, LimitExceeded, NotAllowed, NotFound, Unavailable
 from signaling.store import StoreUnavailable
 from signaling.token import ClaimRefused, TokenRefused
 
@@ -82,6 +82,7 @@ TABLE: dict[type[Exception], Problem] = {
     MeetingCancelled: Problem(410, "meeting_cancelled", "The meeting does not take place"),
     AccountRequired: Problem(401, "sign_in_required", "This takes signing in"),
     NotFound: Problem(404, "not_found", "There is no such thing here"),
+    InvalidArgument: Problem(422, "wrong_input", "The request can't be taken"),
     NotAllowed: Problem(403, "not_allowed", "The token does not allow it"),
     FailedPrecondition: Problem(409, "failed_precondition", "The settings do not allow it"),
     LimitExceeded: Problem(409, "limit_exceeded", "A limit is reached"),
@@ -99,6 +100,7 @@ TABLE: dict[type[Exception], Problem] = {
     TooSlow: Problem(408, "too_slow", "The body did not come in time"),
     TooMany: Problem(429, "too_many_requests", "Too many attempts"),
     ClientNotBuilt: Problem(503, "client_not_built", "The browser client is not built"),
+    Unavailable: Problem(503, "unavailable", "Another node is needed and can't be reached now"),
     StoreUnavailable: Problem(503, "store_unavailable", "Live state can't be reached now"),
     SQLAlchemyError: Problem(503, "database_unavailable", "The database can't be reached now"),
 }

@@ -7,12 +7,31 @@ from typing import Any
 from aiohttp import web
 from pydantic.json_schema import models_json_schema
 
+from server.api.authority import HOST_COOKIE
 from server.api.debug import CAPTURE_PATH, CaptureRequest, CaptureStarted, RoomDebug
 from server.api.debug import PATH as DEBUG_PATH
+from server.api.live import (
+    KEPT_OUT,
+    LIVE,
+    PEOPLE,
+    PERSON,
+    LiveMeeting,
+    LivePeople,
+    LivePerson,
+    LiveRules,
+    MuteAll,
+    PersonPatch,
+    RulesPatch,
+)
 from server.api.meetings import PATH, Entered, JoinRequest, MeetingFound, MeetingMade, NewMeeting
 from server.problems import PROBLEM_JSON, TABLE
+from server.sign_in import COOKIE
 
-MODELS = (NewMeeting, MeetingMade, MeetingFound, JoinRequest, Entered, RoomDebug, CaptureRequest, CaptureStarted)
+MODELS = (
+    *(NewMeeting, MeetingMade, MeetingFound, JoinRequest, Entered),
+    *(LiveMeeting, LiveRules, RulesPatch, LivePerson, LivePeople, PersonPatch, MuteAll),
+    *(RoomDebug, CaptureRequest, CaptureStarted),
+)
 
 _CODE = {
     "name": "code",
@@ -22,6 +41,19 @@ _CODE = {
     "description": "A meeting's code.",
 }
 
+_MEETING = {
+    "name": "meeting",
+    "in": "path",
+    "required": True,
+    "schema": {"type": "string"},
+    "description": "A meeting's code, or its id.",
+}
+_KEEP_OUT = {
+    "name": "keep_out",
+    "in": "query",
+    "schema": {"type": "boolean", "default": False},
+    "description": "They do not come back while the meeting is under way.",
+}
 _ROOM = {
     "name": "room",
     "in": "path",
@@ -67,6 +99,7 @@ def document(version: str) -> dict[str, Any]:
                 "parameters": [_CODE],
                 "post": _operation("Ask to come in", JoinRequest, 200, Entered, (403, 404, 415, 422, 429)),
             },
+            **_live(),
             DEBUG_PATH: {
                 "parameters": [_ROOM],
                 "get": _for_admins(
@@ -94,9 +127,77 @@ def document(version: str) -> dict[str, Any]:
                     "type": "http",
                     "scheme": "bearer",
                     "bearerFormat": "JWT",
-                    "description": "An access token with roomAdmin for the room.",
-                }
+                    "description": "An access token for the room: with roomAdmin, or of a host who is inside.",
+                },
+                "host_secret": {
+                    "type": "apiKey",
+                    "in": "cookie",
+                    "name": HOST_COOKIE,
+                    "description": "Of who made the meeting.",
+                },
+                "sign_in": {"type": "apiKey", "in": "cookie", "name": COOKIE, "description": "Of an account."},
             },
+        },
+    }
+
+
+def _live() -> dict[str, Any]:
+    """What goes on in a meeting, and what hosts do there."""
+    refusals = (401, 403, 404, 422, 429, 503)
+    with_body = (*refusals, 408, 413, 415)
+    about_meeting, about_person = [_MEETING], [_MEETING, _IDENTITY]
+
+    def deed(name: str, summary: str) -> tuple[str, dict[str, Any]]:
+        row = {"parameters": about_person, "post": _for_insiders(_operation(summary, None, 204, None, refusals))}
+        return f"{PERSON}/{name}", row
+
+    def rules(summary: str, takes: type | None = None) -> dict[str, Any]:
+        problems = refusals if takes is None else with_body
+        return _for_insiders(_operation(summary, takes, 200, LiveRules, (*problems, 409)))
+
+    remove = _operation("Remove somebody", None, 204, None, refusals)
+    return {
+        LIVE: {
+            "parameters": about_meeting,
+            "get": _for_insiders(_operation("See what goes on in a meeting", None, 200, LiveMeeting, refusals)),
+        },
+        f"{LIVE}/rules": {"parameters": about_meeting, "patch": rules("Change what attendees may do", RulesPatch)},
+        f"{LIVE}/lock": {"parameters": about_meeting, "post": rules("Let nobody in any more")},
+        f"{LIVE}/unlock": {"parameters": about_meeting, "post": rules("Let people in again")},
+        f"{LIVE}/mute-all": {"parameters": about_meeting, "post": rules("Mute everybody else", MuteAll)},
+        f"{LIVE}/end": {
+            "parameters": about_meeting,
+            "post": _for_insiders(_operation("End the meeting for all", None, 204, None, refusals)),
+        },
+        PEOPLE: {
+            "parameters": about_meeting,
+            "get": _for_insiders(_operation("List who is inside", None, 200, LivePeople, refusals)),
+        },
+        PERSON: {
+            "parameters": about_person,
+            "get": _for_insiders(_operation("Find somebody who is inside", None, 200, LivePerson, refusals)),
+            "patch": _for_insiders(
+                _operation("Give somebody a role or a name", PersonPatch, 200, LivePerson, (*with_body, 409))
+            ),
+            "delete": {**_for_insiders(remove), "parameters": [_KEEP_OUT]},
+        },
+        **dict(
+            (
+                deed("mute", "Mute somebody"),
+                deed("ask-to-unmute", "Ask somebody to unmute"),
+                deed("ask-to-start-video", "Ask somebody to start their camera"),
+                deed("stop-video", "Stop somebody's camera"),
+                deed("stop-share", "End somebody's shared screen"),
+            )
+        ),
+        f"{PERSON}/spotlight": {
+            "parameters": about_person,
+            "post": rules("Show somebody large to everybody"),
+            "delete": rules("Show somebody as usual again"),
+        },
+        KEPT_OUT: {
+            "parameters": about_person,
+            "delete": _for_insiders(_operation("Let somebody back who was kept out", None, 204, None, refusals)),
         },
     }
 
@@ -109,6 +210,11 @@ def routes(version: str) -> list[web.RouteDef]:
         return web.json_response(content)
 
     return [web.get("/api/v1/openapi.json", openapi)]
+
+
+def _for_insiders(operation: dict[str, Any]) -> dict[str, Any]:
+    """By the access token of a host who is inside, or by a browser's cookie."""
+    return {**operation, "security": [{"token": []}, {"host_secret": []}, {"sign_in": []}]}
 
 
 def _for_admins(operation: dict[str, Any]) -> dict[str, Any]:

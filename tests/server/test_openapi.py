@@ -16,6 +16,21 @@ from tests.application import Site, running_site
 TAB = "A" * 22
 
 
+LIVE = "/api/v1/meetings/{meeting}/live"
+PERSON = f"{LIVE}/participants/{{identity}}"
+LIVE_ROUTES = {
+    ("GET", LIVE),
+    ("PATCH", f"{LIVE}/rules"),
+    *(("POST", f"{LIVE}/{name}") for name in ("lock", "unlock", "mute-all", "end")),
+    ("GET", f"{LIVE}/participants"),
+    *((verb, PERSON) for verb in ("GET", "PATCH", "DELETE")),
+    *(("POST", f"{PERSON}/{name}") for name in ("mute", "ask-to-unmute", "ask-to-start-video")),
+    *(("POST", f"{PERSON}/{name}") for name in ("stop-video", "stop-share", "spotlight")),
+    ("DELETE", f"{PERSON}/spotlight"),
+    ("DELETE", f"{LIVE}/kept-out/{{identity}}"),
+}
+
+
 @pytest.fixture
 async def site(tmp_path: Path) -> AsyncIterator[Site]:
     async with running_site(tmp_path) as running:
@@ -65,12 +80,12 @@ async def test_it_lists_what_is_served_and_nothing_else(site: Site) -> None:
         ("GET", "/api/v1/rooms/{room}/debug"),
         ("POST", "/api/v1/rooms/{room}/participants/{identity}/capture"),
         ("DELETE", "/api/v1/rooms/{room}/participants/{identity}/capture"),
+        *LIVE_ROUTES,
     }
     for verb, path in found:
-        address = site.url + path.replace("{code}", "bcdf-ghjk-mnpq").replace("{room}", "room").replace(
-            "{identity}", "anna"
-        )
-        async with site.web.request(verb, address, json={} if verb == "POST" else None) as answer:
+        names = {"code": "bcdf-ghjk-mnpq", "meeting": "bcdf-ghjk-mnpq", "room": "room", "identity": "anna"}
+        address = site.url + path.format(**names)
+        async with site.web.request(verb, address, json={} if verb in ("POST", "PATCH") else None) as answer:
             assert str(answer.status) in listed["paths"][path][verb.lower()]["responses"]
 
 

@@ -1,0 +1,353 @@
+"""/api/v1/meetings/{meeting}/live: what goes on in a meeting now, and what its hosts do there."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from typing import Literal
+
+from aiohttp import web
+from livekit.protocol.models import ParticipantInfo, TrackSource
+from livekit.protocol.models import Room as RoomInfo
+from pydantic import BaseModel, Field
+
+from server.api.authority import Authorities, Authority
+from server.api.meetings import PATH, Body
+from server.api.requests import read_json
+from server.api.search import Search
+from server.entrance import is_same_person
+from server.meeting_settings import ALL_PERMITTED, Permitted
+from server.meetings import Meeting
+from server.texts import NAME_LENGTH, WrongInput, clean_name
+from signaling.errors import NotAllowed, NotFound
+from signaling.host_service import HostService
+from signaling.permission import ROLE_ATTRIBUTE
+from signaling.room_service import RoomService
+from signaling.rules import Rules
+from signaling.token import Role, read_role
+
+LIVE = f"{PATH}/{{meeting}}/live"
+PEOPLE = f"{LIVE}/participants"
+PERSON = f"{PEOPLE}/{{identity}}"
+KEPT_OUT = f"{LIVE}/kept-out/{{identity}}"
+MOST_IDENTITIES = 1000
+"""In one request: more than a room shows."""
+
+Device = Literal["on", "muted", "off"]
+Deed = Callable[[str, str], Awaitable[None]]
+
+
+class LiveRules(Body):
+    """What holds for attendees now; hosts and co-hosts are exempt."""
+
+    locked: bool
+    """Nobody comes in but hosts, and who was inside a moment ago."""
+    mute_on_entry: bool
+    """A microphone that somebody comes in with is muted."""
+    allow: list[Permitted]
+    """What attendees may do."""
+    spotlight: list[str]
+    """Identities that everybody sees large."""
+
+
+class RulesPatch(Body):
+    """Other rules; what is left out stays."""
+
+    locked: bool | None = None
+    mute_on_entry: bool | None = None
+    allow: list[Permitted] | None = Field(default=None, max_length=len(ALL_PERMITTED))
+
+
+class LivePerson(Body):
+    """Somebody who is inside."""
+
+    identity: str
+    name: str
+    role: Role
+    joined_at: datetime.datetime
+    microphone: Device
+    camera: Device
+    screen: Device
+
+
+class LiveMeeting(Body):
+    """A meeting that is under way."""
+
+    started_at: datetime.datetime
+    rules: LiveRules
+    participants: list[LivePerson]
+    kept_out: list[str]
+    """Identities of those who were removed for good."""
+
+
+class LivePeople(Body):
+    """Who is inside."""
+
+    participants: list[LivePerson]
+
+
+class PersonPatch(Body):
+    """What somebody becomes; what is left out stays."""
+
+    role: Role | None = None
+    name: str | None = Field(default=None, max_length=4 * NAME_LENGTH)
+
+
+class MuteAll(Body):
+    """How all are muted: everybody but who asks, if they are inside, and those named."""
+
+    may_unmute: bool = True
+    """Whether attendees may unmute themselves afterwards."""
+    but: list[str] = Field(default=[], max_length=MOST_IDENTITIES)
+    """Identities that are spared."""
+
+
+class LiveApi:
+    """The routes. Hosts and co-hosts may; but no co-host ends the meeting, gives a role, removes or renames a host."""
+
+    def __init__(self, authorities: Authorities, search: Search, rooms: RoomService, hosts: HostService) -> None:
+        self._authorities = authorities
+        self._search = search
+        self._rooms = rooms
+        self._hosts = hosts
+
+    def routes(self) -> list[web.RouteDef]:
+        """Routes for an application."""
+        hosts = self._hosts
+        deeds: dict[str, Deed] = {
+            "mute": hosts.mute,
+            "ask-to-unmute": hosts.ask_to_unmute,
+            "ask-to-start-video": hosts.ask_to_start_video,
+            "stop-video": hosts.stop_video,
+            "stop-share": hosts.stop_share,
+        }
+        return [
+            web.get(LIVE, self.show),
+            web.patch(f"{LIVE}/rules", self.change_rules),
+            web.post(f"{LIVE}/lock", self.lock),
+            web.post(f"{LIVE}/unlock", self.unlock),
+            web.post(f"{LIVE}/mute-all", self.mute_all),
+            web.post(f"{LIVE}/end", self.end),
+            web.get(PEOPLE, self.list_people),
+            web.get(PERSON, self.find_person),
+            web.patch(PERSON, self.change_person),
+            web.delete(PERSON, self.remove),
+            *(web.post(f"{PERSON}/{name}", self._doing(deed)) for name, deed in deeds.items()),
+            web.post(f"{PERSON}/spotlight", self.show_large),
+            web.delete(f"{PERSON}/spotlight", self.show_usual),
+            web.delete(KEPT_OUT, self.let_back),
+        ]
+
+    # The whole meeting.
+
+    async def show(self, request: web.Request) -> web.Response:
+        """200 LiveMeeting."""
+        meeting, _ = await self._hosted(request)
+        room = await self._room(meeting)
+        standings = await self._rooms.standings(room.name)
+        return _json(
+            LiveMeeting(
+                started_at=_time(room.creation_time_ms),
+                rules=_rules(Rules.read(room.metadata) or Rules()),
+                participants=await self._people(room.name),
+                kept_out=sorted(identity for identity, standing in standings.items() if standing.kept_out),
+            )
+        )
+
+    async def change_rules(self, request: web.Request) -> web.Response:
+        """200 LiveRules."""
+        meeting, _ = await self._hosted(request)
+        asked = await read_json(request, RulesPatch)
+
+        def change(rules: Rules) -> Rules:
+            return replace(
+                rules,
+                locked=rules.locked if asked.locked is None else asked.locked,
+                mute_on_entry=rules.mute_on_entry if asked.mute_on_entry is None else asked.mute_on_entry,
+                allow=rules.allow if asked.allow is None else frozenset(asked.allow),
+            )
+
+        return _json(_rules(await self._hosts.set_rules(meeting.room_name, change)))
+
+    async def lock(self, request: web.Request) -> web.Response:
+        """200 LiveRules."""
+        meeting, _ = await self._hosted(request)
+        locked = await self._hosts.set_rules(meeting.room_name, lambda rules: replace(rules, locked=True))
+        return _json(_rules(locked))
+
+    async def unlock(self, request: web.Request) -> web.Response:
+        """200 LiveRules."""
+        meeting, _ = await self._hosted(request)
+        open_again = await self._hosts.set_rules(meeting.room_name, lambda rules: replace(rules, locked=False))
+        return _json(_rules(open_again))
+
+    async def mute_all(self, request: web.Request) -> web.Response:
+        """200 LiveRules."""
+        meeting, authority = await self._hosted(request)
+        asked = await read_json(request, MuteAll)
+        await self._hosts.mute_all(meeting.room_name, asked.may_unmute, {authority.identity, *asked.but})
+        return _json(_rules(await self._hosts.rules(meeting.room_name)))
+
+    async def end(self, request: web.Request) -> web.Response:
+        """204: it has ended for all."""
+        meeting, authority = await self._hosted(request)
+        _check_host(authority, "only the meeting's host may end it for all")
+        await self._hosts.end(meeting.room_name)
+        return web.Response(status=204)
+
+    # Those who are inside.
+
+    async def list_people(self, request: web.Request) -> web.Response:
+        """200 LivePeople."""
+        meeting, _ = await self._hosted(request)
+        room = await self._room(meeting)
+        return _json(LivePeople(participants=await self._people(room.name)))
+
+    async def find_person(self, request: web.Request) -> web.Response:
+        """200 LivePerson."""
+        meeting, _ = await self._hosted(request)
+        return _json(_person(await self._rooms.get_participant(meeting.room_name, _identity(request))))
+
+    async def change_person(self, request: web.Request) -> web.Response:
+        """200 LivePerson."""
+        meeting, authority = await self._hosted(request)
+        asked = await read_json(request, PersonPatch)
+        name = None if asked.name is None else clean_name(asked.name)
+        room, identity = meeting.room_name, _identity(request)
+        await self._check_reach(authority, room, identity)
+        if asked.role is not None:
+            _check_host(authority, "only the meeting's host gives roles")
+            await self._hosts.set_role(room, identity, asked.role)
+        if name is not None:
+            await self._hosts.rename(room, identity, name)
+        return _json(_person(await self._rooms.get_participant(room, identity)))
+
+    async def remove(self, request: web.Request) -> web.Response:
+        """204; with `keep_out=true` they do not come back, by another tab of theirs either."""
+        meeting, authority = await self._hosted(request)
+        keep_out = _flag(request, "keep_out")
+        room, identity = meeting.room_name, _identity(request)
+        await self._check_reach(authority, room, identity)
+        await self._hosts.remove(room, identity, keep_out)
+        if keep_out:
+            for other in await self._rooms.list_participants(room):
+                if is_same_person(other.identity, identity):
+                    await self._hosts.remove(room, other.identity, keep_out)
+        return web.Response(status=204)
+
+    async def let_back(self, request: web.Request) -> web.Response:
+        """204: who was kept out may come again."""
+        meeting, _ = await self._hosted(request)
+        await self._hosts.let_back(meeting.room_name, _identity(request))
+        return web.Response(status=204)
+
+    async def show_large(self, request: web.Request) -> web.Response:
+        """200 LiveRules."""
+        identity = _identity(request)
+        return await self._spotlight(request, lambda before: [*before, identity])
+
+    async def show_usual(self, request: web.Request) -> web.Response:
+        """200 LiveRules."""
+        identity = _identity(request)
+        return await self._spotlight(request, lambda before: [one for one in before if one != identity])
+
+    async def _spotlight(self, request: web.Request, change: Callable[[Sequence[str]], list[str]]) -> web.Response:
+        meeting, _ = await self._hosted(request)
+        before = await self._hosts.rules(meeting.room_name)
+        await self._hosts.spotlight(meeting.room_name, change(before.spotlight))
+        return _json(_rules(await self._hosts.rules(meeting.room_name)))
+
+    def _doing(self, deed: Deed) -> Callable[[web.Request], Awaitable[web.Response]]:
+        """204: it is done to the person of the path."""
+
+        async def do(request: web.Request) -> web.Response:
+            meeting, _ = await self._hosted(request)
+            await deed(meeting.room_name, _identity(request))
+            return web.Response(status=204)
+
+        return do
+
+    async def _hosted(self, request: web.Request) -> tuple[Meeting, Authority]:
+        """The meeting, for who runs it. Raises as Authorities.host and Search.either."""
+        meeting = await self._search.either(request, request.match_info["meeting"])
+        return meeting, await self._authorities.host(request, meeting)
+
+    async def _check_reach(self, authority: Authority, room: str, identity: str) -> None:
+        """Raises NotAllowed for a co-host who reaches for a host."""
+        if authority.role == "host":
+            return
+        try:
+            person = await self._rooms.get_participant(room, identity)
+        except NotFound:
+            return  # what is done next knows better
+        if person.attributes.get(ROLE_ATTRIBUTE) == "host":
+            raise NotAllowed("a co-host may not do that to a host")
+
+    async def _room(self, meeting: Meeting) -> RoomInfo:
+        found = await self._rooms.list_rooms([meeting.room_name])
+        if not found:
+            raise NotFound("the meeting is not under way")
+        return found[0]
+
+    async def _people(self, room: str) -> list[LivePerson]:
+        people = (info for info in await self._rooms.list_participants(room) if not info.permission.hidden)
+        return [_person(info) for info in people]
+
+
+def _check_host(authority: Authority, otherwise: str) -> None:
+    if authority.role != "host":
+        raise NotAllowed(otherwise)
+
+
+def _identity(request: web.Request) -> str:
+    return request.match_info["identity"]
+
+
+def _flag(request: web.Request, name: str) -> bool:
+    """A query with this one name. Raises WrongInput."""
+    unknown = sorted(set(request.query) - {name})
+    if unknown:
+        raise WrongInput(f"{unknown[0][:100]}: there is no such name in the query; takes {name}")
+    text = request.query.get(name, "false")
+    if text not in ("true", "false"):
+        raise WrongInput(f"{name}: got {text[:100]!r}, takes true or false")
+    return text == "true"
+
+
+def _rules(rules: Rules) -> LiveRules:
+    return LiveRules(
+        locked=rules.locked,
+        mute_on_entry=rules.mute_on_entry,
+        allow=[name for name in ALL_PERMITTED if name in rules.allow],
+        spotlight=list(rules.spotlight),
+    )
+
+
+def _person(info: ParticipantInfo) -> LivePerson:
+    return LivePerson(
+        identity=info.identity,
+        name=info.name,
+        role=read_role(info.attributes.get(ROLE_ATTRIBUTE)),
+        joined_at=_time(info.joined_at_ms),
+        microphone=_device(info, TrackSource.MICROPHONE),
+        camera=_device(info, TrackSource.CAMERA),
+        screen=_device(info, TrackSource.SCREEN_SHARE),
+    )
+
+
+def _device(info: ParticipantInfo, source: TrackSource) -> Device:
+    tracks = [track for track in info.tracks if track.source == source]
+    if not tracks:
+        return "off"
+    return "muted" if all(track.muted for track in tracks) else "on"
+
+
+def _time(milliseconds: int) -> datetime.datetime:
+    return datetime.datetime.fromtimestamp(milliseconds / 1000, datetime.UTC)
+
+
+def _json(body: BaseModel) -> web.Response:
+    return web.Response(
+        text=body.model_dump_json(), content_type="application/json", headers={"Cache-Control": "no-store"}
+    )
