@@ -57,6 +57,9 @@ async def test_frames_of_a_data_track_reach_its_subscriber(join: Join) -> None:
         assert all(len(frame) == (4 if number % 2 else 4000) for number, frame in zip(numbers, frames, strict=True))
         await track.unpublish()
         await until(lambda: gone == [track.info.sid], "Bob sees its end")
+        async with asyncio.timeout(DEADLINE):
+            async for _ in stream:  # to its end, after what was under way
+                pass
     finally:
         await alice.disconnect()
         await bob.disconnect()
