@@ -25,9 +25,10 @@ from livekit.protocol.room import RoomConfiguration
 from media._engine import Engine
 from server import addresses, certificate, data_folder, listeners, logs, problems, sections
 from server.accounts import Accounts, accounts_exist
-from server.api import dispatches, health, metrics, openapi
+from server.api import dispatches, health, metrics, openapi, request_ids
 from server.api.authority import Authorities
 from server.api.debug import DebugApi
+from server.api.habits import Habits
 from server.api.live import LiveApi
 from server.api.meetings import MeetingsApi
 from server.api.requests import Callers
@@ -241,6 +242,8 @@ def application(
     planning, start = Planning(meetings, members), settings.meetings
     api = MeetingsApi(planning, authorities, rooms, search, callers, signing_key, made, visitors, policy, start)
 
+    live_api = LiveApi(authorities, search, rooms, HostService(node))
+
     @web.middleware
     async def log(request: web.Request, handler: Respond) -> web.StreamResponse:
         if request.protocol is not None:
@@ -268,8 +271,9 @@ def application(
         except Exception as error:  # what we do not know is a 500, and is logged
             return problems.explain(request, error, renderer.problem)
 
-    app = web.Application(middlewares=[log, explain])
+    app = web.Application(middlewares=[request_ids.name_request, log, explain])
     app.on_response_prepare.append(security.protect)
+    app.on_response_prepare.append(request_ids.show)
 
     async def close_passwords(_: web.Application) -> None:
         passwords.close()
@@ -279,10 +283,7 @@ def application(
         *websocket.routes(node),
         *websocket_agents.routes(node, desk),
         *RoomsApi(node, {dispatches.PATH: dispatches.methods(desk)}).routes(),
-        *api.routes(),
-        *LiveApi(authorities, search, rooms, HostService(node)).routes(),
-        *DebugApi(node).routes(),
-        *openapi.routes(version()),
+        *openapi.served((api, live_api, DebugApi(node)), Habits().around, version()),
         *health.routes(version(), node, store, database, redis=bool(settings.redis.url)),
         *assets.routes(),
         *pages.routes(),

@@ -17,6 +17,7 @@ _CHATTY = ("aiohttp.access", "aiortc", "aioice", "aiosqlite", "alembic", "asynci
 def configure(level: str, *, as_json: bool) -> None:
     """Sends the standard library's loggers through structlog."""
     shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.stdlib.ExtraAdder(),

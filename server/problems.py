@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 
 from aiohttp import web
 from sqlalchemy.exc import SQLAlchemyError
@@ -31,6 +31,23 @@ from signaling.token import ClaimRefused, TokenRefused
 logger = logging.getLogger(__name__)
 
 PROBLEM_JSON = "application/problem+json"
+
+
+@dataclass(frozen=True, slots=True)
+class FieldError:
+    """What is wrong with one field of a body, or one parameter."""
+
+    field: str
+    """Its name, steps of a path between dots; "" for the whole."""
+    detail: str
+
+
+class WrongFields(WrongInput):
+    """Several fields that can't be taken, all that were found."""
+
+    def __init__(self, errors: Sequence[FieldError]) -> None:
+        super().__init__("; ".join(f"{error.field or 'body'}: {error.detail}" for error in errors))
+        self.errors = errors
 
 
 class RequestRefused(Exception):
@@ -86,6 +103,7 @@ TABLE: dict[type[Exception], Problem] = {
     NotAllowed: Problem(403, "not_allowed", "The token does not allow it"),
     FailedPrecondition: Problem(409, "failed_precondition", "The settings do not allow it"),
     LimitExceeded: Problem(409, "limit_exceeded", "A limit is reached"),
+    Unavailable: Problem(503, "unavailable", "The room can't be reached now"),
     TokenRefused: Problem(401, "token_refused", "The access token is missing or not good"),
     ClaimRefused: Problem(422, "wrong_input", "The request can't be taken"),
     WrongInput: Problem(422, "wrong_input", "The request can't be taken"),
@@ -100,7 +118,6 @@ TABLE: dict[type[Exception], Problem] = {
     TooSlow: Problem(408, "too_slow", "The body did not come in time"),
     TooMany: Problem(429, "too_many_requests", "Too many attempts"),
     ClientNotBuilt: Problem(503, "client_not_built", "The browser client is not built"),
-    Unavailable: Problem(503, "unavailable", "Another node is needed and can't be reached now"),
     StoreUnavailable: Problem(503, "store_unavailable", "Live state can't be reached now"),
     SQLAlchemyError: Problem(503, "database_unavailable", "The database can't be reached now"),
 }
@@ -111,7 +128,12 @@ def problem_of(error: Exception) -> Problem:
     """The row for an exception or the nearest of its parents; aiohttp's own refusals name themselves."""
     if isinstance(error, web.HTTPException):
         return Problem(error.status, error.reason.lower().replace(" ", "_"), error.reason)
-    return next((TABLE[kind] for kind in type(error).__mro__ if kind in TABLE), UNEXPECTED)
+    return problem_for(type(error))
+
+
+def problem_for(kind: type[Exception]) -> Problem:
+    """The row for a kind of exceptions or the nearest of its parents."""
+    return next((TABLE[parent] for parent in kind.__mro__ if parent in TABLE), UNEXPECTED)
 
 
 def explain(
@@ -136,13 +158,15 @@ def answer(error: Exception) -> web.Response:
     _log(error)
     hidden = problem is UNEXPECTED or isinstance(error, (SQLAlchemyError, web.HTTPException))
     detail = "" if hidden else str(error)
-    document = {
+    document: dict[str, object] = {
         "type": f"urn:veche:problem:{problem.code}",
         "title": problem.title,
         "status": problem.status,
         "detail": detail or problem.title,
         "code": problem.code,
     }
+    if isinstance(error, WrongFields):
+        document["errors"] = [asdict(each) for each in error.errors]
     return web.json_response(document, status=problem.status, content_type=PROBLEM_JSON, headers=_headers_of(error))
 
 

@@ -41,6 +41,7 @@ class Site:
     engine: Engine
     database: Database
     settings: Settings
+    application: web.Application
     web: aiohttp.ClientSession
 
     def token(self, identity: str = "", lifetime: float = 60.0, **grant: object) -> str:
@@ -90,8 +91,9 @@ async def running_site(
         await node.start()
         if hooks is not None:
             await hooks.start()
+        application = app.application(read, node, desk, store, database, lambda protocol: None)
         runner = web.AppRunner(
-            app.application(read, node, desk, store, database, lambda protocol: None),
+            application,
             access_log=None,
             max_line_size=websocket.MAX_LINE,
             max_field_size=websocket.MAX_LINE,
@@ -105,7 +107,7 @@ async def running_site(
         port: int = runner.addresses[0][1]
         session = aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar(), timeout=aiohttp.ClientTimeout(DEADLINE))
         client = await stack.enter_async_context(session)
-        yield Site(f"http://{address}:{port}", port, node, engine, database, read, client)
+        yield Site(f"http://{address}:{port}", port, node, engine, database, read, application, client)
 
 
 async def database_threads_ended() -> None:

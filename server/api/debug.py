@@ -5,9 +5,10 @@ from __future__ import annotations
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field, RootModel
 
+from server.api.operations import Operation, serves
 from server.api.requests import read_json
 from signaling import snapshot, token, websocket
-from signaling.errors import NotAllowed
+from signaling.errors import FailedPrecondition, LimitExceeded, NotAllowed, NotFound
 from signaling.node import Node
 from signaling.token import TokenRefused
 
@@ -52,20 +53,34 @@ class DebugApi:
     def __init__(self, node: Node) -> None:
         self._node = node
 
-    def routes(self) -> list[web.RouteDef]:
-        """Routes for an application."""
-        return [
-            web.get(PATH, self.show),
-            web.post(CAPTURE_PATH, self.start_capture),
-            web.delete(CAPTURE_PATH, self.stop_capture),
-        ]
-
+    @serves(
+        Operation(
+            "GET",
+            PATH,
+            "Look into a live room of this node",
+            gives=RoomDebug,
+            problems=(NotFound,),
+            access=("token",),
+        )
+    )
     async def show(self, request: web.Request) -> web.Response:
         """200 RoomDebug."""
         room = await self._room(request)
         body = RoomDebug(self._node.snapshot(room)).model_dump_json()
         return web.Response(text=body, content_type="application/json", headers={"Cache-Control": "no-store"})
 
+    @serves(
+        Operation(
+            "POST",
+            CAPTURE_PATH,
+            "Capture the headers of a participant's packets",
+            takes=CaptureRequest,
+            gives=CaptureStarted,
+            status=201,
+            problems=(NotFound, FailedPrecondition, LimitExceeded),
+            access=("token",),
+        )
+    )
     async def start_capture(self, request: web.Request) -> web.Response:
         """201 CaptureStarted."""
         room = await self._room(request)
@@ -74,6 +89,16 @@ class DebugApi:
         body = CaptureStarted(files=files).model_dump_json()
         return web.Response(text=body, status=201, content_type="application/json")
 
+    @serves(
+        Operation(
+            "DELETE",
+            CAPTURE_PATH,
+            "End the capture",
+            status=204,
+            problems=(NotFound,),
+            access=("token",),
+        )
+    )
     async def stop_capture(self, request: web.Request) -> web.Response:
         """204, also where none is under way."""
         self._node.stop_capture(await self._room(request), request.match_info["identity"])

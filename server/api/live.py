@@ -14,13 +14,14 @@ from pydantic import BaseModel, Field
 
 from server.api.authority import Authorities, Authority
 from server.api.meetings import PATH, Body
-from server.api.requests import read_json
+from server.api.operations import Method, Operation, serves
+from server.api.requests import Flag, read_json, read_query
 from server.api.search import Search
 from server.entrance import is_same_person
 from server.meeting_settings import ALL_PERMITTED, Permitted
 from server.meetings import Meeting
-from server.texts import NAME_LENGTH, WrongInput, clean_name
-from signaling.errors import NotAllowed, NotFound
+from server.texts import NAME_LENGTH, clean_name
+from signaling.errors import FailedPrecondition, LimitExceeded, NotAllowed, NotFound
 from signaling.host_service import HostService
 from signaling.permission import ROLE_ATTRIBUTE
 from signaling.room_service import RoomService
@@ -94,6 +95,13 @@ class PersonPatch(Body):
     name: str | None = Field(default=None, max_length=4 * NAME_LENGTH)
 
 
+class Removal(Body):
+    """How somebody is removed."""
+
+    keep_out: Flag = False
+    """They do not come back while the meeting is under way."""
+
+
 class MuteAll(Body):
     """How all are muted: everybody but who asks, if they are inside, and those named."""
 
@@ -101,6 +109,34 @@ class MuteAll(Body):
     """Whether attendees may unmute themselves afterwards."""
     but: list[str] = Field(default=[], max_length=MOST_IDENTITIES)
     """Identities that are spared."""
+
+
+def _seeing(path: str, summary: str, gives: type[BaseModel]) -> Operation:
+    return Operation(
+        "GET", path, summary, gives=gives, access=("cookie", "token"), scope="meetings:read", problems=(NotFound,)
+    )
+
+
+def _controlling(
+    method: Method,
+    path: str,
+    summary: str,
+    takes: type[BaseModel] | None = None,
+    gives: type[BaseModel] | None = None,
+    query: type[BaseModel] | None = None,
+) -> Operation:
+    return Operation(
+        method,
+        path,
+        summary,
+        takes,
+        gives,
+        200 if gives else 204,
+        query=query,
+        access=("cookie", "token"),
+        scope="live:control",
+        problems=(NotFound, FailedPrecondition, LimitExceeded),
+    )
 
 
 class LiveApi:
@@ -112,35 +148,9 @@ class LiveApi:
         self._rooms = rooms
         self._hosts = hosts
 
-    def routes(self) -> list[web.RouteDef]:
-        """Routes for an application."""
-        hosts = self._hosts
-        deeds: dict[str, Deed] = {
-            "mute": hosts.mute,
-            "ask-to-unmute": hosts.ask_to_unmute,
-            "ask-to-start-video": hosts.ask_to_start_video,
-            "stop-video": hosts.stop_video,
-            "stop-share": hosts.stop_share,
-        }
-        return [
-            web.get(LIVE, self.show),
-            web.patch(f"{LIVE}/rules", self.change_rules),
-            web.post(f"{LIVE}/lock", self.lock),
-            web.post(f"{LIVE}/unlock", self.unlock),
-            web.post(f"{LIVE}/mute-all", self.mute_all),
-            web.post(f"{LIVE}/end", self.end),
-            web.get(PEOPLE, self.list_people),
-            web.get(PERSON, self.find_person),
-            web.patch(PERSON, self.change_person),
-            web.delete(PERSON, self.remove),
-            *(web.post(f"{PERSON}/{name}", self._doing(deed)) for name, deed in deeds.items()),
-            web.post(f"{PERSON}/spotlight", self.show_large),
-            web.delete(f"{PERSON}/spotlight", self.show_usual),
-            web.delete(KEPT_OUT, self.let_back),
-        ]
-
     # The whole meeting.
 
+    @serves(_seeing(LIVE, "See what goes on in a meeting", LiveMeeting))
     async def show(self, request: web.Request) -> web.Response:
         """200 LiveMeeting."""
         meeting, _ = await self._hosted(request)
@@ -155,6 +165,7 @@ class LiveApi:
             )
         )
 
+    @serves(_controlling("PATCH", f"{LIVE}/rules", "Change what attendees may do", takes=RulesPatch, gives=LiveRules))
     async def change_rules(self, request: web.Request) -> web.Response:
         """200 LiveRules."""
         meeting, _ = await self._hosted(request)
@@ -170,18 +181,21 @@ class LiveApi:
 
         return _json(_rules(await self._hosts.set_rules(meeting.room_name, change)))
 
+    @serves(_controlling("POST", f"{LIVE}/lock", "Let nobody in any more", gives=LiveRules))
     async def lock(self, request: web.Request) -> web.Response:
         """200 LiveRules."""
         meeting, _ = await self._hosted(request)
         locked = await self._hosts.set_rules(meeting.room_name, lambda rules: replace(rules, locked=True))
         return _json(_rules(locked))
 
+    @serves(_controlling("POST", f"{LIVE}/unlock", "Let people in again", gives=LiveRules))
     async def unlock(self, request: web.Request) -> web.Response:
         """200 LiveRules."""
         meeting, _ = await self._hosted(request)
         open_again = await self._hosts.set_rules(meeting.room_name, lambda rules: replace(rules, locked=False))
         return _json(_rules(open_again))
 
+    @serves(_controlling("POST", f"{LIVE}/mute-all", "Mute everybody else", takes=MuteAll, gives=LiveRules))
     async def mute_all(self, request: web.Request) -> web.Response:
         """200 LiveRules."""
         meeting, authority = await self._hosted(request)
@@ -189,6 +203,7 @@ class LiveApi:
         await self._hosts.mute_all(meeting.room_name, asked.may_unmute, {authority.identity, *asked.but})
         return _json(_rules(await self._hosts.rules(meeting.room_name)))
 
+    @serves(_controlling("POST", f"{LIVE}/end", "End the meeting for all"))
     async def end(self, request: web.Request) -> web.Response:
         """204: it has ended for all."""
         meeting, authority = await self._hosted(request)
@@ -198,17 +213,20 @@ class LiveApi:
 
     # Those who are inside.
 
+    @serves(_seeing(PEOPLE, "List who is inside", LivePeople))
     async def list_people(self, request: web.Request) -> web.Response:
         """200 LivePeople."""
         meeting, _ = await self._hosted(request)
         room = await self._room(meeting)
         return _json(LivePeople(participants=await self._people(room.name)))
 
+    @serves(_seeing(PERSON, "Find somebody who is inside", LivePerson))
     async def find_person(self, request: web.Request) -> web.Response:
         """200 LivePerson."""
         meeting, _ = await self._hosted(request)
         return _json(_person(await self._rooms.get_participant(meeting.room_name, _identity(request))))
 
+    @serves(_controlling("PATCH", PERSON, "Give somebody a role or a name", takes=PersonPatch, gives=LivePerson))
     async def change_person(self, request: web.Request) -> web.Response:
         """200 LivePerson."""
         meeting, authority = await self._hosted(request)
@@ -223,10 +241,11 @@ class LiveApi:
             await self._hosts.rename(room, identity, name)
         return _json(_person(await self._rooms.get_participant(room, identity)))
 
+    @serves(_controlling("DELETE", PERSON, "Remove somebody", query=Removal))
     async def remove(self, request: web.Request) -> web.Response:
         """204; with `keep_out=true` they do not come back, by another tab of theirs either."""
         meeting, authority = await self._hosted(request)
-        keep_out = _flag(request, "keep_out")
+        keep_out = read_query(request, Removal).keep_out
         room, identity = meeting.room_name, _identity(request)
         await self._check_reach(authority, room, identity)
         await self._hosts.remove(room, identity, keep_out)
@@ -236,17 +255,45 @@ class LiveApi:
                     await self._hosts.remove(room, other.identity, keep_out)
         return web.Response(status=204)
 
+    @serves(_controlling("DELETE", KEPT_OUT, "Let somebody come again"))
     async def let_back(self, request: web.Request) -> web.Response:
         """204: who was kept out may come again."""
         meeting, _ = await self._hosted(request)
         await self._hosts.let_back(meeting.room_name, _identity(request))
         return web.Response(status=204)
 
+    @serves(_controlling("POST", f"{PERSON}/mute", "Mute somebody"))
+    async def mute(self, request: web.Request) -> web.Response:
+        """204."""
+        return await self._do(request, self._hosts.mute)
+
+    @serves(_controlling("POST", f"{PERSON}/ask-to-unmute", "Ask somebody to unmute"))
+    async def ask_to_unmute(self, request: web.Request) -> web.Response:
+        """204."""
+        return await self._do(request, self._hosts.ask_to_unmute)
+
+    @serves(_controlling("POST", f"{PERSON}/ask-to-start-video", "Ask somebody to start their camera"))
+    async def ask_to_start_video(self, request: web.Request) -> web.Response:
+        """204."""
+        return await self._do(request, self._hosts.ask_to_start_video)
+
+    @serves(_controlling("POST", f"{PERSON}/stop-video", "Stop somebody's camera"))
+    async def stop_video(self, request: web.Request) -> web.Response:
+        """204."""
+        return await self._do(request, self._hosts.stop_video)
+
+    @serves(_controlling("POST", f"{PERSON}/stop-share", "End somebody's shared screen"))
+    async def stop_share(self, request: web.Request) -> web.Response:
+        """204."""
+        return await self._do(request, self._hosts.stop_share)
+
+    @serves(_controlling("POST", f"{PERSON}/spotlight", "Show somebody large to everybody", gives=LiveRules))
     async def show_large(self, request: web.Request) -> web.Response:
         """200 LiveRules."""
         identity = _identity(request)
         return await self._spotlight(request, lambda before: [*before, identity])
 
+    @serves(_controlling("DELETE", f"{PERSON}/spotlight", "Show somebody as usual again", gives=LiveRules))
     async def show_usual(self, request: web.Request) -> web.Response:
         """200 LiveRules."""
         identity = _identity(request)
@@ -258,15 +305,11 @@ class LiveApi:
         await self._hosts.spotlight(meeting.room_name, change(before.spotlight))
         return _json(_rules(await self._hosts.rules(meeting.room_name)))
 
-    def _doing(self, deed: Deed) -> Callable[[web.Request], Awaitable[web.Response]]:
+    async def _do(self, request: web.Request, deed: Deed) -> web.Response:
         """204: it is done to the person of the path."""
-
-        async def do(request: web.Request) -> web.Response:
-            meeting, _ = await self._hosted(request)
-            await deed(meeting.room_name, _identity(request))
-            return web.Response(status=204)
-
-        return do
+        meeting, _ = await self._hosted(request)
+        await deed(meeting.room_name, _identity(request))
+        return web.Response(status=204)
 
     async def _hosted(self, request: web.Request) -> tuple[Meeting, Authority]:
         """The meeting, for who runs it. Raises as Authorities.host and Search.either."""
@@ -302,17 +345,6 @@ def _check_host(authority: Authority, otherwise: str) -> None:
 
 def _identity(request: web.Request) -> str:
     return request.match_info["identity"]
-
-
-def _flag(request: web.Request, name: str) -> bool:
-    """A query with this one name. Raises WrongInput."""
-    unknown = sorted(set(request.query) - {name})
-    if unknown:
-        raise WrongInput(f"{unknown[0][:100]}: there is no such name in the query; takes {name}")
-    text = request.query.get(name, "false")
-    if text not in ("true", "false"):
-        raise WrongInput(f"{name}: got {text[:100]!r}, takes true or false")
-    return text == "true"
 
 
 def _rules(rules: Rules) -> LiveRules:

@@ -6,19 +6,33 @@ import datetime
 import secrets
 import time
 from collections.abc import Callable
-from typing import Literal
+from typing import Annotated, Literal
 from urllib.parse import quote
 
 from aiohttp import web
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, RootModel
 from yarl import URL
 
 from server.accounts import Account
 from server.api.authority import HOST_COOKIE, Authorities
+from server.api.operations import Operation, serves
 from server.api.requests import Callers, read_json
 from server.api.search import Search
 from server.attempts import Attempts
-from server.entrance import Caller, Enter, Wait, WrongPasscode, decide, read_tab_secret
+from server.entrance import (
+    AccountRequired,
+    Caller,
+    Enter,
+    KeptOut,
+    MeetingCancelled,
+    MeetingFull,
+    MeetingLocked,
+    PasscodeRequired,
+    Wait,
+    WrongPasscode,
+    decide,
+    read_tab_secret,
+)
 from server.meeting_policy import starting_settings
 from server.meeting_settings import PASSCODE_LENGTH
 from server.meetings import Meeting, MeetingDraft
@@ -103,6 +117,16 @@ class Waiting(Body):
     """For a host to let them in, or for a host to come at all."""
 
 
+class JoinAnswer(RootModel[Annotated[Entered | Waiting, Field(discriminator="decision")]]):
+    """May come in, or has to wait."""
+
+
+ENTRANCE_PROBLEMS = (
+    *(KeptOut, MeetingCancelled, AccountRequired, PasscodeRequired),
+    *(WrongPasscode, MeetingLocked, MeetingFull),
+)
+
+
 class MeetingsApi:
     """The routes; `signing_key` gives the API key and secret that sign tokens now."""
 
@@ -131,14 +155,17 @@ class MeetingsApi:
         self._start = start
         self._passcodes = Attempts()
 
-    def routes(self) -> list[web.RouteDef]:
-        """Routes for an application."""
-        return [
-            web.post(PATH, self.create),
-            web.get(f"{PATH}/{{code}}", self.find),
-            web.post(f"{PATH}/{{code}}/join", self.join),
-        ]
-
+    @serves(
+        Operation(
+            "POST",
+            PATH,
+            "Make a meeting",
+            takes=NewMeeting,
+            gives=MeetingMade,
+            status=201,
+            problems=(NotAllowed, SignInRequired),
+        )
+    )
     async def create(self, request: web.Request) -> web.Response:
         """201 MeetingMade and the host cookie."""
         self._callers.check_origin(request)
@@ -172,16 +199,27 @@ class MeetingsApi:
         )
         return response
 
+    @serves(Operation("GET", f"{PATH}/{{meeting}}", "Find a meeting by its code", gives=MeetingFound))
     async def find(self, request: web.Request) -> web.Response:
         """200 MeetingFound."""
-        meeting = await self._search.find(request, request.match_info["code"])
+        meeting = await self._search.find(request, request.match_info["meeting"])
         return _json(MeetingFound(code=meeting.code, title=meeting.title))
 
+    @serves(
+        Operation(
+            "POST",
+            f"{PATH}/{{meeting}}/join",
+            "Ask to come in",
+            takes=JoinRequest,
+            gives=JoinAnswer,
+            problems=ENTRANCE_PROBLEMS,
+        )
+    )
     async def join(self, request: web.Request) -> web.Response:
         """200 Entered or Waiting."""
         self._callers.check_origin(request)
         asked = await read_json(request, JoinRequest)
-        meeting = await self._search.find(request, request.match_info["code"])
+        meeting = await self._search.find(request, request.match_info["meeting"])
         found = await self._decide(request, meeting, asked)
         if isinstance(found, Wait):
             return _json(Waiting(reason=found.reason))

@@ -1,246 +1,233 @@
-"""OpenAPI 3.1 of /api/v1, made from the models that the routes use."""
+"""OpenAPI 3.1 of /api/v1, made from what the routes declare and the models that they use."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from aiohttp import web
+from pydantic import BaseModel, JsonValue, RootModel
 from pydantic.json_schema import models_json_schema
 
-from server.api.authority import HOST_COOKIE
-from server.api.debug import CAPTURE_PATH, CaptureRequest, CaptureStarted, RoomDebug
-from server.api.debug import PATH as DEBUG_PATH
-from server.api.live import (
-    KEPT_OUT,
-    LIVE,
-    PEOPLE,
-    PERSON,
-    LiveMeeting,
-    LivePeople,
-    LivePerson,
-    LiveRules,
-    MuteAll,
-    PersonPatch,
-    RulesPatch,
-)
-from server.api.meetings import PATH, Entered, JoinRequest, MeetingFound, MeetingMade, NewMeeting
-from server.problems import PROBLEM_JSON, TABLE
-from server.sign_in import COOKIE
+from server.api import operations, request_ids
+from server.api.operations import EVENT_STREAM, Access, Operation, serves
+from server.problems import PROBLEM_JSON, Problem, problem_for
 
-MODELS = (
-    *(NewMeeting, MeetingMade, MeetingFound, JoinRequest, Entered),
-    *(LiveMeeting, LiveRules, RulesPatch, LivePerson, LivePeople, PersonPatch, MuteAll),
-    *(RoomDebug, CaptureRequest, CaptureStarted),
-)
+PATH = "/api/v1/openapi.json"
 
-_CODE = {
-    "name": "code",
-    "in": "path",
-    "required": True,
-    "schema": {"type": "string"},
-    "description": "A meeting's code.",
+PARAMETERS = {
+    "meeting": "A meeting's code, in whatever form it was typed, or its id.",
+    "room": "A room's name, percent-encoded.",
+    "identity": "A participant's identity, percent-encoded.",
 }
+"""What is variable in a path."""
 
-_MEETING = {
-    "name": "meeting",
-    "in": "path",
-    "required": True,
-    "schema": {"type": "string"},
-    "description": "A meeting's code, or its id.",
-}
-_KEEP_OUT = {
-    "name": "keep_out",
-    "in": "query",
-    "schema": {"type": "boolean", "default": False},
-    "description": "They do not come back while the meeting is under way.",
-}
-_ROOM = {
-    "name": "room",
-    "in": "path",
-    "required": True,
-    "schema": {"type": "string"},
-    "description": "A room's name, percent-encoded.",
-}
-_IDENTITY = {
-    "name": "identity",
-    "in": "path",
-    "required": True,
-    "schema": {"type": "string"},
-    "description": "A participant's identity, percent-encoded.",
-}
-
-
-def document(version: str) -> dict[str, Any]:
-    """The whole description."""
-    _, schemas = models_json_schema(
-        [(model, "validation") for model in MODELS], ref_template="#/components/schemas/{model}"
-    )
-    definitions = schemas["$defs"]
-    definitions["Problem"] = {
-        "type": "object",
-        "description": "RFC 9457",
-        "required": ["type", "title", "status", "detail", "code"],
-        "properties": {
-            **{name: {"type": "string"} for name in ("type", "title", "detail")},
-            "status": {"type": "integer"},
-            "code": {"type": "string", "enum": sorted(problem.code for problem in TABLE.values())},
+_SECURITY: Mapping[Access, tuple[str, dict[str, str]]] = {
+    "cookie": (
+        "cookie",
+        {
+            "type": "apiKey",
+            "in": "cookie",
+            "name": "veche_sign_in",
+            "description": "Somebody who is signed in, in a browser; the cookie `veche_host` counts for its meeting.",
         },
-    }
+    ),
+    "token": (
+        "token",
+        {
+            "type": "http",
+            "scheme": "bearer",
+            "bearerFormat": "JWT",
+            "description": "The access token of somebody who is in the meeting, or one with roomAdmin for its room.",
+        },
+    ),
+    "knock": (
+        "knock",
+        {"type": "http", "scheme": "Knock", "description": "The secret of a knock, as joining gave it."},
+    ),
+}
+_KEY = {"type": "http", "scheme": "bearer", "bearerFormat": "veche_…", "description": "An API key."}
+
+
+class OpenApiDocument(RootModel[dict[str, JsonValue]]):
+    """This description."""
+
+
+def document(declared: Sequence[Operation], version: str) -> dict[str, Any]:
+    """The whole description. Raises KeyError for a variable of a path that is not described here."""
+    models = {model for each in declared for model in (each.takes, each.gives, each.query) if model is not None}
+    modes = [(model, "validation") for model in sorted(models, key=lambda model: model.__name__)]
+    _, schemas = models_json_schema(modes, ref_template="#/components/schemas/{model}")  # type: ignore[arg-type]
+    definitions: dict[str, Any] = schemas["$defs"]
+    paths: dict[str, Any] = {}
+    for each in declared:
+        row = paths.setdefault(each.path, _shared(each))
+        row[each.method.lower()] = _operation(each, definitions)
+    for model in models:
+        if any(each.query is model for each in declared):
+            del definitions[model.__name__]
+    definitions["Problem"] = _problem()
     return {
         "openapi": "3.1.0",
-        "info": {"title": "Veche", "version": version, "description": "Meetings: make, find, join. Rooms: look."},
-        "paths": {
-            PATH: {"post": _operation("Make a meeting", NewMeeting, 201, MeetingMade, (403, 415, 422, 429))},
-            f"{PATH}/{{code}}": {
-                "parameters": [_CODE],
-                "get": _operation("Find a meeting by its code", None, 200, MeetingFound, (404, 429)),
-            },
-            f"{PATH}/{{code}}/join": {
-                "parameters": [_CODE],
-                "post": _operation("Ask to come in", JoinRequest, 200, Entered, (403, 404, 415, 422, 429)),
-            },
-            **_live(),
-            DEBUG_PATH: {
-                "parameters": [_ROOM],
-                "get": _for_admins(
-                    _operation("Look into a live room of this node", None, 200, RoomDebug, (401, 403, 404, 422))
-                ),
-            },
-            CAPTURE_PATH: {
-                "parameters": [_ROOM, _IDENTITY],
-                "post": _for_admins(
-                    _operation(
-                        "Capture the headers of a participant's packets",
-                        CaptureRequest,
-                        201,
-                        CaptureStarted,
-                        (401, 403, 404, 409, 415, 422),
-                    )
-                ),
-                "delete": _for_admins(_operation("End the capture", None, 204, None, (401, 403, 404, 422))),
-            },
+        "info": {
+            "title": "Veche",
+            "version": version,
+            "description": "Meetings: make, change, find, join, run. Rooms: look.",
         },
+        "servers": [{"url": "/"}],
+        "paths": paths,
         "components": {
-            "schemas": definitions,
-            "securitySchemes": {
-                "token": {
-                    "type": "http",
-                    "scheme": "bearer",
-                    "bearerFormat": "JWT",
-                    "description": "An access token for the room: with roomAdmin, or of a host who is inside.",
-                },
-                "host_secret": {
-                    "type": "apiKey",
-                    "in": "cookie",
-                    "name": HOST_COOKIE,
-                    "description": "Of who made the meeting.",
-                },
-                "sign_in": {"type": "apiKey", "in": "cookie", "name": COOKIE, "description": "Of an account."},
+            "schemas": dict(sorted(definitions.items())),
+            "headers": {
+                "RequestId": {
+                    "description": "Names the request in the log: the caller's own, or one of ours.",
+                    "schema": {"type": "string"},
+                }
             },
+            "securitySchemes": {"key": _KEY, **dict(_SECURITY.values())},
         },
     }
 
 
-def _live() -> dict[str, Any]:
-    """What goes on in a meeting, and what hosts do there."""
-    refusals = (401, 403, 404, 422, 429, 503)
-    with_body = (*refusals, 408, 413, 415)
-    about_meeting, about_person = [_MEETING], [_MEETING, _IDENTITY]
+class OpenApi:
+    """The route. `kinds` are the classes of the API."""
 
-    def deed(name: str, summary: str) -> tuple[str, dict[str, Any]]:
-        row = {"parameters": about_person, "post": _for_insiders(_operation(summary, None, 204, None, refusals))}
-        return f"{PERSON}/{name}", row
+    def __init__(self, kinds: Iterable[type], version: str) -> None:
+        declared = [each for kind in (*kinds, OpenApi) for each in operations.operations(kind)]
+        self.content = document(declared, version)
 
-    def rules(summary: str, takes: type | None = None) -> dict[str, Any]:
-        problems = refusals if takes is None else with_body
-        return _for_insiders(_operation(summary, takes, 200, LiveRules, (*problems, 409)))
+    @serves(Operation("GET", PATH, "This description", gives=OpenApiDocument))
+    async def show(self, request: web.Request) -> web.Response:
+        """200 OpenApiDocument."""
+        return web.json_response(self.content)
 
-    remove = _operation("Remove somebody", None, 204, None, refusals)
+
+def _shared(operation: Operation) -> dict[str, Any]:
+    """What all methods of a path have in common."""
+    if not operation.parameters:
+        return {}
     return {
-        LIVE: {
-            "parameters": about_meeting,
-            "get": _for_insiders(_operation("See what goes on in a meeting", None, 200, LiveMeeting, refusals)),
-        },
-        f"{LIVE}/rules": {"parameters": about_meeting, "patch": rules("Change what attendees may do", RulesPatch)},
-        f"{LIVE}/lock": {"parameters": about_meeting, "post": rules("Let nobody in any more")},
-        f"{LIVE}/unlock": {"parameters": about_meeting, "post": rules("Let people in again")},
-        f"{LIVE}/mute-all": {"parameters": about_meeting, "post": rules("Mute everybody else", MuteAll)},
-        f"{LIVE}/end": {
-            "parameters": about_meeting,
-            "post": _for_insiders(_operation("End the meeting for all", None, 204, None, refusals)),
-        },
-        PEOPLE: {
-            "parameters": about_meeting,
-            "get": _for_insiders(_operation("List who is inside", None, 200, LivePeople, refusals)),
-        },
-        PERSON: {
-            "parameters": about_person,
-            "get": _for_insiders(_operation("Find somebody who is inside", None, 200, LivePerson, refusals)),
-            "patch": _for_insiders(
-                _operation("Give somebody a role or a name", PersonPatch, 200, LivePerson, (*with_body, 409))
-            ),
-            "delete": {**_for_insiders(remove), "parameters": [_KEEP_OUT]},
-        },
-        **dict(
-            (
-                deed("mute", "Mute somebody"),
-                deed("ask-to-unmute", "Ask somebody to unmute"),
-                deed("ask-to-start-video", "Ask somebody to start their camera"),
-                deed("stop-video", "Stop somebody's camera"),
-                deed("stop-share", "End somebody's shared screen"),
-            )
-        ),
-        f"{PERSON}/spotlight": {
-            "parameters": about_person,
-            "post": rules("Show somebody large to everybody"),
-            "delete": rules("Show somebody as usual again"),
-        },
-        KEPT_OUT: {
-            "parameters": about_person,
-            "delete": _for_insiders(_operation("Let somebody back who was kept out", None, 204, None, refusals)),
+        "parameters": [
+            {
+                "name": name,
+                "in": "path",
+                "required": True,
+                "schema": {"type": "string", "minLength": 1},
+                "description": PARAMETERS[name],
+            }
+            for name in operation.parameters
+        ]
+    }
+
+
+def _operation(operation: Operation, definitions: Mapping[str, Any]) -> dict[str, Any]:
+    described: dict[str, Any] = {"operationId": operation.id, "summary": operation.summary}
+    query = definitions[operation.query.__name__] if operation.query is not None else {}
+    required = query.get("required", ())
+    parameters = [
+        {
+            "name": name,
+            "in": "query",
+            "required": name in required,
+            "schema": {key: value for key, value in schema.items() if key != "description"},
+            "description": schema.get("description", ""),
+        }
+        for name, schema in query.get("properties", {}).items()
+    ]
+    parameters += [_header(name, text) for name, text in _headers(operation)]
+    if parameters:
+        described["parameters"] = parameters
+    if operation.takes is not None:
+        content = {operations.JSON: {"schema": _reference(operation.takes)}}
+        described["requestBody"] = {"required": True, "content": content}
+    described["responses"] = _responses(operation)
+    described["security"] = _security(operation)
+    if operation.scope is not None:
+        described["x-scope"] = operation.scope
+    return described
+
+
+def _headers(operation: Operation) -> Iterable[tuple[str, str]]:
+    if operation.versioned and operation.method != "GET":
+        yield "If-Match", "The ETag that was read: what somebody else has changed since is not overwritten (412)."
+    if operation.once:
+        yield "Idempotency-Key", "Any text of the caller's: sent again within 24 hours, the first answer comes again."
+
+
+def _header(name: str, text: str) -> dict[str, Any]:
+    schema = {"type": "string", "minLength": 1, "maxLength": 128, "pattern": "^[!-~]+$"}
+    return {"name": name, "in": "header", "required": False, "schema": schema, "description": text}
+
+
+def _security(operation: Operation) -> list[dict[str, list[str]]]:
+    found: list[dict[str, list[str]]] = [{}] if operation.is_for_all else []
+    if operation.scope is not None:
+        found.append({"key": []})
+    return found + [{_SECURITY[access][0]: []} for access in operation.access]
+
+
+def _responses(operation: Operation) -> dict[str, Any]:
+    headers: dict[str, Any] = {request_ids.HEADER: {"$ref": "#/components/headers/RequestId"}}
+    if operation.versioned:
+        headers["ETag"] = {"description": "Changes with each change.", "schema": {"type": "string"}}
+    answered: dict[str, Any] = {"description": operation.summary, "headers": headers}
+    if operation.gives is not None:
+        answered["content"] = {operation.form: {"schema": _reference(operation.gives)}}
+        if operation.form == EVENT_STREAM:
+            # OpenAPI 3.1 has no word for a stream: the answer is text, and each event's data is the model.
+            answered["content"] = {EVENT_STREAM: {"schema": {"type": "string"}, "x-event": _reference(operation.gives)}}
+    elif operation.form != operations.JSON:
+        answered["content"] = {operation.form: {"schema": {"type": "string"}}}
+    statuses = (operation.status,) if operation.also is None else (operation.status, operation.also)
+    found = {str(status): answered for status in statuses}
+    refused: dict[int, dict[str, Problem]] = {}
+    for kind in operation.refusals:
+        problem = problem_for(kind)
+        refused.setdefault(problem.status, {})[problem.code] = problem
+    return found | {str(status): _refusal(problems) for status, problems in sorted(refused.items())}
+
+
+def _refusal(problems: Mapping[str, Problem]) -> dict[str, Any]:
+    """One status, with the codes that it can come with here."""
+    codes = sorted(problems)
+    schema = {"allOf": [_named("Problem"), {"properties": {"code": {"enum": codes}}}]}
+    return {
+        "description": "; ".join(f"`{code}`: {problems[code].title}" for code in codes),
+        "headers": {request_ids.HEADER: {"$ref": "#/components/headers/RequestId"}},
+        "content": {PROBLEM_JSON: {"schema": schema}},
+    }
+
+
+def _problem() -> dict[str, Any]:
+    text = {"type": "string"}
+    field = {"type": "object", "required": ["field", "detail"], "properties": {"field": text, "detail": text}}
+    return {
+        "type": "object",
+        "description": "Why something was refused (RFC 9457).",
+        "required": ["type", "title", "status", "detail", "code"],
+        "properties": {
+            "type": {"type": "string", "description": "`urn:veche:problem:` and the code."},
+            "title": {"type": "string", "description": "For people."},
+            "status": {"type": "integer"},
+            "detail": {"type": "string", "description": "What was received, and what is taken."},
+            "code": {"type": "string", "description": "For programs."},
+            "errors": {"type": "array", "items": field, "description": "Each field that can't be taken."},
         },
     }
 
 
-def routes(version: str) -> list[web.RouteDef]:
-    """GET /api/v1/openapi.json."""
-    content = document(version)
-
-    async def openapi(request: web.Request) -> web.Response:
-        return web.json_response(content)
-
-    return [web.get("/api/v1/openapi.json", openapi)]
+def _reference(model: type[BaseModel]) -> dict[str, str]:
+    return _named(model.__name__)
 
 
-def _for_insiders(operation: dict[str, Any]) -> dict[str, Any]:
-    """By the access token of a host who is inside, or by a browser's cookie."""
-    return {**operation, "security": [{"token": []}, {"host_secret": []}, {"sign_in": []}]}
-
-
-def _for_admins(operation: dict[str, Any]) -> dict[str, Any]:
-    return {**operation, "security": [{"token": []}]}
-
-
-def _operation(
-    summary: str, takes: type | None, status: int, gives: type | None, problems: tuple[int, ...]
-) -> dict[str, Any]:
-    refused = {"description": "Refused", "content": {PROBLEM_JSON: {"schema": _reference("Problem")}}}
-    operation: dict[str, Any] = {
-        "summary": summary,
-        "responses": {
-            str(status): {"description": summary, **_json(gives)},
-            **{str(code): refused for code in problems},
-        },
-    }
-    if takes is not None:
-        content = {"application/json": {"schema": _reference(takes.__name__)}}
-        operation["requestBody"] = {"required": True, "content": content}
-    return operation
-
-
-def _json(model: type | None) -> dict[str, Any]:
-    return {"content": {"application/json": {"schema": _reference(model.__name__)}}} if model else {}
-
-
-def _reference(name: str) -> dict[str, str]:
+def _named(name: str) -> dict[str, str]:
     return {"$ref": f"#/components/schemas/{name}"}
+
+
+Around = Callable[[Operation, operations.Respond], operations.Respond]
+
+
+def served(apis: Sequence[object], around: Around, version: str) -> list[web.RouteDef]:
+    """The routes of all parts of the API, and of their description."""
+    whole = (*apis, OpenApi([type(api) for api in apis], version))
+    return [route for api in whole for route in operations.routes(api, around)]

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 from aiohttp import web
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, BeforeValidator, ValidationError
 from yarl import URL
 
-from server.problems import TooLarge, TooSlow, WrongContentType, WrongOrigin
+from server.problems import FieldError, TooLarge, TooSlow, WrongContentType, WrongFields, WrongOrigin
 from server.texts import WrongInput
 from signaling.proxies import Proxies, plain
 
@@ -19,12 +19,24 @@ BODY_SIZE = 64 * 1024
 """Bytes of a JSON body of ours; titles and names are far below."""
 BODY_TIME = 10.0
 """Seconds for a body to come."""
+MOST_ERRORS = 20
+"""Wrong fields that are named at most."""
 
 _Model = TypeVar("_Model", bound=BaseModel)
 
 
 LOCAL_HOSTS = {"localhost", "127.0.0.1", "::1"}
 """Names by which a browser reaches its own machine: trusted over plain HTTP too, and of no use to anybody else."""
+
+
+def _read_flag(value: object) -> object:
+    if value not in ("true", "false"):
+        raise ValueError("takes true or false")
+    return value == "true"
+
+
+Flag = Annotated[bool, BeforeValidator(_read_flag, json_schema_input_type=bool)]
+"""A parameter of the query that is true or false, in these words alone."""
 
 
 class Callers:
@@ -67,18 +79,34 @@ class Callers:
 
 
 async def read_json(request: web.Request, model: type[_Model]) -> _Model:
-    """The body as `model`. Raises WrongContentType, TooLarge, TooSlow, WrongInput."""
+    """The body as `model`. Raises WrongContentType, TooLarge, TooSlow, WrongFields, WrongInput."""
     if request.content_type != "application/json":
         raise WrongContentType(f"Content-Type: got {request.content_type}, takes application/json")
     content = await read_body(request, BODY_SIZE)
     try:
         return model.model_validate(json.loads(content, object_pairs_hook=_each_once))
     except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(str(step) for step in first["loc"]) or "body"
-        raise WrongInput(f"{name}: {first['msg'][:200]}") from None
+        raise WrongFields(errors_of(error)) from None
     except (ValueError, RecursionError):
         raise WrongInput("body: takes one JSON object with each name once") from None
+
+
+def read_query(request: web.Request, model: type[_Model]) -> _Model:
+    """The parameters of the query as `model`. Raises WrongFields."""
+    if len(request.query) != len(set(request.query)):
+        raise WrongFields([FieldError("query", "takes each parameter once")])
+    try:
+        return model.model_validate(dict(request.query))
+    except ValidationError as error:
+        raise WrongFields(errors_of(error)) from None
+
+
+def errors_of(error: ValidationError) -> list[FieldError]:
+    """What is wrong, field by field; never what was sent, which may be secret."""
+    return [
+        FieldError(".".join(str(step)[:60] for step in found["loc"]), found["msg"][:200])
+        for found in error.errors(include_url=False, include_input=False)[:MOST_ERRORS]
+    ]
 
 
 async def read_body(request: web.Request, most: int) -> bytes:
