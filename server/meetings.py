@@ -16,6 +16,7 @@ from sqlalchemy.exc import IntegrityError
 from server import codes
 from server.database import Database, MeetingRow
 from server.meeting_settings import MeetingSettings
+from server.recurrence import check_schedule, first_time, last_end
 from server.schedule import Schedule
 from server.texts import clean_description, clean_title
 
@@ -217,9 +218,12 @@ def _write(row: MeetingRow, draft: MeetingDraft) -> None:
     row.title = clean_title(draft.title)
     row.description = clean_description(draft.description)
     row.settings = draft.settings.model_dump_json()
+    if draft.schedule:
+        check_schedule(draft.schedule)
+    first = first_time(draft.schedule) if draft.schedule else None
     row.schedule = draft.schedule.model_dump_json() if draft.schedule else ""
-    row.starts_at = draft.schedule.starts_at if draft.schedule else None
-    row.ends_at = None
+    row.starts_at = first.starts_at if first else None
+    row.ends_at = last_end(draft.schedule) if draft.schedule else None
 
 
 def _hash(secret: str) -> bytes:

@@ -199,3 +199,25 @@ def test_a_title_may_be_empty_and_not_endless() -> None:
     assert (clean_title(""), clean_title(" a\nb "), len(clean_title("я" * 200))) == ("", "a b", 200)
     with pytest.raises(WrongInput, match=r"^title: got 201 characters"):
         clean_title("я" * 201)
+
+
+async def test_when_a_meeting_begins_and_ends_is_kept_with_it(database: Database) -> None:
+    meetings = Meetings(database)
+    twice = WEEKLY.model_copy(update={"recurrence": "FREQ=WEEKLY;COUNT=2"})
+    made, _ = await meetings.create(MeetingDraft(schedule=twice), NOW)
+
+    async def kept() -> tuple[datetime.datetime | None, datetime.datetime | None]:
+        async with database.session() as session:
+            row = await session.get(MeetingRow, made.id)
+        assert row is not None
+        return row.starts_at, row.ends_at
+
+    week, length = datetime.timedelta(days=7), datetime.timedelta(minutes=45)
+    assert await kept() == (NOW, NOW + week + length)
+    await meetings.change(made, MeetingDraft(schedule=WEEKLY), NOW)
+    assert await kept() == (NOW, None)
+    await meetings.change(made, MeetingDraft(), NOW)
+    assert await kept() == (None, None)
+    never = WEEKLY.model_copy(update={"recurrence": "FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=30"})
+    with pytest.raises(WrongInput, match="recurrence: got"):
+        await meetings.change(made, MeetingDraft(schedule=never), NOW)
