@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := build
-.PHONY: build bundle run dev test test-rust test-client test-python test-long check format bench load networks fuzz models sanitize clean
+.PHONY: build bundle contact-sheet run dev test test-rust test-client test-python test-long check format bench load networks fuzz models sanitize clean
 
 # What pip has to say fills pages; its errors come through.
 export PIP_QUIET := 1
@@ -119,6 +119,10 @@ bench: build build/tools build/crowd
 # What real Chromium behind a bad network sees and hears, beside the targets. Takes about ten minutes.
 networks: build build/tools
 	$(PYTHON) tests/load/bad_networks.py
+
+# A picture of every page and of every state of the client on one sheet, to look at. Takes a quarter of an hour.
+contact-sheet: build build/tools
+	$(PYTHON) tests/browser/contact_sheet.py build/contact-sheet
 
 # The media of the scripted clients of tests/load/crowd.py.
 build/crowd: build/prerequisites $(CROWD_SOURCES)

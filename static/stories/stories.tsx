@@ -18,7 +18,7 @@ const theme = (address.get("theme") ?? "light") as Theme;
 const story = STORIES[address.get("story") ?? "four"] ?? STORIES["four"];
 if (!story) throw new Error("no such story");
 
-// shoot.py asks for the list.
+// tests/browser/screens.py asks for the list.
 Object.assign(window, { stories: Object.keys(STORIES) });
 applyTheme(theme);
 const page = {

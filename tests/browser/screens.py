@@ -1,95 +1,223 @@
-"""Takes screenshots of every screen for people to look at: sizes, languages, light and dark. Asserts nothing.
+"""Every page and every state of the client, each a line in a table: for the contact sheet, and for checks of all.
 
-.venv/bin/python tests/browser/screens.py FOLDER
+Pages come from a running service with some people and meetings in it, states of the client from its stories
+(static/stories), which need no server.
 """
 
 from __future__ import annotations
 
-import asyncio
-import itertools
-import sys
-import tempfile
-from contextlib import AsyncExitStack
+import re
+import subprocess
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[2]))
+from playwright.async_api import Browser, Page, async_playwright
 
-from playwright.async_api import Browser, async_playwright
+from tests.browser.people import chromium, eventually, new_context
+from tests.service import ROOT, Service, running_service
 
-from tests.browser.people import Person, chromium, new_context, person, person_in
-from tests.network import enter
-from tests.service import Service, running_service
+PASSWORD = "несколько тихих слов"
+STORIES = "http://127.0.0.1:5199/"
+SIZES = {
+    "1440": (1440, 900),
+    "1024": (1024, 768),
+    "390": (390, 844),
+    "320": (320, 568),  # WCAG 1.4.10
+    "zoomed": (720, 450),  # 1440x900 at 200 %
+    "lying": (844, 390),
+    "huge": (3840, 2160),
+}
 
-SIZES = {"1440": (1440, 900), "1024": (1024, 768), "390": (390, 844)}
-LANGUAGES = {"ru": "ru-RU", "en": "en-US"}
-SCHEMES = ("light", "dark")
-OTHERS = ("Борис Годунов", "Vera Wang", "Константин Константинопольский")
+
+@dataclass(frozen=True, slots=True)
+class Screen:
+    """One line of the table. `address` may name facts in braces; `clicks` are done one after the other."""
+
+    name: str
+    address: str
+    signed_in: bool = False
+    """As the administrator Anna."""
+    clicks: tuple[str, ...] = ()
+    """What to press on it; where one is not there (small screens have fewer buttons), there is no such screen."""
 
 
-async def take(service: Service, folder: Path) -> None:
+PAGES = (
+    Screen("landing", "{site}/"),
+    Screen("landing, signed in", "{site}/", signed_in=True),
+    Screen("wrong code", "{site}/m?code=bcdf-ghjk-mnpq"),
+    Screen("not found", "{site}/m/bcdf-ghjk-mnpq"),
+    Screen("set up", "{set_up}"),
+    Screen("invitation", "{invitation}"),
+    Screen("sign in", "{site}/sign-in"),
+    Screen("forgotten", "{site}/forgotten"),
+    Screen("account", "{site}/account", signed_in=True),
+    Screen("accounts", "{site}/accounts", signed_in=True),
+    Screen("meeting", "{site}/m/{code}"),
+)
+
+_MORE = "[data-testid=toolbar-more]"
+# States of the client that a click on a story opens.
+OPENED = (
+    Screen("more", "four", clicks=(_MORE,)),
+    Screen("settings", "four", clicks=(_MORE, "[role=menuitem]:last-child >> nth=-1")),
+    Screen("looks", "prejoin", clicks=(".prejoin-head button",)),
+    Screen("microphones", "four", clicks=(".device-button .chevron >> nth=0",)),
+    Screen("cameras", "four", clicks=(".device-button .chevron >> nth=1",)),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How a screen is looked at."""
+
+    size: str
+    language: str
+    """ru or en."""
+    scheme: str
+    """light or dark."""
+
+    @property
+    def name(self) -> str:
+        return f"{self.size}-{self.language}-{self.scheme}"
+
+
+# What sticks out of the window, or of a part that cuts it off without scrolling.
+FIND_OVERFLOW = """() => {
+  const found = [];
+  const name = (element) => `${element.tagName}.${element.className} ${element.textContent.slice(0, 30)}`;
+  const parts = "button, a, p, h1, h2, input, select, textarea, label, .menu, .panel, .dialog, .tool-label";
+  for (const element of document.querySelectorAll(parts)) {
+    const box = element.getBoundingClientRect();
+    if (box.width <= 1 || getComputedStyle(element).opacity === "0") continue;
+    if (box.left < -1 || box.right > innerWidth + 1) found.push(`sticks out: ${name(element)}`);
+    for (let outer = element.parentElement; outer; outer = outer.parentElement) {
+      const edge = outer.getBoundingClientRect();
+      const clips = getComputedStyle(outer).overflowX === "hidden";
+      if (clips && (box.left < edge.left - 1 || box.right > edge.right + 1)) found.push(`is cut: ${name(element)}`);
+    }
+  }
+  return found;
+}"""
+
+# Whatever moves once has arrived; what turns for ever does not count.
+AT_REST = """() => document.getAnimations().every((one) =>
+  one.playState !== "running" || one.effect?.getComputedTiming().iterations === Infinity)"""
+
+
+@dataclass
+class Gallery:
+    """All screens, to be opened in one browser."""
+
+    browser: Browser
+    facts: Mapping[str, str]
+    screens: tuple[Screen, ...]
+    cookies: object
+    _pages: dict[tuple[Look, bool], Page] = field(default_factory=dict)
+
+    async def open(self, screen: Screen, look: Look) -> Page | None:
+        """The screen at rest, in a page that the next one of this look takes over; None where there is none."""
+        page = await self._page(look, signed_in=screen.signed_in)
+        if screen in PAGES:
+            await page.goto(screen.address.format(**self.facts))
+        else:
+            await page.goto(f"{STORIES}?story={screen.address}&locale={look.language}&theme={look.scheme}&name=")
+        await page.locator("h1, [role=main], main, #root > *").first.wait_for()
+        for target in screen.clicks:
+            if not await page.locator(target).is_visible():
+                return None
+            await page.locator(target).click()
+        await page.wait_for_function(AT_REST)
+        return page
+
+    async def close(self, look: Look) -> None:
+        """Closes the pages of a look."""
+        for key in [key for key in self._pages if key[0] == look]:
+            await self._pages.pop(key).context.close()
+
+    async def _page(self, look: Look, *, signed_in: bool) -> Page:
+        known = self._pages.get((look, signed_in))
+        if known is not None:
+            return known
+        width, height = SIZES[look.size]
+        context = await new_context(
+            self.browser,
+            viewport={"width": width, "height": height},
+            locale={"ru": "ru-RU", "en": "en-US"}[look.language],
+            color_scheme=look.scheme,
+            storage_state=self.cookies if signed_in else None,
+        )
+        page = self._pages[look, signed_in] = await context.new_page()
+        return page
+
+
+@asynccontextmanager
+async def gallery(folder: Path) -> AsyncIterator[Gallery]:
+    """Everything that the screens need, running; `folder` is for the services' data. Needs the test network."""
     async with AsyncExitStack() as stack:
+        service = stack.enter_context(running_service(folder / "service"))
+        fresh = stack.enter_context(running_service(folder / "fresh"))
+        stack.enter_context(stories_server())
         playwright = await stack.enter_async_context(async_playwright())
-        link = service.new_meeting()
-        for name in OTHERS:
-            other = await stack.enter_async_context(person(playwright, name))
-            await other.join(link)
         browser = await stack.enter_async_context(chromium(playwright))
-        for (size, (width, height)), (language, locale), scheme in itertools.product(
-            SIZES.items(), LANGUAGES.items(), SCHEMES
-        ):
-            view: dict[str, object] = {
-                "viewport": {"width": width, "height": height},
-                "locale": locale,
-                "color_scheme": scheme,
-            }
-            await every_screen(browser, view, service, link, folder, f"{size}-{language}-{scheme}")
+        context = await new_context(browser)
+        facts = await inhabit(await context.new_page(), service)
+        facts["set_up"] = fresh.https + set_up_path(fresh)
+        cookies = await context.storage_state()
+        page = await context.new_page()
+
+        async def are_served() -> bool:
+            try:
+                await page.goto(STORIES)
+            except Exception:
+                return False
+            return await page.evaluate("Boolean(window.stories)") is True
+
+        await eventually(are_served, "the stories are served")
+        names: list[str] = await page.evaluate("window.stories")
+        await context.close()
+        yield Gallery(browser, facts, (*PAGES, *(Screen(name, name) for name in names), *OPENED), cookies)
 
 
-async def every_screen(
-    browser: Browser, view: dict[str, object], service: Service, link: str, folder: Path, suffix: str
-) -> None:
-    context = await new_context(browser, **view)
-    guest = await person_in(context, "Анна Каренина")
-
-    async def save(screen: str) -> None:
-        await guest.page.wait_for_timeout(700)  # transitions end
-        await guest.page.screenshot(path=folder / f"{screen}-{suffix}.png")
-
-    await guest.open(service.https)
-    await save("landing")
-    await guest.open(link)
-    await guest.page.get_by_test_id("name-input").wait_for()
-    await save("preview-asking")
-    await guest.enter()
-    await everybody_moves(guest)
-    await save("meeting")
-    await guest.page.get_by_test_id("toolbar-chat").click()
-    await guest.page.get_by_test_id("chat-input").fill("Добрый день! Слышно ли меня? https://example.org/agenda")
-    await guest.page.get_by_test_id("chat-send").click()
-    await save("chat")
-    await guest.page.keyboard.press("Escape")
-    await guest.page.get_by_test_id("toolbar-participants").click()
-    await save("participants")
-    await guest.page.keyboard.press("Escape")
-    await guest.page.get_by_test_id("toolbar-leave").click()
-    await guest.page.get_by_test_id("left-page").wait_for()
-    await save("left")
-    await context.close()
+def set_up_path(service: Service) -> str:
+    """The link that a start prints for the first administrator."""
+    printed = re.search(r"Accounts +https://[^/]+(/set-up/\S+)", service.log.read_text())
+    assert printed is not None
+    return printed[1]
 
 
-async def everybody_moves(guest: Person) -> None:
-    for name in OTHERS:
-        await guest.moving(name, at_least=3)
+async def inhabit(page: Page, service: Service) -> dict[str, str]:
+    """Makes people and meetings by hand, as Anna; what the addresses of screens need to know."""
+    site = service.https
+    await page.goto(site + set_up_path(service))
+    await page.fill("#email", "anna.petrova@example.org")
+    await page.fill("#name", "Анна Петрова")
+    await page.fill("#password", PASSWORD)
+    await page.get_by_test_id("choose-password").click()
+    await page.get_by_test_id("account").wait_for()
+    link = ""
+    for email, role in (("boris@example.org", "host"), ("e.featherstonehaugh@long-domain.example.org", "member")):
+        await page.goto(f"{site}/accounts")
+        await page.fill("#email", email)
+        await page.select_option("#role", role)
+        await page.get_by_test_id("invite").click()
+        link = await page.get_by_test_id("link").inner_text()
+    await page.goto(f"{site}/")
+    await page.get_by_test_id("new-meeting").click()
+    await page.wait_for_url("**/m/*")
+    code = page.url.rpartition("/")[2]
+    return {"site": site, "code": code, "invitation": site + re.sub(r"^https://[^/]+", "", link)}
 
 
-def main() -> None:
-    folder = Path(sys.argv[1] if len(sys.argv) > 1 else "tests/browser/screenshots").resolve()
-    folder.mkdir(parents=True, exist_ok=True)
-    enter()
-    with tempfile.TemporaryDirectory() as data, running_service(Path(data)) as service:
-        asyncio.run(take(service, folder))
-    print(f"{len(list(folder.glob('*.png')))} pictures in {folder}")
-
-
-if __name__ == "__main__":
-    main()
+@contextmanager
+def stories_server() -> Iterator[None]:
+    """Serves the stories while the block runs."""
+    process = subprocess.Popen(
+        ["node_modules/.bin/vite", "--config", "stories/vite.config.ts", "--logLevel", "error"], cwd=ROOT / "static"
+    )
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.wait(30)

@@ -112,10 +112,9 @@ function ToolButton({ className, label, icon, testId, onClick, badge, descriptio
     <button type="button" className={className} data-testid={testId} aria-label={name} aria-expanded={expanded} onClick={onClick}>
       <span className="tool-icon">
         {icon}
+        {/* Drawn by the style: text of a button has to be in its name word for word (WCAG 2.5.3), for who speaks it. */}
         {badge !== undefined && (
-          <span className={badge.alert ? "badge alert" : "badge"} aria-hidden="true">
-            {badge.count > MOST_SHOWN ? `${MOST_SHOWN}+` : badge.count}
-          </span>
+          <span className={badge.alert ? "badge alert" : "badge"} aria-hidden="true" data-count={badge.count > MOST_SHOWN ? `${MOST_SHOWN}+` : badge.count} />
         )}
       </span>
       <span className="tool-label">
