@@ -35,12 +35,14 @@ from server.api.requests import Callers
 from server.api.rooms import RoomsApi
 from server.api.search import Search
 from server.captures import Captures
+from server.chronicle import Chronicle
 from server.config import Settings, SettingsError
 from server.database import Database
 from server.links import Links
 from server.mail import Mail
 from server.meetings import Meetings
 from server.members import Members
+from server.occurrences import Occurrences
 from server.pages import security
 from server.pages.account_pages import AccountPages
 from server.pages.assets import Assets
@@ -229,6 +231,7 @@ def application(
     visitors = Visitors(sign_ins, accounts, callers)
     mail = Mail(settings.mail.url, settings.mail.sender)
     meetings, members, rooms = Meetings(database), Members(database), RoomService(node)
+    occurrences = Occurrences(database)
     authorities = Authorities(members, visitors, callers, rooms, lambda: node.keys)
     search = Search(meetings, callers, settings.limit.failed_joins_per_minute)
     assets = Assets()
@@ -240,7 +243,9 @@ def application(
     signing_key = lambda: first(node.keys)  # noqa: E731
     policy = settings.accounts
     planning, start = Planning(meetings, members), settings.meetings
-    api = MeetingsApi(planning, authorities, rooms, search, callers, signing_key, made, visitors, policy, start)
+    api = MeetingsApi(
+        planning, authorities, rooms, search, callers, signing_key, made, visitors, policy, start, occurrences
+    )
 
     live_api = LiveApi(authorities, search, rooms, HostService(node))
 
@@ -371,8 +376,12 @@ async def run(settings: Settings, reload: Reload, announce: Callable[[Ready], No
         if hooks is not None:
             stack.push_async_callback(hooks.close)
         desk = open_desk(lambda: node)
-        heard: list[RoomListener] = [desk, *([hooks] if hooks is not None else [])]
-        node = Node(node_settings(settings, keys.secrets, offered, engine), engine, store, heard, captures=kept)
+        of_node = node_settings(settings, keys.secrets, offered, engine)
+        chronicle = Chronicle(database, of_node.node_id, kept_days=settings.meetings.attendance_days)
+        stack.push_async_callback(chronicle.close)
+        await chronicle.start()
+        heard: list[RoomListener] = [desk, chronicle, *([hooks] if hooks is not None else [])]
+        node = Node(of_node, engine, store, heard, captures=kept, recall=chronicle.recall)
         await node.start()
         if hooks is not None:
             await hooks.start()

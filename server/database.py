@@ -131,6 +131,58 @@ class LinkRow(Table):
     expires_at: Mapped[datetime.datetime] = mapped_column(Time, index=True)
 
 
+class OccurrenceRow(Table):
+    """One holding of a meeting; `ended_at` is NULL while it goes on, and of one meeting at most one does."""
+
+    __tablename__ = "occurrences"
+    __table_args__ = (
+        Index("ix_occurrences_meeting_id", "meeting_id", "started_at"),
+        Index(
+            "ix_occurrences_open",
+            "meeting_id",
+            unique=True,
+            sqlite_where=text("ended_at IS NULL"),
+            postgresql_where=text("ended_at IS NULL"),
+        ),
+    )
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    meeting_id: Mapped[str] = mapped_column(ForeignKey("meetings.id", ondelete="CASCADE"))
+    node: Mapped[str] = mapped_column(String(64))
+    room_sid: Mapped[str] = mapped_column(String(64))
+    room: Mapped[str] = mapped_column(Text)
+    standings: Mapped[str] = mapped_column(Text)
+    told: Mapped[int] = mapped_column(Integer)
+    started_at: Mapped[datetime.datetime] = mapped_column(Time)
+    seen_at: Mapped[datetime.datetime] = mapped_column(Time)
+    ended_at: Mapped[datetime.datetime | None] = mapped_column(Time, index=True)
+
+
+class StayRow(Table):
+    """One stretch of somebody's presence in an occurrence; its id is the participant's sid."""
+
+    __tablename__ = "stays"
+
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    occurrence_id: Mapped[str] = mapped_column(ForeignKey("occurrences.id", ondelete="CASCADE"), index=True)
+    identity: Mapped[str] = mapped_column(Text)
+    names: Mapped[str] = mapped_column(Text)
+    role: Mapped[str] = mapped_column(String(16))
+    joined_at: Mapped[datetime.datetime] = mapped_column(Time)
+    left_at: Mapped[datetime.datetime | None] = mapped_column(Time)
+    reason: Mapped[str] = mapped_column(String(32))
+
+
+class IdentityRow(Table):
+    """Whose account an identity in a meeting's rooms is: the identity itself does not tell."""
+
+    __tablename__ = "identities"
+
+    meeting_id: Mapped[str] = mapped_column(ForeignKey("meetings.id", ondelete="CASCADE"), primary_key=True)
+    identity: Mapped[str] = mapped_column(String(64), primary_key=True)
+    account_id: Mapped[str] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"), index=True)
+
+
 class WebhookRow(Table):
     """A message about room life that waits until its target has taken it; ids grow in the order of the events."""
 

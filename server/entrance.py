@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hmac
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -19,7 +20,8 @@ from signaling.token import Grants, Role, VideoGrant
 TAB_SECRET_SIZE = 16
 """Bytes: 128 bits, so that nobody takes another's identity by guessing."""
 _BROWSER_DIGITS = 16
-"""Hexadecimal digits of a guest's identity that stand for the browser: 64 bits."""
+"""Hexadecimal digits of a guest's identity that stand for the browser, and for the tab: 64 bits each."""
+_GUEST = re.compile(rf"guest-[0-9a-f]{{{2 * _BROWSER_DIGITS}}}")
 
 
 class EntranceRefused(Exception):
@@ -67,6 +69,8 @@ class Live:
     """Roles that hosts gave inside, by identity: they count for who comes back."""
     kept_out: Collection[str] = ()
     """Identities of those who were removed for good."""
+    rules: Rules | None = None
+    """Those in force; None where the meeting's own are the first ones."""
 
     @property
     def has_host(self) -> bool:
@@ -136,7 +140,7 @@ def decide(meeting: Meeting, live: Live, caller: Caller, *, guests: bool = True)
             # The last place is a host's until one is there.
             if 0 < most <= len(live.inside) + (not live.has_host):
                 raise MeetingFull(f"the meeting takes {most} people")
-    return Enter(_grants(meeting, identity, name, role), role)
+    return Enter(_grants(meeting, identity, name, role, live.rules), role)
 
 
 def _check_invitation(meeting: Meeting, caller: Caller, *, guests: bool) -> None:
@@ -156,9 +160,9 @@ def _waits(meeting: Meeting, caller: Caller) -> bool:
     return not caller.admitted and (policy == "all" or (policy == "guests" and caller.account_id is None))
 
 
-def _grants(meeting: Meeting, identity: str, name: str, role: Role) -> Grants:
+def _grants(meeting: Meeting, identity: str, name: str, role: Role, in_force: Rules | None) -> Grants:
     settings = meeting.settings
-    rules = Rules(mute_on_entry=settings.mute_on_entry, allow=frozenset(settings.allow))
+    rules = in_force or Rules(mute_on_entry=settings.mute_on_entry, allow=frozenset(settings.allow))
     grant = VideoGrant(
         room=meeting.room_name,
         room_join=True,
@@ -180,15 +184,18 @@ def identity_of(meeting: Meeting, caller: Caller) -> str:
     return f"guest-{browser}{_digest(meeting, b'tab' + caller.tab)[:_BROWSER_DIGITS]}"
 
 
+def person_of(identity: str) -> str:
+    """What all identities of one person in a meeting have in common: a guest's tabs are those of one browser."""
+    return identity[:-_BROWSER_DIGITS] if _GUEST.fullmatch(identity) else identity
+
+
 def _is_kept_out(identity: str, kept_out: Collection[str]) -> bool:
     return any(is_same_person(identity, other) for other in kept_out)
 
 
 def is_same_person(identity: str, other: str) -> bool:
     """Whether two identities of one meeting are one person's, as far as can be known: a guest's other tabs are."""
-    if identity == other:
-        return True
-    return identity.startswith("guest-") and identity[:-_BROWSER_DIGITS] == other[:-_BROWSER_DIGITS]
+    return person_of(identity) == person_of(other)
 
 
 def _digest(meeting: Meeting, secret: bytes) -> str:

@@ -22,6 +22,7 @@ from server.entrance import (
 from server.links import LinkNotFound
 from server.meetings import MeetingChanged, MeetingNotFound
 from server.members import MemberNotFound
+from server.occurrences import OccurrenceNotFound
 from server.pages.assets import ClientNotBuilt
 from server.texts import WrongInput
 from signaling.errors import FailedPrecondition, InvalidArgument, LimitExceeded, NotAllowed, NotFound, Unavailable
@@ -91,6 +92,7 @@ TABLE: dict[type[Exception], Problem] = {
     MeetingNotFound: Problem(404, "meeting_not_found", "There is no such meeting"),
     MeetingChanged: Problem(412, "meeting_changed", "Somebody else has changed the meeting"),
     MemberNotFound: Problem(404, "member_not_found", "There is no such member"),
+    OccurrenceNotFound: Problem(404, "occurrence_not_found", "The meeting has no such occurrence"),
     PasscodeRequired: Problem(403, "passcode_required", "The meeting has a passcode"),
     WrongPasscode: Problem(403, "wrong_passcode", "The passcode is another one"),
     KeptOut: Problem(403, "removed", "A host has removed you from this meeting"),

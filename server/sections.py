@@ -331,7 +331,7 @@ class AccountsSection(Section):
 
 
 class MeetingsSection(Section):
-    """What new meetings start with; their hosts may choose otherwise, where nothing is required."""
+    """What new meetings start with (their hosts may choose otherwise, where nothing is required), and what is kept."""
 
     lobby: LobbyPolicy = "off"
     """Who waits until a host lets them in: nobody (`off`), people without an account (`guests`), or everybody but the
@@ -340,6 +340,8 @@ class MeetingsSection(Section):
     """Whether people come in while no host is there; else they wait until one has come."""
     passcode: Literal["optional", "required"] = "optional"
     """Whether new meetings have a passcode always (`required`), those made by one click too, or as their host likes."""
+    attendance_days: Annotated[int, Field(ge=0, le=36500)] = 0
+    """Days for which it is kept who was in a meeting, after that has ended; 0 keeps it as long as the meeting."""
 
 
 class Mail(Section):

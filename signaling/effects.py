@@ -197,6 +197,14 @@ class ParticipantLeft:
 
 
 @dataclass(frozen=True, slots=True)
+class ParticipantRenamed:
+    """A participant is shown under another name, which it or a host chose."""
+
+    room: RoomInfo
+    participant: ParticipantInfo
+
+
+@dataclass(frozen=True, slots=True)
 class ParticipantConnectionAborted:
     """A participant is gone who had never been ACTIVE."""
 
@@ -244,6 +252,7 @@ RoomEvent = (
     | RoomFinished
     | ParticipantJoined
     | ParticipantLeft
+    | ParticipantRenamed
     | ParticipantConnectionAborted
     | TrackPublished
     | TrackUnpublished

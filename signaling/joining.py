@@ -26,6 +26,7 @@ from signaling.effects import (
     RoomFinished,
     RoomForgotten,
     RoomStarted,
+    StandingChanged,
 )
 from signaling.errors import LimitExceeded, NotAllowed
 from signaling.numbering import Numbers
@@ -108,7 +109,10 @@ def open_room(
         room.standings.update(known.standings)
         room.returning.update(dict.fromkeys(known.inside, now + RETURN_WINDOW))
     room.timers.set((Timer.CLOSE, ""), now + room.empty_timeout)
-    return room, [Remember(RoomChanged(room.info())), Announce(RoomStarted(room.info(), tuple(asked.agents)))]
+    effects: list[Effect] = [Remember(RoomChanged(room.info()))]
+    # What comes from elsewhere than the store is to be there, too.
+    effects += [Remember(StandingChanged(name, who, standing)) for who, standing in room.standings.items()]
+    return room, [*effects, Announce(RoomStarted(room.info(), tuple(asked.agents)))]
 
 
 def check_door(room: Room, grants: Grants, now: float) -> None:

@@ -21,7 +21,15 @@ from livekit.protocol.room import (
 from livekit.protocol.rtc import LeaveRequest, MuteTrackRequest, SignalResponse, UpdateSubscription
 
 from signaling import calling, data_packets, permitting, publishing, subscribing
-from signaling.effects import Announce, Disconnect, Effect, Notify, RefreshToken, RulesChanged
+from signaling.effects import (
+    Announce,
+    Disconnect,
+    Effect,
+    Notify,
+    ParticipantRenamed,
+    RefreshToken,
+    RulesChanged,
+)
 from signaling.errors import FailedPrecondition, InvalidArgument, LimitExceeded, NotAllowed, NotFound
 from signaling.participant import Participant
 from signaling.permission import RESERVED_PREFIX
@@ -93,6 +101,7 @@ def describe(
         raise NotAllowed(f"attributes that begin with {RESERVED_PREFIX} are read-only")
     if not (name or metadata or attributes):
         return []
+    renamed = bool(name) and name != participant.name
     participant.name = name or participant.name
     participant.metadata = metadata or participant.metadata
     participant.attributes = {key: text for key, text in merged.items() if text}
@@ -100,7 +109,10 @@ def describe(
     participant.grants = replace(
         participant.grants, name=participant.name, metadata=participant.metadata, attributes=claimed
     )
-    return [*tell_changed(room, participant, to_self=True), RefreshToken(participant.sid)]
+    effects: list[Effect] = [*tell_changed(room, participant, to_self=True), RefreshToken(participant.sid)]
+    if renamed and participant.has_been_active:
+        effects.append(Announce(ParticipantRenamed(room.info(), participant.info())))
+    return effects
 
 
 def update_subscriptions(room: Room, request: UpdateSubscriptionsRequest, now: float) -> list[Effect]:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from livekit.protocol.models import DisconnectReason, ServerInfo
@@ -46,6 +46,10 @@ class RoomListener(Protocol):
     def __call__(self, event: RoomEvent) -> None: ...
 
 
+Recall = Callable[[str], Awaitable[KeptRoom | None]]
+"""Asked for a room that is to be opened, by name; None for one that begins anew. May raise Unavailable."""
+
+
 class CaptureSink(Protocol):
     """Keeps captures of packets. Neither method waits."""
 
@@ -56,7 +60,7 @@ class CaptureSink(Protocol):
 class Node:
     """`start` and `stop` bracket its life; both belong to the event loop that it lives on.
 
-    `url` is where clients reach this node.
+    `url` is where clients reach this node. `recall` knows what held in a room that no node knows.
     """
 
     def __init__(
@@ -68,6 +72,7 @@ class Node:
         *,
         url: str = "",
         captures: CaptureSink | None = None,
+        recall: Recall | None = None,
     ) -> None:
         self.settings = settings
         self._keys = dict(settings.keys)
@@ -75,6 +80,7 @@ class Node:
         self._store = store
         self._listeners = listeners
         self._captures = captures
+        self._recall = recall
         self._cluster = Cluster(
             store, settings.node_id, url, snapshot=self._snapshot, room_lost=self._room_taken_elsewhere
         )
@@ -379,6 +385,12 @@ class Node:
                 if known is None and not create:
                     self._cluster.release(name)
                     raise NotFound("requested room does not exist")
+                if known is None and self._recall is not None:
+                    try:
+                        known = await self._recall(name)
+                    except BaseException:
+                        self._cluster.release(name)
+                        raise
                 return self._open(name, asked, known)
         finally:
             if not lock.locked():

@@ -17,6 +17,7 @@ from livekit.protocol.rtc import SignalRequest, SignalResponse
 from media._engine import Engine
 from server import app, data_folder
 from server.captures import Captures
+from server.chronicle import Chronicle
 from server.config import Settings, load
 from server.database import Database
 from signaling import token, websocket
@@ -86,8 +87,12 @@ async def running_site(
         if hooks is not None:
             stack.push_async_callback(hooks.close)
         desk = app.open_desk(lambda: node)
-        heard: list[RoomListener] = [desk, *([hooks] if hooks is not None else [])]
-        node = Node(app.node_settings(read, read.keys, (address,), engine), engine, store, heard, captures=captures)
+        of_node = app.node_settings(read, read.keys, (address,), engine)
+        chronicle = Chronicle(database, of_node.node_id, kept_days=read.meetings.attendance_days)
+        stack.push_async_callback(chronicle.close)
+        await chronicle.start()
+        heard: list[RoomListener] = [desk, chronicle, *([hooks] if hooks is not None else [])]
+        node = Node(of_node, engine, store, heard, captures=captures, recall=chronicle.recall)
         await node.start()
         if hooks is not None:
             await hooks.start()

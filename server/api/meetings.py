@@ -36,6 +36,7 @@ from server.entrance import (
 from server.meeting_policy import starting_settings
 from server.meeting_settings import PASSCODE_LENGTH
 from server.meetings import Meeting, MeetingDraft
+from server.occurrences import Occurrences
 from server.planning import Planning
 from server.presence import live
 from server.problems import SignInRequired, TooMany
@@ -142,6 +143,7 @@ class MeetingsApi:
         visitors: Visitors,
         policy: AccountsSection,
         start: MeetingsSection,
+        occurrences: Occurrences,
     ) -> None:
         self._planning = planning
         self._authorities = authorities
@@ -154,6 +156,7 @@ class MeetingsApi:
         self._policy = policy
         self._start = start
         self._passcodes = Attempts()
+        self._occurrences = occurrences
 
     @serves(
         Operation(
@@ -249,10 +252,15 @@ class MeetingsApi:
         if asked.passcode and authority.role is None and self._passcodes.wait(meeting.id, address, now):
             raise TooMany("the passcode was wrong too often; try again later")
         try:
-            return decide(meeting, await live(self._rooms, meeting), caller, guests=self._policy.guests)
+            found = decide(
+                meeting, await live(self._rooms, self._occurrences, meeting), caller, guests=self._policy.guests
+            )
         except WrongPasscode:
             self._passcodes.failed(meeting.id, address, now)
             raise
+        if isinstance(found, Enter) and caller.account_id is not None:
+            await self._occurrences.note_account(meeting, found.grants.identity, caller.account_id)
+        return found
 
 
 def may_create(policy: AccountsSection, account: Account | None) -> bool:
