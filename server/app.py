@@ -46,6 +46,7 @@ from server.occurrences import Occurrences
 from server.pages import security
 from server.pages.account_pages import AccountPages
 from server.pages.assets import Assets
+from server.pages.attendance_pages import AttendancePages
 from server.pages.pages import Pages
 from server.pages.reception import Reception
 from server.pages.rendering import Renderer
@@ -294,6 +295,7 @@ def application(
         *pages.routes(),
         *SignInPages(reception, failures).routes(),
         *AccountPages(reception).routes(),
+        *AttendancePages(reception, meetings, authorities, occurrences).routes(),
     ]
     app.add_routes(routes)
     # Operators write wss://host//rtc, and clients ask for what they write (LIVEKIT.md 1.1).

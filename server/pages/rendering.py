@@ -87,6 +87,11 @@ class Renderer:
         )
         return subject, text
 
+    def lines(self, request: web.Request, template: str, **values: object) -> list[str]:
+        """Texts for a file, one a line of the template."""
+        plain = self._templates.overlay(autoescape=False)
+        return plain.get_template(template).render(_=self.texts(self.locale(request)).gettext, **values).splitlines()
+
     def texts(self, locale: str) -> NullTranslations:
         """The texts of a language."""
         return self._translations[locale]
