@@ -23,13 +23,14 @@ from livekit.protocol.agent_dispatch import RoomAgentDispatch
 from livekit.protocol.room import RoomConfiguration
 
 from media._engine import Engine
-from server import addresses, certificate, data_folder, listeners, logs, problems, sections
+from server import addresses, certificate, data_folder, listeners, logs, presence, problems, sections
 from server.accounts import Accounts, accounts_exist
 from server.api import dispatches, health, metrics, openapi, request_ids
 from server.api.authority import Authorities
 from server.api.debug import DebugApi
 from server.api.habits import Habits
 from server.api.live import LiveApi
+from server.api.lobby import LobbyApi
 from server.api.meetings import MeetingsApi
 from server.api.requests import Callers
 from server.api.rooms import RoomsApi
@@ -60,6 +61,7 @@ from signaling import websocket, websocket_agents
 from signaling.agent_desk import AgentDesk
 from signaling.chance import ChanceNumbers
 from signaling.host_service import HostService
+from signaling.lobby_desk import LobbyDesk
 from signaling.node import Node, RoomListener
 from signaling.redis_store import RedisStore
 from signaling.room_service import RoomService
@@ -221,6 +223,7 @@ def application(
     settings: Settings,
     node: Node,
     desk: AgentDesk,
+    lobbies: LobbyDesk,
     store: Store,
     database: Database,
     heard: Callable[[asyncio.BaseProtocol], None],
@@ -245,8 +248,9 @@ def application(
     policy = settings.accounts
     planning, start = Planning(meetings, members), settings.meetings
     api = MeetingsApi(
-        planning, authorities, rooms, search, callers, signing_key, made, visitors, policy, start, occurrences
+        planning, authorities, rooms, search, callers, signing_key, made, visitors, policy, start, occurrences, lobbies
     )
+    lobby_api = LobbyApi(lobbies, authorities, search, lambda meeting: presence.live(rooms, meeting))
 
     live_api = LiveApi(authorities, search, rooms, HostService(node))
 
@@ -289,7 +293,7 @@ def application(
         *websocket.routes(node),
         *websocket_agents.routes(node, desk),
         *RoomsApi(node, {dispatches.PATH: dispatches.methods(desk)}).routes(),
-        *openapi.served((api, live_api, DebugApi(node)), Habits().around, version()),
+        *openapi.served((api, lobby_api, live_api, DebugApi(node)), Habits().around, version()),
         *health.routes(version(), node, store, database, redis=bool(settings.redis.url)),
         *assets.routes(),
         *pages.routes(),
@@ -378,18 +382,20 @@ async def run(settings: Settings, reload: Reload, announce: Callable[[Ready], No
         if hooks is not None:
             stack.push_async_callback(hooks.close)
         desk = open_desk(lambda: node)
+        lobbies = LobbyDesk(lambda: node, store, settings.limit.lobby_size)
         of_node = node_settings(settings, keys.secrets, offered, engine)
         chronicle = Chronicle(database, of_node.node_id, kept_days=settings.meetings.attendance_days)
         stack.push_async_callback(chronicle.close)
         await chronicle.start()
-        heard: list[RoomListener] = [desk, chronicle, *([hooks] if hooks is not None else [])]
+        heard: list[RoomListener] = [desk, lobbies, chronicle, *([hooks] if hooks is not None else [])]
         node = Node(of_node, engine, store, heard, captures=kept, recall=chronicle.recall)
         await node.start()
+        lobbies.start()
         if hooks is not None:
             await hooks.start()
 
         public = listeners.Listeners(lambda: runner.server())  # type: ignore[misc]
-        app = application(settings, node, desk, store, database, public.heard)
+        app = application(settings, node, desk, lobbies, store, database, public.heard)
         runner = web.AppRunner(
             app,
             access_log=None,
@@ -403,6 +409,7 @@ async def run(settings: Settings, reload: Reload, announce: Callable[[Ready], No
         stack.push_async_callback(runner.cleanup)
         stack.push_async_callback(node.stop)
         stack.callback(desk.close)
+        stack.push_async_callback(lobbies.close)
         stack.push_async_callback(public.close)
         set_up = await set_up_link(settings, offered, database)
         loop = asyncio.get_running_loop()

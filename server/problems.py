@@ -26,6 +26,7 @@ from server.occurrences import OccurrenceNotFound
 from server.pages.assets import ClientNotBuilt
 from server.texts import WrongInput
 from signaling.errors import FailedPrecondition, InvalidArgument, LimitExceeded, NotAllowed, NotFound, Unavailable
+from signaling.lobby import KnockNotFound, KnockRefused, LobbyFull
 from signaling.store import StoreUnavailable
 from signaling.token import ClaimRefused, TokenRefused
 
@@ -100,6 +101,9 @@ TABLE: dict[type[Exception], Problem] = {
     MeetingFull: Problem(403, "meeting_full", "The meeting is full"),
     MeetingCancelled: Problem(410, "meeting_cancelled", "The meeting does not take place"),
     AccountRequired: Problem(401, "sign_in_required", "This takes signing in"),
+    KnockNotFound: Problem(404, "knock_not_found", "Nobody waits under this id"),
+    KnockRefused: Problem(403, "knock_refused", "A host has refused this request"),
+    LobbyFull: Problem(409, "lobby_full", "As many people wait as may"),
     NotFound: Problem(404, "not_found", "There is no such thing here"),
     InvalidArgument: Problem(422, "wrong_input", "The request can't be taken"),
     NotAllowed: Problem(403, "not_allowed", "The token does not allow it"),

@@ -290,6 +290,8 @@ class Limit(Section):
     """Wrong codes from one address in a minute; then 429. Valid joins are not counted."""
     new_meetings_per_minute: Count = 60
     """Meetings made from one address in a minute; then 429."""
+    lobby_size: Annotated[int, Field(ge=2)] = 500
+    """People who may wait to be let into one meeting; one address may be half of them."""
 
 
 class Redis(Section):

@@ -9,6 +9,8 @@ NAME_LENGTH = 64
 """Characters: a tile shows about thirty."""
 DESCRIPTION_LENGTH = 4000
 """Characters."""
+MESSAGE_LENGTH = 500
+"""Characters of what hosts say to those who wait."""
 
 
 class WrongInput(Exception):
@@ -32,6 +34,11 @@ def clean_description(text: str) -> str:
     if len(cleaned) > DESCRIPTION_LENGTH:
         raise WrongInput(f"description: got {len(cleaned)} characters, takes 0 to {DESCRIPTION_LENGTH}")
     return cleaned
+
+
+def clean_message(text: str) -> str:
+    """What hosts say to those who wait; may be empty. Raises WrongInput."""
+    return _clean("text", text, MESSAGE_LENGTH, least=0)
 
 
 def _clean(field: str, text: str, most: int, *, least: int) -> str:

@@ -19,11 +19,20 @@ from livekit.protocol.models import DataPacket, DisconnectReason, RoomEndReason
 from livekit.protocol.room import SendDataRequest
 
 from signaling import lobby, moderation
-from signaling.effects import ParticipantJoined, ParticipantLeft, RoomEvent, RoomFinished
+from signaling.effects import (
+    ParticipantConnectionAborted,
+    ParticipantJoined,
+    ParticipantLeft,
+    RoomEvent,
+    RoomFinished,
+    StandingGiven,
+)
 from signaling.lobby import Guest, Knock, Lobby, Reason
 from signaling.node import Node
 from signaling.permission import ROLE_ATTRIBUTE
+from signaling.rules import Rules
 from signaling.store import LobbyChange, Store, StoreUnavailable
+from signaling.token import read_role
 
 logger = logging.getLogger(__name__)
 
@@ -103,19 +112,22 @@ class LobbyDesk:
 
     def __call__(self, event: RoomEvent) -> None:
         """Takes what happened in a room of this node."""
-        if self._closed:
+        # Rooms of other programs have no rules, and no lobby.
+        if self._closed or Rules.read(event.room.metadata) is None:
             return
         match event:
-            case ParticipantJoined(room, participant) if ROLE_ATTRIBUTE in participant.attributes:
+            case ParticipantJoined(room, participant):
                 identity = participant.identity
-                if participant.attributes[ROLE_ATTRIBUTE] == "attendee":
+                if read_role(participant.attributes.get(ROLE_ATTRIBUTE)) == "attendee":
                     self._note(room.name, lambda was: lobby.enter(was, identity, self._clock()))
                 else:
                     self._note(room.name, lambda was: lobby.start(was, self._clock()))
-            case ParticipantLeft(room, participant) if ROLE_ATTRIBUTE in participant.attributes:
+            case ParticipantLeft(room, participant) | ParticipantConnectionAborted(room, participant):
                 identity = participant.identity
                 removed = participant.disconnect_reason == DisconnectReason.PARTICIPANT_REMOVED
                 self._note(room.name, lambda was: lobby.leave(was, identity, self._clock(), may_return=not removed))
+            case StandingGiven(room, _, standing) if standing.role in ("host", "cohost"):
+                self._note(room.name, lambda was: lobby.start(was, self._clock()))
             case RoomFinished(room, RoomEndReason.ROOM_END_API_DELETE):
                 self._note(room.name, lobby.close)
 
@@ -137,6 +149,10 @@ class LobbyDesk:
     async def is_admitted(self, room: str, identity: str) -> bool:
         """Whether a host let this identity in."""
         return lobby.is_admitted(await self._store.load_lobby(room), identity, self._clock())
+
+    async def start_meeting(self, room: str) -> None:
+        """A host has come: who waited for that may ask again."""
+        await self._change(room, lambda was: lobby.start(was, self._clock()))
 
     async def withdraw(self, room: str, knock: str) -> None:
         """Somebody waits no longer."""
@@ -223,7 +239,7 @@ class LobbyDesk:
         hosts = [
             identity
             for identity, participant in here.participants.items()
-            if participant.attributes.get(ROLE_ATTRIBUTE, "attendee") != "attendee"
+            if read_role(participant.attributes.get(ROLE_ATTRIBUTE)) != "attendee"
         ]
         if hosts:
             packet = SendDataRequest(

@@ -21,6 +21,7 @@ from server.chronicle import Chronicle
 from server.config import Settings, load
 from server.database import Database
 from signaling import token, websocket
+from signaling.lobby_desk import LobbyDesk
 from signaling.node import Node, RoomListener
 from signaling.store import MemoryStore, Store
 from signaling.token import Grants, VideoGrant
@@ -87,16 +88,18 @@ async def running_site(
         if hooks is not None:
             stack.push_async_callback(hooks.close)
         desk = app.open_desk(lambda: node)
+        lobbies = LobbyDesk(lambda: node, store, read.limit.lobby_size)
         of_node = app.node_settings(read, read.keys, (address,), engine)
         chronicle = Chronicle(database, of_node.node_id, kept_days=read.meetings.attendance_days)
         stack.push_async_callback(chronicle.close)
         await chronicle.start()
-        heard: list[RoomListener] = [desk, chronicle, *([hooks] if hooks is not None else [])]
+        heard: list[RoomListener] = [desk, lobbies, chronicle, *([hooks] if hooks is not None else [])]
         node = Node(of_node, engine, store, heard, captures=captures, recall=chronicle.recall)
         await node.start()
+        lobbies.start()
         if hooks is not None:
             await hooks.start()
-        application = app.application(read, node, desk, store, database, lambda protocol: None)
+        application = app.application(read, node, desk, lobbies, store, database, lambda protocol: None)
         runner = web.AppRunner(
             application,
             access_log=None,
@@ -108,6 +111,7 @@ async def running_site(
         stack.push_async_callback(runner.cleanup)
         stack.push_async_callback(node.stop)
         stack.callback(desk.close)
+        stack.push_async_callback(lobbies.close)
         await web.TCPSite(runner, address, 0).start()
         port: int = runner.addresses[0][1]
         session = aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar(), timeout=aiohttp.ClientTimeout(DEADLINE))

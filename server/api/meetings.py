@@ -6,6 +6,7 @@ import datetime
 import secrets
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Annotated, Literal
 from urllib.parse import quote
 
@@ -31,6 +32,7 @@ from server.entrance import (
     Wait,
     WrongPasscode,
     decide,
+    identity_of,
     read_tab_secret,
 )
 from server.meeting_policy import starting_settings
@@ -40,12 +42,14 @@ from server.occurrences import Occurrences
 from server.planning import Planning
 from server.presence import live
 from server.problems import SignInRequired, TooMany
-from server.rates import Rate
+from server.rates import Rate, network_of
 from server.sections import AccountsSection, MeetingsSection
 from server.sign_in import GUEST_COOKIE, Visitors
-from server.texts import NAME_LENGTH, TITLE_LENGTH
+from server.texts import NAME_LENGTH, TITLE_LENGTH, clean_name
 from signaling import token
 from signaling.errors import NotAllowed
+from signaling.lobby import Guest, KnockRefused, LobbyFull
+from signaling.lobby_desk import LobbyDesk
 from signaling.room_service import RoomService
 from signaling.token import Role
 
@@ -116,6 +120,10 @@ class Waiting(Body):
     decision: Literal["wait"] = "wait"
     reason: Literal["lobby", "not_started"]
     """For a host to let them in, or for a host to come at all."""
+    knock: str
+    """Id of the request to come in, which hosts may decide."""
+    secret: str
+    """Opens the knock's event stream, which tells when to ask to join again, and nothing else."""
 
 
 class JoinAnswer(RootModel[Annotated[Entered | Waiting, Field(discriminator="decision")]]):
@@ -125,6 +133,7 @@ class JoinAnswer(RootModel[Annotated[Entered | Waiting, Field(discriminator="dec
 ENTRANCE_PROBLEMS = (
     *(KeptOut, MeetingCancelled, AccountRequired, PasscodeRequired),
     *(WrongPasscode, MeetingLocked, MeetingFull),
+    *(KnockRefused, LobbyFull),
 )
 
 
@@ -144,6 +153,7 @@ class MeetingsApi:
         policy: AccountsSection,
         start: MeetingsSection,
         occurrences: Occurrences,
+        desk: LobbyDesk,
     ) -> None:
         self._planning = planning
         self._authorities = authorities
@@ -155,6 +165,7 @@ class MeetingsApi:
         self._visitors = visitors
         self._policy = policy
         self._start = start
+        self._desk = desk
         self._passcodes = Attempts()
         self._occurrences = occurrences
 
@@ -225,7 +236,7 @@ class MeetingsApi:
         meeting = await self._search.find(request, request.match_info["meeting"])
         found = await self._decide(request, meeting, asked)
         if isinstance(found, Wait):
-            return _json(Waiting(reason=found.reason))
+            return _json(await self._knock(request, meeting, asked, found))
         key, secret = self._signing_key()
         base = self._callers.base(request)
         return _json(
@@ -248,6 +259,9 @@ class MeetingsApi:
             role=authority.role,
             passcode=asked.passcode,
         )
+        if meeting.settings.lobby != "off":
+            admitted = await self._desk.is_admitted(meeting.room_name, identity_of(meeting, caller))
+            caller = replace(caller, admitted=admitted)
         address, now = self._callers.address(request), time.monotonic()
         if asked.passcode and authority.role is None and self._passcodes.wait(meeting.id, address, now):
             raise TooMany("the passcode was wrong too often; try again later")
@@ -261,6 +275,17 @@ class MeetingsApi:
         if isinstance(found, Enter) and caller.account_id is not None:
             await self._occurrences.note_account(meeting, found.grants.identity, caller.account_id)
         return found
+
+    async def _knock(self, request: web.Request, meeting: Meeting, asked: JoinRequest, wait: Wait) -> Waiting:
+        """Raises KnockRefused, LobbyFull."""
+        guest = Guest(
+            identity=wait.identity,
+            name=clean_name(asked.name),
+            member=await self._visitors.account(request) is not None,
+            network=network_of(self._callers.address(request)),
+        )
+        made = await self._desk.knock(meeting.room_name, guest, wait.reason)
+        return Waiting(reason=wait.reason, knock=made.id, secret=made.secret)
 
 
 def may_create(policy: AccountsSection, account: Account | None) -> bool:

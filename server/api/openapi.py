@@ -17,6 +17,7 @@ PATH = "/api/v1/openapi.json"
 
 PARAMETERS = {
     "meeting": "A meeting's code, in whatever form it was typed, or its id.",
+    "knock": "The id of a knock, as joining gave it.",
     "room": "A room's name, percent-encoded.",
     "identity": "A participant's identity, percent-encoded.",
 }
