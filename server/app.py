@@ -250,7 +250,7 @@ def application(
     api = MeetingsApi(
         planning, authorities, rooms, search, callers, signing_key, made, visitors, policy, start, occurrences, lobbies
     )
-    lobby_api = LobbyApi(lobbies, authorities, search, lambda meeting: presence.live(rooms, meeting))
+    lobby_api = LobbyApi(lobbies, authorities, search, lambda meeting: presence.live(rooms, occurrences, meeting))
 
     live_api = LiveApi(authorities, search, rooms, HostService(node))
 

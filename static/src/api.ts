@@ -1,35 +1,53 @@
-/** The one request that the client makes of the product: may I come in? */
+/** What the client asks of the product: may I come in? */
 
-import type { JoinProblem } from "./state/connection";
+import type { JoinProblem, WaitReason } from "./state/connection";
 
 export interface Entry {
   readonly url: string;
   readonly token: string;
 }
 
-export type JoinAnswer = { readonly entry: Entry } | { readonly problem: JoinProblem };
+/** A request to come in that a host has to answer. The secret opens its event stream. */
+export interface Knock {
+  readonly id: string;
+  readonly secret: string;
+  readonly reason: WaitReason;
+}
+
+export type JoinAnswer = { readonly entry: Entry } | { readonly knock: Knock } | { readonly problem: JoinProblem };
+
+export interface JoinRequest {
+  readonly name: string;
+  /** This tab's secret, so that a reload replaces itself instead of coming twice. */
+  readonly tab: string;
+  /** "" where none was typed. */
+  readonly passcode: string;
+}
 
 /** A server that has not answered by now will not be believed later, ms. */
 const PATIENCE = 15_000;
 
-/** Asks to enter; `tab` is this tab's secret, so that a reload replaces itself instead of coming twice. */
-export async function askToJoin(code: string, name: string, tab: string): Promise<JoinAnswer> {
+/** Asks to enter. */
+export async function askToJoin(code: string, { name, tab, passcode }: JoinRequest): Promise<JoinAnswer> {
   let response: Response;
   try {
-    response = await fetch(`/api/v1/meetings/${encodeURIComponent(code)}/join`, {
+    response = await fetch(`${pathOf(code)}/join`, {
       method: "POST",
       headers: { "content-type": "application/json", accept: "application/json" },
       credentials: "same-origin",
-      body: JSON.stringify({ name, tab }),
+      body: JSON.stringify({ name, tab, ...(passcode === "" ? {} : { passcode }) }),
       signal: AbortSignal.timeout(PATIENCE),
     });
   } catch {
     return { problem: { code: "unreachable", detail: "" } };
   }
   const body: unknown = await response.json().catch(() => null);
-  const url = field(body, "url");
-  const token = field(body, "token");
-  if (response.ok && field(body, "decision") === "enter" && url !== "" && token !== "") return { entry: { url, token } };
+  if (response.ok) {
+    const [decision, url, token] = [field(body, "decision"), field(body, "url"), field(body, "token")];
+    if (decision === "enter" && url !== "" && token !== "") return { entry: { url, token } };
+    const [id, secret, reason] = [field(body, "knock"), field(body, "secret"), field(body, "reason")];
+    if (decision === "wait" && id !== "") return { knock: { id, secret, reason: reason === "not_started" ? reason : "lobby" } };
+  }
   return {
     problem: {
       code: field(body, "code") || `http-${response.status}`,
@@ -38,7 +56,13 @@ export async function askToJoin(code: string, name: string, tab: string): Promis
   };
 }
 
-function field(body: unknown, name: string): string {
+/** The API's path of a meeting. */
+export function pathOf(code: string): string {
+  return `/api/v1/meetings/${encodeURIComponent(code)}`;
+}
+
+/** A text in an answer, "" where it is not there. */
+export function field(body: unknown, name: string): string {
   if (typeof body !== "object" || body === null) return "";
   const value: unknown = Reflect.get(body, name);
   return typeof value === "string" ? value : "";

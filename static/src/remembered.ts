@@ -5,6 +5,7 @@ import { parsePreferences, type Preferences } from "./state/preferences";
 const PREFERENCES = "veche.preferences";
 const TAB = "veche.tab";
 const INSIDE = "veche.inside";
+const PASSCODE = "veche.passcode";
 /** A secret of 128 bits can't be guessed. */
 const TAB_BYTES = 16;
 
@@ -19,15 +20,19 @@ export function writePreferences(preferences: Preferences): void {
   });
 }
 
+/** For where storage is forbidden: who waits must be the same person when they are let in. */
+let madeSecret = "";
+
 /** This tab's secret, base64url: the same after a reload, another one in another tab. */
 export function tabSecret(): string {
-  const known = attempt(() => sessionStorage.getItem(TAB));
-  if (known) return known;
+  const known = attempt(() => sessionStorage.getItem(TAB)) ?? madeSecret;
+  if (known !== "") return known;
   const bytes = crypto.getRandomValues(new Uint8Array(TAB_BYTES));
   const secret = btoa(String.fromCharCode(...bytes))
     .replaceAll("+", "-")
     .replaceAll("/", "_")
     .replaceAll("=", "");
+  madeSecret = secret;
   attempt(() => {
     sessionStorage.setItem(TAB, secret);
     return null;
@@ -46,6 +51,19 @@ export function rememberInside(code: string | null): void {
   attempt(() => {
     if (code === null) sessionStorage.removeItem(INSIDE);
     else sessionStorage.setItem(INSIDE, code);
+    return null;
+  });
+}
+
+/** The passcode that was typed for this meeting in this tab, so that a reload does not ask for it again. */
+export function rememberedPasscode(code: string): string {
+  const [of, ...passcode] = attempt(() => sessionStorage.getItem(PASSCODE))?.split(" ") ?? [];
+  return of === code ? passcode.join(" ") : "";
+}
+
+export function rememberPasscode(code: string, passcode: string): void {
+  attempt(() => {
+    sessionStorage.setItem(PASSCODE, `${code} ${passcode}`);
     return null;
   });
 }

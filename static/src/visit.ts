@@ -1,26 +1,40 @@
 /** One visit to a meeting, from the preview to the page after it: what the buttons do. */
 
-import { askToJoin } from "./api";
+import { askToJoin, type Knock } from "./api";
+import { HostsLobby } from "./hostsLobby";
 import type { PageData } from "./page";
-import { rememberInside, tabSecret, wasInside, writePreferences } from "./remembered";
+import { takePasscode } from "./passcode";
+import { rememberedPasscode, rememberInside, rememberPasscode, tabSecret, wasInside, writePreferences } from "./remembered";
 import { canChooseSpeaker, faultIn, listDevices, onDevicesChanged, readAccess } from "./room/capture";
-import { playChime } from "./room/chime";
+import { playChime, playKnock } from "./room/chime";
 import { markJoin } from "./room/firstFrame";
 import { LiveRoom, type Picture } from "./room/liveRoom";
 import type { LevelListener } from "./room/level";
 import { Preview } from "./room/preview";
 import { isInside } from "./state/connection";
 import { arrivals, type DeviceKind, type InputKind } from "./state/devices";
-import { selfOf } from "./state/people";
+import { runsMeeting, selfOf } from "./state/people";
 import type { Preferences } from "./state/preferences";
 import { isSpeech, NO_VOICE, reduceVoice } from "./state/voice";
 import type { Store } from "./store";
+import { wait, withdraw, type Told } from "./waiting";
+
+/** Who had to knock anew does not do so in a circle, ms. */
+const KNOCK_AGAIN = 2000;
+/** Knocks are heard no oftener, ms: a school class is no alarm bell. */
+const KNOCKS_HEARD = 4000;
 
 const INPUTS: readonly InputKind[] = ["microphone", "camera"];
 
 export class Visit {
   private readonly preview: Preview;
   private room: LiveRoom | null = null;
+  /** While this page waits before the meeting. */
+  private waiting: { readonly knock: Knock; readonly stop: () => void } | null = null;
+  /** While this page is a host's. */
+  lobby: HostsLobby | null = null;
+  private knockHeard = 0;
+  private passcode: string;
   private readonly levels = new Set<LevelListener>();
   private readonly cameras = new Set<() => void>();
   private opening: Promise<unknown> = Promise.resolve();
@@ -33,6 +47,7 @@ export class Visit {
     readonly store: Store,
     private preferences: Preferences,
   ) {
+    this.passcode = takePasscode() || rememberedPasscode(page.code);
     this.preview = new Preview(
       (level) => this.heard(level),
       () => this.cameras.forEach((listener) => listener()),
@@ -88,24 +103,43 @@ export class Visit {
     await playChime(this.store.state().devices.speaker.chosen);
   }
 
-  /** Enters with what the preview has open. */
-  async join(name: string): Promise<void> {
+  /** Enters with what the preview has open, or waits to be let in. */
+  async join(name: string, passcode = this.passcode): Promise<void> {
     if (this.room !== null || this.store.state().connection.phase === "joining") return;
     markJoin();
     this.remember({ name });
+    this.passcode = passcode;
     this.store.dispatch({ type: "join-started" });
     this.acceptFaults();
-    const [answer] = await Promise.all([askToJoin(this.page.code, name, tabSecret()), this.opening]);
+    await this.ask();
+  }
+
+  private async ask(): Promise<void> {
+    const request = { name: this.preferences.name, tab: tabSecret(), passcode: this.passcode };
+    const [answer] = await Promise.all([askToJoin(this.page.code, request), this.opening]);
+    // Who has left while the server thought about it comes in no more.
+    if (this.store.state().connection.phase === "ended") return;
     if ("problem" in answer) {
       rememberInside(null);
       this.store.dispatch({ type: "join-refused", problem: answer.problem });
       return;
     }
-    const room = new LiveRoom((event) => this.fromRoom(room, event), (level) => this.heard(level), this.preferences.chosen);
+    rememberPasscode(this.page.code, this.passcode);
+    if ("knock" in answer) this.wait(answer.knock);
+    else await this.enter(answer.entry.url, answer.entry.token);
+  }
+
+  private async enter(url: string, token: string): Promise<void> {
+    const room = new LiveRoom(
+      (event) => this.fromRoom(room, event),
+      (level) => this.heard(level),
+      () => void this.lobby?.refresh(),
+      this.preferences.chosen,
+    );
     this.room = room;
     const opened = this.preview.handOver();
     try {
-      await room.join(answer.entry.url, answer.entry.token, opened);
+      await room.join(url, token, opened);
       rememberInside(this.page.code);
     } catch {
       opened.microphone?.stop();
@@ -114,6 +148,51 @@ export class Visit {
       this.store.dispatch({ type: "join-refused", problem: { code: "unreachable", detail: "" } });
       await this.openWanted();
     }
+  }
+
+  private wait(knock: Knock): void {
+    // A reload knocks again as the same person, and keeps the place in the line.
+    rememberInside(this.page.code);
+    this.store.dispatch({ type: "wait-begun", reason: knock.reason });
+    this.waiting = { knock, stop: wait(this.page.code, knock, (told) => this.told(told)) };
+  }
+
+  private told(told: Told): void {
+    switch (told.kind) {
+      case "waiting":
+        this.store.dispatch({ type: "wait-told", reason: told.reason, message: told.message });
+        return;
+      case "shaken":
+        this.store.dispatch({ type: "wait-shaken" });
+        return;
+      case "let-in":
+        this.waiting = null;
+        this.store.dispatch({ type: "let-in" });
+        void this.ask();
+        return;
+      case "forgotten":
+        this.waiting = null;
+        setTimeout(() => {
+          if (this.store.state().connection.phase === "waiting") void this.ask();
+        }, KNOCK_AGAIN);
+        return;
+      case "refused":
+      case "expired":
+        this.waiting = null;
+        rememberInside(null);
+        this.store.dispatch({ type: "ended", reason: told.kind });
+    }
+  }
+
+  /** Waits no longer. */
+  stopWaiting(): void {
+    rememberInside(null);
+    if (this.waiting) {
+      this.waiting.stop();
+      withdraw(this.page.code, this.waiting.knock);
+      this.waiting = null;
+    }
+    this.store.dispatch({ type: "ended", reason: "withdrawn" });
   }
 
   async leave(): Promise<void> {
@@ -127,6 +206,8 @@ export class Visit {
   async rejoin(): Promise<void> {
     const room = this.room;
     this.room = null;
+    this.lobby?.stop();
+    this.lobby = null;
     await room?.leave();
     if (this.store.state().devices.access === "granted") void this.openWanted();
     await this.join(this.preferences.name);
@@ -281,14 +362,40 @@ export class Visit {
     // A room that was given up has nothing more to say.
     if (this.room !== room) return;
     this.store.dispatch(event);
+    this.watchLobby(room, event.type === "connection-restored");
     // Whoever was muted by a host comes back muted after a loss.
     if (event.type === "notice" && event.body.kind === "muted-by-host") {
       this.store.dispatch({ type: "device-wanted", kind: "microphone", wanted: false });
     }
     if (event.type !== "ended") return;
     this.room = null;
+    this.watchLobby(room, false);
     // After a loss, and when the page goes away, a reload may bring the visit back.
     if (event.reason !== "lost" && event.reason !== "left") rememberInside(null);
+  }
+
+  /** Hosts are told who waits; somebody may become one, or be one no longer, at any time. */
+  private watchLobby(room: LiveRoom, anew: boolean): void {
+    const { people, connection } = this.store.state();
+    const hosts = this.room === room && isInside(connection) && runsMeeting(selfOf(people));
+    if (!hosts) {
+      this.lobby?.stop();
+      this.lobby = null;
+    } else if (this.lobby === null) {
+      this.lobby = new HostsLobby(this.page.code, this.store, () => room.token, () => this.knocked());
+      void this.lobby.refresh();
+    } else if (anew) {
+      void this.lobby.refresh();
+    }
+  }
+
+  private knocked(): void {
+    const now = performance.now();
+    // What others hear of a shared tab must not knock.
+    const sharing = (selfOf(this.store.state().people)?.screen ?? null) !== null;
+    if (sharing || now - this.knockHeard < KNOCKS_HEARD) return;
+    this.knockHeard = now;
+    void playKnock(this.store.state().devices.speaker.chosen).catch(() => undefined);
   }
 
   private heard(level: number): void {

@@ -1,6 +1,7 @@
 /** The states of the stories, each made by the events that make it in life. */
 
 import type { Message } from "../src/state/chat";
+import type { WaitReason } from "../src/state/connection";
 import type { Fault } from "../src/state/devices";
 import { NEW_MEETING, reduceMeeting, type Meeting, type MeetingEvent } from "../src/state/meeting";
 import type { Person } from "../src/state/people";
@@ -75,6 +76,24 @@ function chat(locale: Locale): MeetingEvent[] {
   return [0, 1, 2, 3, 4].map((index) => ({ type: "chat-received", message: message(locale, index) }));
 }
 
+function waiting(reason: WaitReason, ...more: MeetingEvent[]): Meeting {
+  return after(...DEVICES, { type: "join-started" }, { type: "wait-begun", reason }, ...more);
+}
+
+const MESSAGES = {
+  ru: "Совет ещё совещается. Начнём через десять минут, спасибо за терпение!",
+  en: "The board is still in session. We start in ten minutes, thank you for your patience!",
+} as const;
+
+function lobby(locale: Locale, count: number): MeetingEvent {
+  const people = Array.from({ length: count }, (_, index) => ({
+    id: `knock-${index}`,
+    name: NAMES[locale][(index + 5) % 12] ?? "",
+    member: index % 3 === 1,
+  }));
+  return { type: "lobby-found", waiting: people, message: "" };
+}
+
 const SPEAKING: MeetingEvent = { type: "speakers-heard", identities: ["person-2"] };
 
 export const STORIES: Record<string, Story> = {
@@ -91,6 +110,21 @@ export const STORIES: Record<string, Story> = {
       { type: "device-failed", kind: "microphone", fault: "system" },
       { type: "join-refused", problem: { code: "unreachable", detail: "" } },
     ),
+  passcode: () => after(...DEVICES, { type: "join-refused", problem: { code: "passcode_required", detail: "" } }),
+  "passcode-wrong": () => after(...DEVICES, { type: "join-refused", problem: { code: "wrong_passcode", detail: "" } }),
+  "sign-in-required": () => after(...DEVICES, { type: "join-refused", problem: { code: "sign_in_required", detail: "" } }),
+  waiting: () => waiting("lobby"),
+  "waiting-message": (locale) => waiting("lobby", { type: "wait-told", reason: "lobby", message: MESSAGES[locale] }),
+  "waiting-shaken": () => waiting("lobby", { type: "wait-shaken" }),
+  "not-started": () => waiting("not_started"),
+  "let-in": () => waiting("lobby", { type: "let-in" }),
+  "waiting-refused": () => waiting("lobby", { type: "ended", reason: "refused" }),
+  "waiting-expired": () => waiting("lobby", { type: "ended", reason: "expired" }),
+  "waiting-withdrawn": () => waiting("lobby", { type: "ended", reason: "withdrawn" }),
+  knock: (locale) => inside(people(locale, 4), SPEAKING, lobby(locale, 1)),
+  knocks: (locale) => inside(people(locale, 4), SPEAKING, lobby(locale, 3), { type: "panel-toggled", panel: "chat" }),
+  "knocks-many": (locale) => inside(people(locale, 9), SPEAKING, lobby(locale, 5)),
+  "lobby-panel": (locale) => inside(people(locale, 9), SPEAKING, lobby(locale, 7), { type: "panel-toggled", panel: "people" }),
   alone: (locale) => inside(people(locale, 1)),
   two: (locale) => inside(people(locale, 2), SPEAKING),
   four: (locale) => inside(people(locale, 4), SPEAKING, { type: "person-changed", person: person(locale, 4, { identity: "late", camera: null }) }, { type: "person-left", identity: "late" }),

@@ -40,6 +40,9 @@ const ATTEMPTS = [5000, 5000, 10_000];
 /** What another attempt may help against. */
 const WORTH_RETRYING = [ConnectionErrorReason.Timeout, ConnectionErrorReason.ServerUnreachable, ConnectionErrorReason.WebSocket];
 
+/** By a data packet on this topic the server tells hosts that the lobby has changed. */
+const LOBBY_TOPIC = "veche.lobby";
+
 /** What shakes a connection: any of them is enough. */
 type Trouble = "signal" | "media" | "silence" | "offline";
 
@@ -53,10 +56,13 @@ export class LiveRoom {
   private muting = false;
   /** While attempts to enter go on, the end of one is not the end of the meeting. */
   private entering = false;
+  /** The access token of now: the server renews it. */
+  token = "";
 
   constructor(
     private readonly emit: (event: MeetingEvent) => void,
     private readonly onLevel: LevelListener,
+    private readonly onLobby: () => void,
     chosen: Readonly<Record<DeviceKind, string>>,
   ) {
     this.room = new Room({
@@ -79,7 +85,11 @@ export class LiveRoom {
 
   /** Connects, then publishes the tracks of the preview. Rejects if the server can't be reached or refuses. */
   async join(url: string, token: string, opened: Opened): Promise<void> {
+    this.token = token;
     await this.enter(url, token);
+    this.room.engine.on("tokenRefreshed", (renewed) => {
+      this.token = renewed;
+    });
     this.emit({ type: "people-replaced", people: this.participants().map(personOf) });
     this.emit({ type: "connected" });
     this.emitSoundBlocked();
@@ -190,6 +200,10 @@ export class LiveRoom {
       .on(RoomEvent.ActiveSpeakersChanged, (speakers) =>
         this.emit({ type: "speakers-heard", identities: speakers.map((speaker) => speaker.identity) }),
       )
+      .on(RoomEvent.DataReceived, (_payload, sender, _kind, topic) => {
+        // What has a sender is another participant's.
+        if (topic === LOBBY_TOPIC && sender === undefined) this.onLobby();
+      })
       .on(RoomEvent.AudioPlaybackStatusChanged, () => this.emitSoundBlocked())
       .on(RoomEvent.ConnectionStateChanged, (state) => {
         this.trouble("signal", state === ConnectionState.SignalReconnecting);

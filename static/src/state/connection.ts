@@ -1,7 +1,13 @@
 /** The life of a visit's connection, from the first attempt to the page after it. */
 
-/** Why a visit ended. `lost` is the network or the server; the others are somebody's will. */
-export type EndReason = "left" | "removed" | "ended" | "duplicate" | "lost";
+/**
+ * Why a visit ended. `lost` is the network or the server; the others are somebody's will. `refused`, `expired` and
+ * `withdrawn` end the waiting before a meeting.
+ */
+export type EndReason = "left" | "removed" | "ended" | "duplicate" | "lost" | "refused" | "expired" | "withdrawn";
+
+/** What somebody waits for: a host's word, or a host. */
+export type WaitReason = "lobby" | "not_started";
 
 /** Why the server did not let someone in, or `unreachable` where it gave no answer. */
 export interface JoinProblem {
@@ -12,7 +18,8 @@ export interface JoinProblem {
 
 export type Connection =
   | { readonly phase: "before"; readonly problem: JoinProblem | null }
-  | { readonly phase: "joining" }
+  | { readonly phase: "joining"; readonly letIn: boolean }
+  | { readonly phase: "waiting"; readonly reason: WaitReason; readonly message: string; readonly shaken: boolean }
   | { readonly phase: "connected"; readonly since: number }
   | { readonly phase: "reconnecting"; readonly since: number; readonly joinedAt: number }
   | { readonly phase: "ended"; readonly reason: EndReason };
@@ -20,6 +27,10 @@ export type Connection =
 export type ConnectionEvent =
   | { readonly type: "join-started" }
   | { readonly type: "join-refused"; readonly problem: JoinProblem }
+  | { readonly type: "wait-begun"; readonly reason: WaitReason }
+  | { readonly type: "wait-told"; readonly reason: WaitReason; readonly message: string }
+  | { readonly type: "wait-shaken" }
+  | { readonly type: "let-in" }
   | { readonly type: "connected" }
   | { readonly type: "connection-shaken" }
   | { readonly type: "connection-restored" }
@@ -32,9 +43,22 @@ export const OFFER_REJOIN = 30_000;
 export function reduceConnection(connection: Connection, event: ConnectionEvent, now: number): Connection {
   switch (event.type) {
     case "join-started":
-      return { phase: "joining" };
+      return { phase: "joining", letIn: false };
     case "join-refused":
       return { phase: "before", problem: event.problem };
+    case "wait-begun":
+      // Whoever waits already and had to knock anew keeps what they were told.
+      return connection.phase === "waiting"
+        ? { ...connection, reason: event.reason, shaken: false }
+        : { phase: "waiting", reason: event.reason, message: "", shaken: false };
+    case "wait-told":
+      return connection.phase === "waiting"
+        ? { phase: "waiting", reason: event.reason, message: event.message, shaken: false }
+        : connection;
+    case "wait-shaken":
+      return connection.phase === "waiting" ? { ...connection, shaken: true } : connection;
+    case "let-in":
+      return connection.phase === "waiting" ? { phase: "joining", letIn: true } : connection;
     case "connected":
       return { phase: "connected", since: now };
     case "connection-shaken":

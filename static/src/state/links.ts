@@ -36,3 +36,13 @@ function trimmed(address: string): string {
 function isAddress(text: string): boolean {
   return URL.canParse(text) && /^https?:$/.test(new URL(text).protocol);
 }
+
+/** Where one signs in and comes back to the meeting. */
+export function signInAddress(code: string): string {
+  return `/sign-in?next=${encodeURIComponent(`/m/${code}`)}`;
+}
+
+/** The passcode in the fragment of a link, "" for none. */
+export function passcodeIn(fragment: string): string {
+  return new URLSearchParams(fragment.replace(/^#/u, "").replaceAll("+", "%2B")).get("p") ?? "";
+}

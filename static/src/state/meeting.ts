@@ -3,6 +3,7 @@
 import { NO_CHAT, reduceChat, type Chat, type ChatEvent } from "./chat";
 import { BEFORE, isInside, reduceConnection, type Connection, type ConnectionEvent } from "./connection";
 import { NO_DEVICES, reduceDevices, type Devices, type DevicesEvent } from "./devices";
+import { NO_LOBBY, reduceLobby, type Lobby, type LobbyEvent } from "./lobby";
 import { NO_NOTICES, nextNoticesTime, reduceNotices, type NoticeBody, type Notices, type NoticesEvent } from "./notices";
 import { NOBODY, reducePeople, selfOf, type People, type PeopleEvent } from "./people";
 import { SILENCE, nextSpeakersTime, reduceSpeakers, type Speakers } from "./speakers";
@@ -18,6 +19,7 @@ export interface Meeting {
   readonly chat: Chat;
   readonly devices: Devices;
   readonly notices: Notices;
+  readonly lobby: Lobby;
   readonly panel: Panel | null;
   /** The browser holds the sound back until a click. */
   readonly soundBlocked: boolean;
@@ -33,6 +35,7 @@ export type MeetingEvent =
   | ChatEvent
   | DevicesEvent
   | NoticesEvent
+  | LobbyEvent
   | { readonly type: "speakers-heard"; readonly identities: readonly string[] }
   | { readonly type: "stage-resized"; readonly pageSize: number }
   | { readonly type: "page-turned"; readonly by: number }
@@ -55,6 +58,7 @@ export const NEW_MEETING: Meeting = {
   chat: NO_CHAT,
   devices: NO_DEVICES,
   notices: NO_NOTICES,
+  lobby: NO_LOBBY,
   panel: null,
   soundBlocked: false,
   mutedHint: { until: 0, last: -HINT_PAUSE },
@@ -69,6 +73,10 @@ export function reduceMeeting(meeting: Meeting, event: MeetingEvent, now: number
       return withPeople(meeting, event, now);
     case "join-started":
     case "join-refused":
+    case "wait-begun":
+    case "wait-told":
+    case "wait-shaken":
+    case "let-in":
     case "connected":
     case "connection-shaken":
     case "connection-restored":
@@ -98,6 +106,10 @@ export function reduceMeeting(meeting: Meeting, event: MeetingEvent, now: number
     case "notices-held":
     case "notices-passed":
       return { ...meeting, notices: reduceNotices(meeting.notices, event, now) };
+    case "lobby-found":
+    case "lobby-deciding":
+    case "lobby-undecided":
+      return { ...meeting, lobby: reduceLobby(meeting.lobby, event) };
     case "speakers-heard":
       return heard(meeting, event.identities, now);
     case "stage-resized":
@@ -162,7 +174,7 @@ function withConnection(meeting: Meeting, event: ConnectionEvent, now: number): 
   const connection = reduceConnection(meeting.connection, event, now);
   const next = { ...meeting, connection };
   if (isInside(connection) || event.type === "join-started") return next;
-  return { ...next, people: NOBODY, speakers: SILENCE, stage: EMPTY_STAGE, soundBlocked: false, talking: false };
+  return { ...next, lobby: NO_LOBBY, people: NOBODY, speakers: SILENCE, stage: EMPTY_STAGE, soundBlocked: false, talking: false };
 }
 
 function heard(meeting: Meeting, identities: readonly string[], now: number): Meeting {

@@ -54,6 +54,11 @@ export function selfOf(people: People): Person | null {
   return null;
 }
 
+/** Whether somebody runs the meeting, as its host or a co-host. */
+export function runsMeeting(person: Person | null): boolean {
+  return person !== null && person.role !== "attendee";
+}
+
 /** The participants list: you, hosts, then those who may be heard, then the rest, each by name. */
 export function listOrder(people: People, locale: string): Person[] {
   const collator = new Intl.Collator(locale, { sensitivity: "base", numeric: true });

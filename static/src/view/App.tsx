@@ -4,6 +4,7 @@ import { useMeeting } from "./context";
 import { EndPage } from "./EndPage";
 import { MeetingScreen } from "./MeetingScreen";
 import { Prejoin } from "./Prejoin";
+import { Waiting } from "./Waiting";
 import { useMeetingTitle } from "./useMeetingTitle";
 
 /** Which screen: before, inside, or after. */
@@ -13,7 +14,10 @@ export function App({ rememberedName }: { readonly rememberedName: string }): Re
   switch (connection.phase) {
     case "before":
     case "joining":
-      return <Prejoin rememberedName={rememberedName} />;
+      // One place in the tree: what was typed stays while the server thinks about it.
+      return connection.phase === "joining" && connection.letIn ? <Waiting /> : <Prejoin rememberedName={rememberedName} />;
+    case "waiting":
+      return <Waiting />;
     case "connected":
     case "reconnecting":
       return <MeetingScreen />;
@@ -30,7 +34,9 @@ function useTitle(): void {
   const unread = useMeeting((meeting) => meeting.chat.unread);
   useEffect(() => {
     const before = connection.phase === "before" || connection.phase === "joining";
-    const screen = before
+    const screen = connection.phase === "waiting"
+      ? `${t("waiting.tab")}: ${title}`
+      : before
       ? `${t("prejoin.check")}: ${title}`
       : connection.phase === "ended"
         ? t(`end.${connection.reason}.title`)

@@ -1,4 +1,4 @@
-import { Clock, LogOut, MonitorSmartphone, UserRoundX, WifiOff } from "lucide-react";
+import { Clock, DoorClosed, Hourglass, LogOut, MonitorSmartphone, UserRoundX, WifiOff } from "lucide-react";
 import { useEffect, useRef, type ReactNode } from "react";
 import { useTranslation } from "react-i18next";
 import type { EndReason } from "../state/connection";
@@ -6,7 +6,16 @@ import { useVisit } from "./context";
 import { Logo } from "./Logo";
 import { TEST_IDS } from "./testIds";
 
-const ICONS = { left: LogOut, removed: UserRoundX, ended: Clock, duplicate: MonitorSmartphone, lost: WifiOff } as const;
+const ICONS = {
+  left: LogOut,
+  removed: UserRoundX,
+  ended: Clock,
+  duplicate: MonitorSmartphone,
+  lost: WifiOff,
+  refused: DoorClosed,
+  expired: Hourglass,
+  withdrawn: LogOut,
+} as const;
 
 /** The page after a meeting: why it is over for this person, and the way back where there is one. */
 export function EndPage({ reason }: { readonly reason: EndReason }): ReactNode {
@@ -15,8 +24,8 @@ export function EndPage({ reason }: { readonly reason: EndReason }): ReactNode {
   const heading = useRef<HTMLHeadingElement>(null);
   useEffect(() => heading.current?.focus(), []);
   const Icon = ICONS[reason];
-  // Who was removed is not invited back by our own button.
-  const returnable = reason !== "removed";
+  // Who was removed or refused is not invited back by our own button.
+  const returnable = reason !== "removed" && reason !== "refused";
   return (
     <div className="end-page" data-testid={TEST_IDS.leftPage} data-reason={reason}>
       <header className="prejoin-head">
@@ -33,7 +42,7 @@ export function EndPage({ reason }: { readonly reason: EndReason }): ReactNode {
         <div className="end-buttons">
           {returnable && (
             <button type="button" className="button main" data-testid={TEST_IDS.rejoinButton} onClick={() => void visit.rejoin()}>
-              {reason === "duplicate" ? t("end.here") : t("end.rejoin")}
+              {reason === "duplicate" ? t("end.here") : reason === "expired" ? t("end.again") : t("end.rejoin")}
             </button>
           )}
           <a className="button quiet" href="/">

@@ -4,6 +4,7 @@ import { Banners } from "./Banners";
 import { ChatPanel } from "./ChatPanel";
 import { useMeeting, useVisit } from "./context";
 import { DeviceFaults } from "./DeviceFaults";
+import { KnockCards } from "./KnockCards";
 import { Notices } from "./Notices";
 import { PeoplePanel } from "./PeoplePanel";
 import { useLooks } from "./preferencesContext";
@@ -71,6 +72,7 @@ export function MeetingScreen(): ReactNode {
           </div>
           <Notices />
         </div>
+        <KnockCards />
       </div>
       <Toolbar onDialog={setDialog} />
       {dialog === "settings" && <SettingsDialog devices onClose={() => setDialog(null)} />}
@@ -79,7 +81,7 @@ export function MeetingScreen(): ReactNode {
   );
 }
 
-/** Toolbar, stage, panel, and round again. */
+/** Toolbar, stage, who waits, panel, and round again. */
 function focusNextArea(): void {
   const areas = [...document.querySelectorAll<HTMLElement>("[data-area]")].sort(
     (a, b) => order(a.dataset["area"]) - order(b.dataset["area"]),
@@ -91,5 +93,5 @@ function focusNextArea(): void {
 }
 
 function order(area: string | undefined): number {
-  return ["toolbar", "stage", "panel"].indexOf(area ?? "");
+  return ["toolbar", "stage", "lobby", "panel"].indexOf(area ?? "");
 }

@@ -4,6 +4,7 @@ import { useTranslation } from "react-i18next";
 import { listOrder, type Person } from "../state/people";
 import { Avatar } from "./Avatar";
 import { useMeeting, useVisit } from "./context";
+import { LobbySection } from "./LobbySection";
 import { Panel } from "./Panel";
 import { TEST_IDS } from "./testIds";
 import { useCopyLink } from "./useCopyLink";
@@ -17,6 +18,7 @@ export function PeoplePanel(): ReactNode {
   useEffect(() => invite.current?.focus({ preventScroll: true }), []);
   return (
     <Panel title={`${t("people.title")} (${people.size})`} opener={TEST_IDS.toolbarParticipants}>
+      <LobbySection />
       <div className="invite">
         <button type="button" className="button main" ref={invite} onClick={copy}>
           <Copy size={18} aria-hidden="true" />

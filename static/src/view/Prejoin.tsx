@@ -1,17 +1,22 @@
-import { LoaderCircle, Mic, MicOff, Settings, TriangleAlert, Video, VideoOff } from "lucide-react";
+import { LoaderCircle, Settings } from "lucide-react";
 import { useEffect, useId, useRef, useState, type ReactNode } from "react";
 import { useTranslation } from "react-i18next";
 import type { JoinProblem } from "../state/connection";
-import type { InputKind } from "../state/devices";
+import { signInAddress } from "../state/links";
 import { LONGEST_NAME } from "../state/preferences";
 import { useMeeting, useVisit } from "./context";
 import { DeviceFaults } from "./DeviceFaults";
 import { DevicePickers } from "./DevicePickers";
 import { Logo } from "./Logo";
-import { useLooks } from "./preferencesContext";
+import { PreviewPicture } from "./PreviewPicture";
 import { SettingsDialog } from "./SettingsDialog";
 import { TEST_IDS } from "./testIds";
 import { useMeetingTitle } from "./useMeetingTitle";
+
+const WRONG_PASSCODE = "wrong_passcode";
+const PASSCODE_PROBLEMS = ["passcode_required", WRONG_PASSCODE];
+/** Twice what a passcode may have: blanks of a paste are cut off. */
+const LONGEST_PASSCODE = 64;
 
 /** The check before joining: own picture, devices, name. */
 export function Prejoin({ rememberedName }: { readonly rememberedName: string }): ReactNode {
@@ -43,88 +48,6 @@ export function Prejoin({ rememberedName }: { readonly rememberedName: string })
   );
 }
 
-function PreviewPicture(): ReactNode {
-  const { t } = useTranslation();
-  const visit = useVisit();
-  const { looks } = useLooks();
-  const video = useRef<HTMLVideoElement>(null);
-  const { access, camera, microphone } = useMeeting((meeting) => meeting.devices);
-  const asking = (access === "prompt" || access === "unknown") && camera.fault === null && microphone.fault === null;
-  const open = access === "granted" && camera.wanted && !camera.opening && camera.fault === null;
-  useEffect(() => (video.current ? visit.showPreview(video.current) : undefined), [visit, open]);
-  return (
-    <div className="preview">
-      {open && (
-        <video
-          ref={video}
-          className={looks.mirror ? "mirrored" : ""}
-          data-testid={TEST_IDS.previewVideo}
-          aria-label={t("prejoin.preview")}
-          autoPlay
-          playsInline
-          muted
-        />
-      )}
-      {!open && asking && access === "prompt" && <AskForDevices />}
-      {!open && !(asking && access === "prompt") && (
-        <p className="preview-words">
-          {camera.opening ? (
-            <>
-              <LoaderCircle className="spin" size={22} aria-hidden="true" />
-              {t("prejoin.cameraStarting")}
-            </>
-          ) : (
-            access !== "unknown" && t("prejoin.cameraOff")
-          )}
-        </p>
-      )}
-      <div className="preview-controls">
-        <PreviewToggle kind="microphone" />
-        <PreviewToggle kind="camera" />
-      </div>
-    </div>
-  );
-}
-
-function AskForDevices(): ReactNode {
-  const { t } = useTranslation();
-  const visit = useVisit();
-  const opening = useMeeting(({ devices }) => devices.microphone.opening || devices.camera.opening);
-  return (
-    <div className="ask">
-      <p className="ask-title">{t("prejoin.askTitle")}</p>
-      <p>{t("prejoin.askReason")}</p>
-      <button type="button" className="button light" data-testid={TEST_IDS.allowDevices} disabled={opening} onClick={() => void visit.askForDevices()}>
-        {opening ? <LoaderCircle className="spin" size={18} aria-hidden="true" /> : <Video size={18} aria-hidden="true" />}
-        {t("prejoin.ask")}
-      </button>
-    </div>
-  );
-}
-
-function PreviewToggle({ kind }: { readonly kind: InputKind }): ReactNode {
-  const { t } = useTranslation();
-  const visit = useVisit();
-  const { wanted, fault } = useMeeting((meeting) => meeting.devices[kind]);
-  const on = wanted && fault === null;
-  const [On, Off] = kind === "microphone" ? [Mic, MicOff] : [Video, VideoOff];
-  const label =
-    kind === "microphone" ? t(on ? "toolbar.mute" : "toolbar.unmute") : t(on ? "toolbar.stopVideo" : "toolbar.startVideo");
-  return (
-    <button
-      type="button"
-      className={on ? "round" : "round off"}
-      aria-label={label}
-      title={label}
-      data-testid={kind === "microphone" ? TEST_IDS.previewMicrophone : TEST_IDS.previewCamera}
-      onClick={() => void visit.toggle(kind)}
-    >
-      {on ? <On size={22} aria-hidden="true" /> : <Off size={22} aria-hidden="true" />}
-      {fault !== null && <TriangleAlert className="round-mark" size={16} aria-hidden="true" />}
-    </button>
-  );
-}
-
 function JoinCard({ rememberedName }: { readonly rememberedName: string }): ReactNode {
   const { t } = useTranslation();
   const visit = useVisit();
@@ -132,19 +55,32 @@ function JoinCard({ rememberedName }: { readonly rememberedName: string }): Reac
   const id = useId();
   const [name, setName] = useState(rememberedName);
   const [missing, setMissing] = useState(false);
+  const [passcode, setPasscode] = useState("");
   const field = useRef<HTMLInputElement>(null);
   const button = useRef<HTMLButtonElement>(null);
+  const passcodeField = useRef<HTMLInputElement>(null);
   const connection = useMeeting((meeting) => meeting.connection);
   const access = useMeeting((meeting) => meeting.devices.access);
   const joining = connection.phase === "joining";
+  const problem = connection.phase === "before" ? connection.problem : null;
+  const passcodeProblem = problem !== null && PASSCODE_PROBLEMS.includes(problem.code) ? problem : null;
+  // Once it was asked for, the field stays.
+  const [passcodeAsked, setPasscodeAsked] = useState(false);
+  if (passcodeProblem !== null && !passcodeAsked) setPasscodeAsked(true);
 
   useEffect(() => (rememberedName === "" ? field : button).current?.focus({ preventScroll: true }), [rememberedName]);
+
+  useEffect(() => {
+    if (passcodeProblem === null) return;
+    passcodeField.current?.focus();
+    passcodeField.current?.select();
+  }, [passcodeProblem]);
 
   const join = (): void => {
     const trimmed = name.trim();
     setMissing(trimmed === "");
     if (trimmed === "") field.current?.focus();
-    else void visit.join(trimmed);
+    else void visit.join(trimmed, passcodeAsked ? passcode.trim() : undefined);
   };
 
   return (
@@ -180,7 +116,31 @@ function JoinCard({ rememberedName }: { readonly rememberedName: string }): Reac
             {t("prejoin.nameMissing")}
           </p>
         )}
-        {connection.phase === "before" && connection.problem && <Problem problem={connection.problem} />}
+        {passcodeAsked && (
+          <>
+            <label htmlFor={`${id}-passcode`}>{t("prejoin.passcode")}</label>
+            <input
+              id={`${id}-passcode`}
+              ref={passcodeField}
+              className="field"
+              value={passcode}
+              maxLength={LONGEST_PASSCODE}
+              autoComplete="off"
+              autoCapitalize="none"
+              spellCheck={false}
+              aria-invalid={passcodeProblem?.code === WRONG_PASSCODE}
+              aria-describedby={passcodeProblem ? `${id}-passcode-problem` : undefined}
+              data-testid={TEST_IDS.passcodeInput}
+              onChange={(event) => setPasscode(event.target.value)}
+            />
+            {passcodeProblem && (
+              <p className={passcodeProblem.code === WRONG_PASSCODE ? "field-fault" : "hint"} id={`${id}-passcode-problem`} role="alert">
+                {passcodeProblem.code === WRONG_PASSCODE ? t("prejoin.passcodeWrong") : t("prejoin.passcodeNeeded")}
+              </p>
+            )}
+          </>
+        )}
+        {problem && !passcodeProblem && <Problem problem={problem} />}
         <button ref={button} type="submit" className="button main wide" data-testid={TEST_IDS.joinButton} disabled={joining}>
           {joining && <LoaderCircle className="spin" size={20} aria-hidden="true" />}
           {joining ? t("prejoin.joining") : t("prejoin.join")}
@@ -193,12 +153,18 @@ function JoinCard({ rememberedName }: { readonly rememberedName: string }): Reac
 
 function Problem({ problem }: { readonly problem: JoinProblem }): ReactNode {
   const { t } = useTranslation();
+  const { page } = useVisit();
   return (
     <div className="fault" role="alert">
       <p>
         <strong>{t("problem.title")}</strong>
       </p>
       <p>{problemText(problem, t)}</p>
+      {problem.code === "sign_in_required" && (
+        <p>
+          <a href={signInAddress(page.code)}>{t("prejoin.signIn")}</a>
+        </p>
+      )}
     </div>
   );
 }
@@ -216,7 +182,18 @@ function problemText({ code, detail }: JoinProblem, t: Translate): string {
     case "meeting_locked":
       return t("problem.locked");
     case "room_full":
+    case "meeting_full":
       return t("problem.full");
+    case "lobby_full":
+      return t("problem.lobby-full");
+    case "knock_refused":
+      return t("problem.refused");
+    case "removed":
+      return t("problem.removed");
+    case "meeting_cancelled":
+      return t("problem.cancelled");
+    case "sign_in_required":
+      return t("problem.sign-in");
     case "meeting_ended":
       return t("problem.ended");
     case "too_many_requests":

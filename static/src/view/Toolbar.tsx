@@ -23,6 +23,7 @@ export function Toolbar({ onDialog }: { readonly onDialog: (name: DialogName) =>
   const panel = useMeeting((meeting) => meeting.panel);
   const unread = useMeeting((meeting) => meeting.chat.unread);
   const count = useMeeting((meeting) => meeting.people.size);
+  const waiting = useMeeting((meeting) => meeting.lobby.waiting.length);
   const sharing = self !== null && self.screen !== null;
   const toggle = (name: "chat" | "people") => () => visit.store.dispatch({ type: "panel-toggled", panel: name });
   return (
@@ -56,11 +57,11 @@ export function Toolbar({ onDialog }: { readonly onDialog: (name: DialogName) =>
           <ToolButton
             className={panel === "people" ? "tool active" : "tool"}
             label={t("toolbar.participants")}
-            description={t("people.count", { count })}
+            description={waiting > 0 ? `${t("people.count", { count })}, ${t("lobby.count", { count: waiting })}` : t("people.count", { count })}
             expanded={panel === "people"}
             testId={TEST_IDS.toolbarParticipants}
             icon={<Users size={ICON} aria-hidden="true" />}
-            badge={{ count, alert: false }}
+            badge={waiting > 0 ? { count: waiting, alert: true } : { count, alert: false }}
             onClick={toggle("people")}
           />
           <MoreMenu sharing={sharing} onDialog={onDialog} />

@@ -1,4 +1,4 @@
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { BEFORE, isInside, reduceConnection, type Connection, type ConnectionEvent } from "../../src/state/connection";
 
 function after(...events: ConnectionEvent[]): Connection {
@@ -10,7 +10,7 @@ const CONNECTED: ConnectionEvent = { type: "connected" };
 const SHAKEN: ConnectionEvent = { type: "connection-shaken" };
 
 test("joins", () => {
-  expect(after(START)).toEqual({ phase: "joining" });
+  expect(after(START)).toEqual({ phase: "joining", letIn: false });
   expect(after(START, CONNECTED)).toEqual({ phase: "connected", since: 1000 });
 });
 
@@ -27,7 +27,7 @@ test("a loss and a return keep the time of joining", () => {
 
 test.each([SHAKEN, { type: "connection-restored" } as const])("%o means nothing before the meeting", (event) => {
   expect(after(event)).toEqual(BEFORE);
-  expect(after(START, event)).toEqual({ phase: "joining" });
+  expect(after(START, event)).toEqual({ phase: "joining", letIn: false });
 });
 
 test("the first reason for the end is the true one", () => {
@@ -49,4 +49,36 @@ test.each([
   [after(START, { type: "ended", reason: "lost" }), false],
 ] as const)("inside: %o %s", (connection, inside) => {
   expect(isInside(connection)).toBe(inside);
+});
+
+describe("waiting", () => {
+  const BEGUN = { type: "wait-begun", reason: "lobby" } as const;
+
+  test("begins, is told, is shaken, and is let in", () => {
+    expect(after(START, BEGUN)).toEqual({ phase: "waiting", reason: "lobby", message: "", shaken: false });
+    const told = { type: "wait-told", reason: "lobby", message: "Soon" } as const;
+    expect(after(START, BEGUN, told, { type: "wait-shaken" })).toEqual({ phase: "waiting", reason: "lobby", message: "Soon", shaken: true });
+    expect(after(START, BEGUN, { type: "wait-shaken" }, told)).toEqual({ phase: "waiting", reason: "lobby", message: "Soon", shaken: false });
+    expect(after(START, BEGUN, { type: "let-in" })).toEqual({ phase: "joining", letIn: true });
+    expect(after(START, BEGUN, { type: "let-in" }, CONNECTED)).toMatchObject({ phase: "connected" });
+  });
+
+  test("goes on for who had to knock anew, with what they were told", () => {
+    const told = { type: "wait-told", reason: "not_started", message: "Soon" } as const;
+    expect(after(START, { ...BEGUN, reason: "not_started" }, told, { type: "wait-shaken" }, BEGUN)).toEqual({
+      phase: "waiting",
+      reason: "lobby",
+      message: "Soon",
+      shaken: false,
+    });
+  });
+
+  test.each(["refused", "expired", "withdrawn"] as const)("may end as %s", (reason) => {
+    expect(after(START, BEGUN, { type: "ended", reason })).toEqual({ phase: "ended", reason });
+  });
+
+  test("is not told what comes too late", () => {
+    const late = [{ type: "wait-told", reason: "lobby", message: "Soon" }, { type: "wait-shaken" }, { type: "let-in" }] as const;
+    for (const event of late) expect(after(START, CONNECTED, event)).toMatchObject({ phase: "connected" });
+  });
 });

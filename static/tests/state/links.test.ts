@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { piecesOf } from "../../src/state/links";
+import { piecesOf, passcodeIn, signInAddress } from "../../src/state/links";
 
 function links(text: string): (string | null)[] {
   return piecesOf(text).flatMap(({ href }) => (href === null ? [] : [href]));
@@ -33,4 +33,18 @@ test.each(["", "plain", "a https://a.example/b, https://c.example! d", "<https:/
 test("a long text of brackets is read quickly", () => {
   const text = `https://a.example/${"(".repeat(2000)}${")".repeat(2000)}`;
   expect(piecesOf(text).map((piece) => piece.text).join("")).toBe(text);
+});
+
+test.each([
+  ["#p=4711", "4711"],
+  ["#p=a%20b%23%26%25", "a b#&%"],
+  ["#p=1+1", "1+1"],
+  ["#other", ""],
+  ["", ""],
+])("the passcode in %s is %s", (fragment, passcode) => {
+  expect(passcodeIn(fragment)).toBe(passcode);
+});
+
+test("signing in leads back to the meeting", () => {
+  expect(signInAddress("bcdf-ghjk-mnpq")).toBe("/sign-in?next=%2Fm%2Fbcdf-ghjk-mnpq");
 });
