@@ -25,6 +25,7 @@ from livekit.protocol.room import RoomConfiguration
 from media._engine import Engine
 from server import addresses, certificate, data_folder, listeners, logs, presence, problems, sections
 from server.accounts import Accounts, accounts_exist
+from server.agenda import Agenda
 from server.api import dispatches, health, metrics, openapi, request_ids
 from server.api.authority import Authorities
 from server.api.debug import DebugApi
@@ -48,6 +49,8 @@ from server.pages import security
 from server.pages.account_pages import AccountPages
 from server.pages.assets import Assets
 from server.pages.attendance_pages import AttendancePages
+from server.pages.date_pages import DatePages
+from server.pages.meeting_pages import MeetingPages
 from server.pages.pages import Pages
 from server.pages.reception import Reception
 from server.pages.rendering import Renderer
@@ -240,13 +243,15 @@ def application(
     search = Search(meetings, callers, settings.limit.failed_joins_per_minute)
     assets = Assets()
     renderer = Renderer(callers, assets, settings.http.tls_port, version())
-    pages = Pages(search, callers, assets, renderer, visitors, settings.accounts, version())
+    agenda = Agenda(database)
+    pages = Pages(search, callers, assets, renderer, visitors, agenda, meetings, settings.accounts, version())
     failures = settings.limit.failed_joins_per_minute
     reception = Reception(renderer, callers, accounts, sign_ins, visitors, links, mail)
     made = settings.limit.new_meetings_per_minute
     signing_key = lambda: first(node.keys)  # noqa: E731
     policy = settings.accounts
     planning, start = Planning(meetings, members), settings.meetings
+    meeting_pages = MeetingPages(reception, agenda, meetings, members, planning, policy, start, made)
     api = MeetingsApi(
         planning, authorities, rooms, search, callers, signing_key, made, visitors, policy, start, occurrences, lobbies
     )
@@ -300,6 +305,8 @@ def application(
         *SignInPages(reception, failures).routes(),
         *AccountPages(reception).routes(),
         *AttendancePages(reception, meetings, authorities, occurrences).routes(),
+        *meeting_pages.routes(),
+        *DatePages(reception, agenda, planning).routes(),
     ]
     app.add_routes(routes)
     # Operators write wss://host//rtc, and clients ask for what they write (LIVEKIT.md 1.1).

@@ -10,7 +10,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, ForeignKey, Index, Integer, LargeBinary, MetaData, String, Text, event, text
+from sqlalchemy import Connection, ForeignKey, Index, Integer, LargeBinary, MetaData, String, Text, event, false, text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import DateTime, TypeDecorator
@@ -54,6 +54,12 @@ class MeetingRow(Table):
     """A meeting: the durable thing with a code; exists when nobody is in it."""
 
     __tablename__ = "meetings"
+    __table_args__ = (
+        # The agenda of an account is read in each of these orders.
+        Index("ix_meetings_owner_id_starts_at", "owner_id", "starts_at"),
+        Index("ix_meetings_owner_id_ends_at", "owner_id", "ends_at"),
+        Index("ix_meetings_owner_id_created_at", "owner_id", "created_at"),
+    )
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True)
     code: Mapped[str] = mapped_column(String(32), unique=True)
@@ -61,11 +67,12 @@ class MeetingRow(Table):
     title: Mapped[str] = mapped_column(String(200))
     host_secret_hash: Mapped[bytes] = mapped_column(LargeBinary(32))
     identity_key: Mapped[bytes] = mapped_column(LargeBinary(32))
-    owner_id: Mapped[str | None] = mapped_column(ForeignKey("accounts.id", ondelete="SET NULL"), index=True)
+    owner_id: Mapped[str | None] = mapped_column(ForeignKey("accounts.id", ondelete="SET NULL"))
     kind: Mapped[str] = mapped_column(String(16))
     description: Mapped[str] = mapped_column(Text)
     settings: Mapped[str] = mapped_column(Text)
     schedule: Mapped[str] = mapped_column(Text)
+    repeats: Mapped[bool] = mapped_column(server_default=false())
     starts_at: Mapped[datetime.datetime | None] = mapped_column(Time, index=True)
     ends_at: Mapped[datetime.datetime | None] = mapped_column(Time)
     sequence: Mapped[int] = mapped_column(Integer)

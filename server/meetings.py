@@ -222,6 +222,7 @@ def _write(row: MeetingRow, draft: MeetingDraft) -> None:
         check_schedule(draft.schedule)
     first = first_time(draft.schedule) if draft.schedule else None
     row.schedule = draft.schedule.model_dump_json() if draft.schedule else ""
+    row.repeats = draft.schedule is not None and draft.schedule.recurrence != ""
     row.starts_at = first.starts_at if first else None
     row.ends_at = last_end(draft.schedule) if draft.schedule else None
 

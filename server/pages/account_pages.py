@@ -7,12 +7,11 @@ import logging
 from collections.abc import Mapping
 
 from aiohttp import web
-from yarl import URL
 
 from server.accounts import ROLES, Account, EmailTaken, LastAdministrator, clean_role
 from server.links import LinkKind
 from server.mail import MailNotSent
-from server.pages.forms import read_form, see_other
+from server.pages.forms import see_other
 from server.pages.reception import Reception
 from server.texts import WrongInput
 from signaling.errors import NotAllowed
@@ -44,7 +43,7 @@ class AccountPages:
     async def own(self, request: web.Request) -> web.Response:
         """Name, password, and where one is signed in."""
         self._reception.renderer.to_https(request)
-        return await self._own(request, await self._signed_in(request), saved=request.query.get("saved", ""))
+        return await self._own(request, await self._reception.signed_in(request), saved=request.query.get("saved", ""))
 
     async def do_rename(self, request: web.Request) -> web.Response:
         """Another name."""
@@ -143,23 +142,17 @@ class AccountPages:
                 logger.error("an invitation was not sent: %s", error)
         return await self._all(request, link=link, invited=account.email, sent=sent)
 
-    async def _signed_in(self, request: web.Request) -> Account:
-        """The account; raises the way to sign in."""
-        account = await self._reception.visitors.account(request)
-        if account is None:
-            raise web.HTTPSeeOther(URL("/sign-in").with_query({"next": request.path}))
-        return account
-
     async def _administrator(self, request: web.Request) -> Account:
-        account = await self._signed_in(request)
+        account = await self._reception.signed_in(request)
         if not account.is_administrator:
             raise NotAllowed("takes an administrator")
         return account
 
     async def _asked(self, request: web.Request, *, administrator: bool = False) -> tuple[Account, Mapping[str, str]]:
         """Who sent a form, and its fields."""
-        fields = await read_form(request, self._reception.callers)
-        account = await (self._administrator(request) if administrator else self._signed_in(request))
+        account, fields = await self._reception.asked(request)
+        if administrator:
+            await self._administrator(request)
         return account, fields
 
     async def _own(

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import datetime
+
 from aiohttp import web
 from yarl import URL
 
 from server import codes
+from server.agenda import Agenda
 from server.api.meetings import link_to, may_create
 from server.api.requests import Callers
 from server.api.search import Search
-from server.meetings import MeetingNotFound
+from server.meetings import MeetingNotFound, Meetings
 from server.pages.assets import Assets
 from server.pages.rendering import Renderer
+from server.pages.times import Times, reader_zone
 from server.sections import AccountsSection
 from server.sign_in import Visitors, known_account
+
+COMING = 5
+"""Meetings that the landing page shows."""
 
 
 class Pages:
@@ -26,6 +33,8 @@ class Pages:
         assets: Assets,
         renderer: Renderer,
         visitors: Visitors,
+        agenda: Agenda,
+        meetings: Meetings,
         policy: AccountsSection,
         version: str,
     ) -> None:
@@ -34,6 +43,8 @@ class Pages:
         self._assets = assets
         self._renderer = renderer
         self._visitors = visitors
+        self._agenda = agenda
+        self._meetings = meetings
         self._policy = policy
         self._version = version
 
@@ -52,7 +63,7 @@ class Pages:
             return web.Response(text="OK", headers={"Access-Control-Allow-Origin": "*"})
         self._renderer.to_https(request)
         await self._visitors.greet(request)
-        return self._landing(request)
+        return await self._landing(request)
 
     async def typed_code(self, request: web.Request) -> web.Response:
         """The landing page's form without JavaScript: `?code=` in any form."""
@@ -62,7 +73,7 @@ class Pages:
         try:
             meeting = await self._search.find(request, typed)
         except MeetingNotFound:
-            return self._landing(request, typed=typed, status=404)
+            return await self._landing(request, typed=typed, status=404)
         raise web.HTTPSeeOther(f"/m/{meeting.code}")
 
     async def meeting(self, request: web.Request) -> web.Response:
@@ -91,7 +102,10 @@ class Pages:
         """Browsers ask for it where a page named none; ours name theirs."""
         return web.Response(status=204, headers={"Cache-Control": "max-age=86400"})
 
-    def _landing(self, request: web.Request, typed: str = "", status: int = 200) -> web.Response:
+    async def _landing(self, request: web.Request, typed: str = "", status: int = 200) -> web.Response:
+        account = known_account(request)
+        times = Times(self._renderer.locale(request), reader_zone(request), datetime.datetime.now(datetime.UTC))
+        coming = await self._agenda.coming(account, times.now, times.today, most=COMING) if account else None
         return self._renderer.page(
             request,
             "landing.html",
@@ -99,5 +113,8 @@ class Pages:
             typed=typed[:200],
             example=codes.EXAMPLE,
             wrong=status == 404,
-            may_create=may_create(self._policy, known_account(request)),
+            may_create=may_create(self._policy, account),
+            times=times,
+            coming=coming,
+            personal=await self._meetings.personal(account.id) if account else None,
         )

@@ -3,14 +3,19 @@
 import "../view/styles/tokens.css";
 import { readPreferences } from "../remembered";
 import { readCode } from "./code";
+import { rememberZone, startCopying } from "./meetings";
 import "./pages.css";
 import "./forms.css";
+import "./meetings.css";
 
 /** A server that has not answered by now will not be believed later, ms. */
 const PATIENCE = 15_000;
 
 // The theme chosen in a meeting holds here too.
 document.documentElement.dataset["theme"] = readPreferences().theme;
+
+rememberZone();
+startCopying();
 
 const actions = document.getElementById("actions");
 if (actions) begin(actions);
@@ -36,9 +41,10 @@ function begin(actions: HTMLElement): void {
         headers: { "content-type": "application/json" },
         body: "{}",
       });
-      const code = made?.ok ? codeIn(await made.json()) : null;
-      if (code === null) say("new-problem", refusal(made?.status ?? 0));
-      else location.assign(`/m/${code}`);
+      const link = made?.ok ? linkIn(await made.json()) : null;
+      if (link === null) say("new-problem", refusal(made?.status ?? 0));
+      // The fragment holds the passcode, for the link that the maker passes on.
+      else location.assign(link.pathname + link.hash);
     });
   });
 
@@ -91,9 +97,9 @@ async function busy(button: HTMLButtonElement, work: () => Promise<void>): Promi
   }
 }
 
-function codeIn(body: unknown): string | null {
-  const code: unknown = typeof body === "object" && body !== null ? Reflect.get(body, "code") : null;
-  return typeof code === "string" ? code : null;
+function linkIn(body: unknown): URL | null {
+  const link: unknown = typeof body === "object" && body !== null ? Reflect.get(body, "link") : null;
+  return typeof link === "string" ? new URL(link) : null;
 }
 
 function element<Kind extends HTMLElement>(id: string, kind: new () => Kind): Kind {
