@@ -48,6 +48,10 @@ WHERE_CUT: Reasons = (
         "who was removed comes back with a token that was revoked",
     ),
     (
+        r"403 Forbidden - (the room is locked|a host has removed you)",
+        "who is kept out, or comes to a locked room, is told so",
+    ),
+    (
         r"publisher data channel '_\w+' closed unexpectedly",
         "a session that the server ends, or knows nothing of any more, ends with its data channels",
     ),
