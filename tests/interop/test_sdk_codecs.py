@@ -35,15 +35,16 @@ async def layers_sent(camera: Camera) -> dict[str, int]:
 
 async def sends(camera: Camera, rids: set[str]) -> None:
     """Waits until the camera's client encodes these layers and no others."""
-    found: set[str] = set()
+    found: list[set[str]] = []
     try:
         async with asyncio.timeout(DEADLINE):
-            while found != rids:
+            while not found or found[-1] != rids:
                 before = await layers_sent(camera)
                 await asyncio.sleep(1)  # the window of the measurement
-                found = {rid for rid, frames in (await layers_sent(camera)).items() if frames > before.get(rid, 0)}
+                now = await layers_sent(camera)
+                found.append({rid for rid, frames in now.items() if frames > before.get(rid, 0)})
     except TimeoutError:
-        raise AssertionError(f"sends {found} and not {rids}") from None
+        raise AssertionError(f"sends {found[-3:]} in the last of {len(found)} looks, and not {rids}") from None
 
 
 @pytest.mark.parametrize("codec", CODECS)
