@@ -1,15 +1,16 @@
-"""The command line: serve, migrate, token, import-livekit-config, doctor."""
+"""The command line: serve, migrate, token, API keys, import-livekit-config, doctor."""
 
 from __future__ import annotations
 
 import asyncio
+import datetime
 import os
 import re
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
 import uvloop
@@ -18,8 +19,10 @@ from rich.table import Table
 
 from server import app as service
 from server import data_folder, doctor, livekit_config, logs
+from server.api_keys import SCOPES, ApiKeyNotFound, ApiKeys
 from server.config import Settings, SettingsError, load
 from server.database import Database, newest_revision
+from server.texts import WrongInput
 from signaling import token as tokens
 
 cli = typer.Typer(
@@ -35,6 +38,7 @@ Overrides = Annotated[
     list[str], typer.Option("--set", metavar="SECTION.KEY=VALUE", help="A setting, over file and variables.")
 ]
 
+_Found = TypeVar("_Found")
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _FLAGS = {"true": True, "false": False}
 
@@ -169,6 +173,67 @@ def read_grants(room: str, claims: list[str]) -> tokens.VideoGrant:
             raise SettingsError(f"--grant {name}: got {value!r}, takes true or false")
     make: Callable[..., tokens.VideoGrant] = tokens.VideoGrant
     return make(**values)
+
+
+@cli.command(name="make-api-key")
+def make_api_key(
+    name: Annotated[str, typer.Option(help="What the key is for.")],
+    scope: Annotated[list[str], typer.Option(help=f"What it may do: {', '.join(SCOPES)}; may be repeated.")],
+    config: Config = None,
+    overrides: Overrides = [],  # noqa: B006
+    valid_for: Annotated[str, typer.Option(help="Lifetime, such as 12h, 90d; without it until it is revoked.")] = "",
+) -> None:
+    """Make a key with which another program uses the API, and print it; it is shown only this once."""
+    now = datetime.datetime.now(datetime.UTC)
+
+    async def work(keys: ApiKeys) -> str:
+        ends = now + datetime.timedelta(seconds=read_lifetime(valid_for)) if valid_for else None
+        return (await keys.make(name, scope, now, ends))[1]
+
+    print(with_api_keys(config, overrides, work))
+
+
+@cli.command(name="api-keys")
+def list_api_keys(config: Config = None, overrides: Overrides = []) -> None:  # noqa: B006
+    """List the API keys, without their secrets."""
+    found = with_api_keys(config, overrides, lambda keys: keys.list(1000))
+    table = Table("Id", "Name", "Scopes", "Works", "Last used", box=None, pad_edge=False)
+    now = datetime.datetime.now(datetime.UTC)
+    for key in found:
+        used = f"{key.used_at:%Y-%m-%d}" if key.used_at else "never"
+        table.add_row(key.id, key.name, ", ".join(sorted(key.scopes)), "yes" if key.is_good(now) else "no", used)
+    Console(soft_wrap=True).print(table)
+
+
+@cli.command(name="revoke-api-key")
+def revoke_api_key(
+    key_id: Annotated[str, typer.Argument(help="Id of the key, as `veche api-keys` shows it.")],
+    config: Config = None,
+    overrides: Overrides = [],  # noqa: B006
+) -> None:
+    """Revoke an API key: it works no more, at once."""
+    now = datetime.datetime.now(datetime.UTC)
+    key = with_api_keys(config, overrides, lambda keys: keys.revoke(key_id, now))
+    print(f"{key.id} ({key.name}) is revoked")
+
+
+def with_api_keys(config: Path | None, overrides: list[str], work: Callable[[ApiKeys], Awaitable[_Found]]) -> _Found:
+    """Does it in the service's database; ends the program with one line where it can't be done."""
+    settings = read_settings(config, overrides)
+
+    async def run() -> _Found:
+        database = Database(data_folder.database_url(settings))
+        try:
+            await database.migrate()
+            return await work(ApiKeys(database))
+        finally:
+            await database.close()
+
+    try:
+        data_folder.make(settings)
+        return asyncio.run(run())
+    except (SettingsError, WrongInput, ApiKeyNotFound) as error:
+        raise refusal(error) from None
 
 
 @cli.command(name="import-livekit-config")

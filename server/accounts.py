@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from email_validator import SPECIAL_USE_DOMAIN_NAMES, EmailNotValidError, validate_email
-from sqlalchemy import func, select
+from sqlalchemy import func, select, tuple_
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -134,6 +134,14 @@ class Accounts:
         async with self._database.session() as session:
             rows = await session.scalars(select(AccountRow).order_by(AccountRow.name, AccountRow.email).limit(most))
             return [account_of(row) for row in rows]
+
+    async def page(self, most: int, after: tuple[datetime.datetime, str] | None = None) -> Sequence[Account]:
+        """`most` of them, the newest first, of those made before the one with that time and id."""
+        wanted = select(AccountRow).order_by(AccountRow.created_at.desc(), AccountRow.id.desc()).limit(most)
+        if after is not None:
+            wanted = wanted.where(tuple_(AccountRow.created_at, AccountRow.id) < after)
+        async with self._database.session() as session:
+            return [account_of(row) for row in await session.scalars(wanted)]
 
     async def authenticate(self, email: str, password: str) -> Account | None:
         """The account whose password it is; None takes as long, whatever is wrong."""

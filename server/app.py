@@ -19,40 +19,47 @@ from importlib.metadata import version as installed_version
 from pathlib import Path
 
 from aiohttp import web
-from livekit.protocol.agent_dispatch import RoomAgentDispatch
-from livekit.protocol.room import RoomConfiguration
 
 from media._engine import Engine
-from server import addresses, certificate, data_folder, listeners, logs, presence, problems, sections
+from server import addresses, certificate, data_folder, listeners, logs, presence, problems
 from server.accounts import Accounts, accounts_exist
 from server.agenda import Agenda
+from server.answers import Answers
 from server.api import dispatches, health, metrics, openapi, request_ids
+from server.api.administration import AdministrationApi
 from server.api.authority import Authorities
 from server.api.debug import DebugApi
 from server.api.habits import Habits
+from server.api.invitations import InvitationsApi
 from server.api.live import LiveApi
 from server.api.lobby import LobbyApi
 from server.api.meetings import MeetingsApi
+from server.api.planned import PlannedApi
 from server.api.requests import Callers
 from server.api.rooms import RoomsApi
 from server.api.search import Search
+from server.api_keys import ApiKeys
 from server.captures import Captures
 from server.chronicle import Chronicle
 from server.config import Settings, SettingsError
 from server.database import Database
 from server.links import Links
 from server.mail import Mail
+from server.meeting_lists import MeetingLists
 from server.meetings import Meetings
 from server.members import Members
+from server.node_settings import limits, room_settings
 from server.occurrences import Occurrences
 from server.pages import security
 from server.pages.account_pages import AccountPages
+from server.pages.api_key_pages import ApiKeyPages
 from server.pages.assets import Assets
 from server.pages.attendance_pages import AttendancePages
 from server.pages.date_pages import DatePages
 from server.pages.meeting_pages import MeetingPages
 from server.pages.pages import Pages
 from server.pages.reception import Reception
+from server.pages.reference import Reference
 from server.pages.rendering import Renderer
 from server.pages.sign_in_pages import SignInPages
 from server.passwords import Passwords
@@ -68,7 +75,7 @@ from signaling.lobby_desk import LobbyDesk
 from signaling.node import Node, RoomListener
 from signaling.redis_store import RedisStore
 from signaling.room_service import RoomService
-from signaling.settings import Limits, NodeSettings, RoomSettings
+from signaling.settings import NodeSettings
 from signaling.store import MemoryStore, Store
 
 logger = logging.getLogger(__name__)
@@ -94,7 +101,6 @@ def version() -> str:
 
 def node_settings(settings: Settings, keys: dict[str, str], offered: tuple[str, ...], engine: Engine) -> NodeSettings:
     """What the node takes of the settings."""
-    limit = settings.limit
     return NodeSettings(
         keys=keys,
         addresses=offered,
@@ -109,44 +115,8 @@ def node_settings(settings: Settings, keys: dict[str, str], offered: tuple[str, 
         enable_participant_data_blob=settings.enable_participant_data_blob,
         trusted_proxies=settings.http.trusted_proxies,
         room=room_settings(settings.room),
-        limit=Limits(
-            max_identity_length=limit.max_participant_identity_length,
-            max_name_length=limit.max_participant_name_length,
-            max_room_name_length=limit.max_room_name_length,
-            max_metadata_size=limit.max_metadata_size,
-            max_attributes_size=limit.max_attributes_size,
-            max_data_blobs_size=limit.max_data_blobs_size,
-            bytes_per_sec=limit.bytes_per_sec,
-            num_tracks=limit.num_tracks,
-            tracks_per_participant=limit.tracks_per_participant,
-            subscription_limit_video=limit.subscription_limit_video,
-            subscription_limit_audio=limit.subscription_limit_audio,
-            signal_message_size=limit.signal_message_size_limit,
-            signal_messages_per_second=limit.signal_messages_per_second,
-            signal_message_burst=limit.signal_message_burst,
-            signal_queue_size=limit.signal_queue_size,
-            data_messages_per_second=limit.data_messages_per_second,
-            data_message_burst=limit.data_message_burst,
-        ),
+        limit=limits(settings.limit),
     )
-
-
-def room_settings(section: sections.Room) -> RoomSettings:
-    """What rooms take of the section."""
-    plain = section.model_dump(exclude={"enable_full_room_in_webhooks", "room_configurations"})
-    presets = {
-        name: RoomConfiguration(
-            name=name,
-            empty_timeout=preset.empty_timeout,
-            departure_timeout=preset.departure_timeout,
-            max_participants=preset.max_participants,
-            sync_streams=preset.sync_streams,
-            metadata=preset.metadata,
-            agents=[RoomAgentDispatch(agent_name=a.agent_name, metadata=a.metadata) for a in preset.agents],
-        )
-        for name, preset in section.room_configurations.items()
-    }
-    return RoomSettings(**plain, room_configurations=presets)
 
 
 def check_webhook_key(settings: Settings, keys: Mapping[str, str]) -> None:
@@ -247,17 +217,45 @@ def application(
     pages = Pages(search, callers, assets, renderer, visitors, agenda, meetings, settings.accounts, version())
     failures = settings.limit.failed_joins_per_minute
     reception = Reception(renderer, callers, accounts, sign_ins, visitors, links, mail)
-    made = settings.limit.new_meetings_per_minute
     signing_key = lambda: first(node.keys)  # noqa: E731
-    policy = settings.accounts
-    planning, start = Planning(meetings, members), settings.meetings
-    meeting_pages = MeetingPages(reception, agenda, meetings, members, planning, policy, start, made)
-    api = MeetingsApi(
-        planning, authorities, rooms, search, callers, signing_key, made, visitors, policy, start, occurrences, lobbies
+    policy, start, made = settings.accounts, settings.meetings, settings.limit.new_meetings_per_minute
+    planning, hosts, keys = Planning(meetings, members), HostService(node), ApiKeys(database)
+    apis = (
+        PlannedApi(
+            planning,
+            meetings,
+            MeetingLists(database),
+            members,
+            accounts,
+            authorities,
+            rooms,
+            hosts,
+            search,
+            callers,
+            visitors,
+            made,
+            policy,
+            start,
+        ),
+        MeetingsApi(authorities, rooms, search, callers, signing_key, visitors, policy, occurrences, lobbies),
+        InvitationsApi(authorities, search, callers, signing_key, node.settings.limit),
+        LobbyApi(lobbies, authorities, search, lambda meeting: presence.live(rooms, occurrences, meeting)),
+        LiveApi(authorities, search, rooms, hosts),
+        AdministrationApi(reception, keys, rooms, meetings, callers, version()),
+        DebugApi(node),
     )
-    lobby_api = LobbyApi(lobbies, authorities, search, lambda meeting: presence.live(rooms, occurrences, meeting))
-
-    live_api = LiveApi(authorities, search, rooms, HostService(node))
+    described = openapi.OpenApi([type(each) for each in apis], version())
+    habits = Habits(keys, Answers(database), settings.limit.api_requests_per_second)
+    meeting_pages = MeetingPages(
+        reception,
+        agenda,
+        meetings,
+        members,
+        planning,
+        policy,
+        settings.meetings,
+        settings.limit.new_meetings_per_minute,
+    )
 
     @web.middleware
     async def log(request: web.Request, handler: Respond) -> web.StreamResponse:
@@ -289,6 +287,7 @@ def application(
     app = web.Application(middlewares=[request_ids.name_request, log, explain])
     app.on_response_prepare.append(security.protect)
     app.on_response_prepare.append(request_ids.show)
+    app.on_response_prepare.append(habits.show_limits)
 
     async def close_passwords(_: web.Application) -> None:
         passwords.close()
@@ -298,7 +297,7 @@ def application(
         *websocket.routes(node),
         *websocket_agents.routes(node, desk),
         *RoomsApi(node, {dispatches.PATH: dispatches.methods(desk)}).routes(),
-        *openapi.served((api, lobby_api, live_api, DebugApi(node)), Habits().around, version()),
+        *openapi.routes(apis, described, habits.around),
         *health.routes(version(), node, store, database, redis=bool(settings.redis.url)),
         *assets.routes(),
         *pages.routes(),
@@ -307,6 +306,8 @@ def application(
         *AttendancePages(reception, meetings, authorities, occurrences).routes(),
         *meeting_pages.routes(),
         *DatePages(reception, agenda, planning).routes(),
+        *ApiKeyPages(reception, keys).routes(),
+        *Reference(renderer, visitors, described.content).routes(),
     ]
     app.add_routes(routes)
     # Operators write wss://host//rtc, and clients ask for what they write (LIVEKIT.md 1.1).

@@ -59,6 +59,8 @@ class MeetingRow(Table):
         Index("ix_meetings_owner_id_starts_at", "owner_id", "starts_at"),
         Index("ix_meetings_owner_id_ends_at", "owner_id", "ends_at"),
         Index("ix_meetings_owner_id_created_at", "owner_id", "created_at"),
+        Index("ix_meetings_external_id", "external_id", "api_key_id", unique=True),
+        Index("ix_meetings_created_at", "created_at", "id"),
     )
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True)
@@ -80,6 +82,8 @@ class MeetingRow(Table):
     created_at: Mapped[datetime.datetime] = mapped_column(Time)
     updated_at: Mapped[datetime.datetime] = mapped_column(Time)
     cancelled_at: Mapped[datetime.datetime | None] = mapped_column(Time)
+    api_key_id: Mapped[str | None] = mapped_column(String(32))
+    external_id: Mapped[str | None] = mapped_column(String(128))
 
 
 class MemberRow(Table):
@@ -102,6 +106,7 @@ class AccountRow(Table):
     """A person who can sign in, or was invited to."""
 
     __tablename__ = "accounts"
+    __table_args__ = (Index("ix_accounts_created_at", "created_at", "id"),)
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True)
     email: Mapped[str] = mapped_column(String(254), unique=True)
@@ -203,6 +208,35 @@ class WebhookRow(Table):
     created_at: Mapped[datetime.datetime] = mapped_column(Time)
 
 
+class ApiKeyRow(Table):
+    """What another program shows to use the API; it holds the secret, we its hash."""
+
+    __tablename__ = "api_keys"
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    name: Mapped[str] = mapped_column(String(64))
+    scopes: Mapped[str] = mapped_column(Text)
+    secret_hash: Mapped[bytes] = mapped_column(LargeBinary(32))
+    created_at: Mapped[datetime.datetime] = mapped_column(Time)
+    expires_at: Mapped[datetime.datetime | None] = mapped_column(Time)
+    used_at: Mapped[datetime.datetime | None] = mapped_column(Time)
+    revoked_at: Mapped[datetime.datetime | None] = mapped_column(Time)
+
+
+class AnswerRow(Table):
+    """The answer to a request that may be sent again, by the caller's own key for it; no status while under way."""
+
+    __tablename__ = "answers"
+
+    caller: Mapped[str] = mapped_column(String(32), primary_key=True)
+    key: Mapped[str] = mapped_column(String(128), primary_key=True)
+    request_hash: Mapped[bytes] = mapped_column(LargeBinary(32))
+    status: Mapped[int | None] = mapped_column(Integer)
+    headers: Mapped[str] = mapped_column(Text)
+    body: Mapped[bytes] = mapped_column(LargeBinary)
+    created_at: Mapped[datetime.datetime] = mapped_column(Time, index=True)
+
+
 class Database:
     """One engine and its sessions. `url` is as an operator writes it: `sqlite:////path/to/file`, `postgresql://…`."""
 
@@ -255,3 +289,9 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
     for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "busy_timeout = 5000"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+    # SQLite's own knows only ASCII; titles are in any language.
+    connection.create_function("lower", 1, _lower, deterministic=True)
+
+
+def _lower(value: object) -> object:
+    return value.lower() if isinstance(value, str) else value

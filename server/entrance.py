@@ -140,7 +140,7 @@ def decide(meeting: Meeting, live: Live, caller: Caller, *, guests: bool = True)
             # The last place is a host's until one is there.
             if 0 < most <= len(live.inside) + (not live.has_host):
                 raise MeetingFull(f"the meeting takes {most} people")
-    return Enter(_grants(meeting, identity, name, role, live.rules), role)
+    return Enter(grants_for(meeting, identity, name, role, live.rules), role)
 
 
 def _check_invitation(meeting: Meeting, caller: Caller, *, guests: bool) -> None:
@@ -160,7 +160,8 @@ def _waits(meeting: Meeting, caller: Caller) -> bool:
     return not caller.admitted and (policy == "all" or (policy == "guests" and caller.account_id is None))
 
 
-def _grants(meeting: Meeting, identity: str, name: str, role: Role, in_force: Rules | None) -> Grants:
+def grants_for(meeting: Meeting, identity: str, name: str, role: Role, in_force: Rules | None = None) -> Grants:
+    """What the access token of somebody says who comes in; the room starts with the meeting's rules."""
     settings = meeting.settings
     rules = in_force or Rules(mute_on_entry=settings.mute_on_entry, allow=frozenset(settings.allow))
     grant = VideoGrant(

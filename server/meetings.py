@@ -6,7 +6,7 @@ import datetime
 import hashlib
 import hmac
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
@@ -23,6 +23,8 @@ from server.texts import clean_description, clean_title
 MeetingKind = Literal["instant", "scheduled", "personal"]
 _KINDS: tuple[MeetingKind, ...] = get_args(MeetingKind)
 ID_PREFIX = "MT_"
+_MOST_NAMES = 500
+"""In one query: databases take so many parameters and not many more."""
 
 
 class MeetingNotFound(Exception):
@@ -31,6 +33,18 @@ class MeetingNotFound(Exception):
 
 class MeetingChanged(Exception):
     """Somebody else has changed the meeting since it was read."""
+
+
+class ExternalIdTaken(Exception):
+    """The API key has called another meeting so."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The API key that made a meeting, and what its own system calls it."""
+
+    api_key_id: str
+    external_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +70,8 @@ class Meeting:
     created_at: datetime.datetime
     updated_at: datetime.datetime
     cancelled_at: datetime.datetime | None
+    external_id: str | None = None
+    """What the system of the API key calls it that made it."""
 
     def has_secret(self, host_secret: str) -> bool:
         """Whether it is the secret that was made with the meeting, which makes its holder a host."""
@@ -79,9 +95,15 @@ class Meetings:
         self._database = database
 
     async def create(
-        self, draft: MeetingDraft, now: datetime.datetime, owner_id: str | None = None, *, personal: bool = False
+        self,
+        draft: MeetingDraft,
+        now: datetime.datetime,
+        owner_id: str | None = None,
+        *,
+        personal: bool = False,
+        origin: Origin | None = None,
     ) -> tuple[Meeting, str]:
-        """A new meeting and its host secret, which is kept nowhere else. Raises WrongInput."""
+        """A new meeting and its host secret, which is kept nowhere else. Raises WrongInput, ExternalIdTaken."""
         host_secret = secrets.token_urlsafe(32)
         while True:
             row = MeetingRow(
@@ -97,12 +119,16 @@ class Meetings:
                 created_at=now,
                 updated_at=now,
                 cancelled_at=None,
+                api_key_id=origin.api_key_id if origin else None,
+                external_id=origin.external_id if origin else None,
             )
             _write(row, draft)
             try:
                 async with self._database.session.begin() as session:
                     session.add(row)
             except IntegrityError:
+                if origin is not None and await self.of_origin(origin) is not None:
+                    raise ExternalIdTaken("external_id: another meeting has it") from None
                 continue  # the code is taken: draw another
             return meeting_of(row), host_secret
 
@@ -125,11 +151,28 @@ class Meetings:
             raise MeetingNotFound
         return meeting_of(row)
 
+    async def of_origin(self, origin: Origin) -> Meeting | None:
+        """The meeting that this API key called so."""
+        same = (MeetingRow.external_id == origin.external_id, MeetingRow.api_key_id == origin.api_key_id)
+        async with self._database.session() as session:
+            row = await session.scalar(select(MeetingRow).where(*same))
+        return meeting_of(row) if row else None
+
     async def in_room(self, room_name: str) -> Meeting | None:
         """The meeting whose room it is; None for a room of another program's."""
         async with self._database.session() as session:
             row = await session.scalar(select(MeetingRow).where(MeetingRow.room_name == room_name))
         return meeting_of(row) if row else None
+
+    async def in_rooms(self, room_names: Sequence[str]) -> Mapping[str, str]:
+        """Ids of the meetings whose rooms these are, by room."""
+        found: dict[str, str] = {}
+        async with self._database.session() as session:
+            for start in range(0, len(room_names), _MOST_NAMES):
+                some = MeetingRow.room_name.in_(room_names[start : start + _MOST_NAMES])
+                for row in await session.execute(select(MeetingRow.room_name, MeetingRow.id).where(some)):
+                    found[row.room_name] = row.id
+        return found
 
     async def personal(self, owner_id: str) -> Meeting | None:
         """The account's personal room, if it has made one."""
@@ -211,6 +254,7 @@ def meeting_of(row: MeetingRow) -> Meeting:
         created_at=row.created_at,
         updated_at=row.updated_at,
         cancelled_at=row.cancelled_at,
+        external_id=row.external_id,
     )
 
 

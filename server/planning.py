@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from server.meetings import Meeting, MeetingDraft, Meetings
+from server.meetings import Meeting, MeetingDraft, Meetings, Origin
 from server.members import Member, Members
 from signaling.token import Role
 
@@ -46,9 +46,10 @@ class Planning:
         people: Mapping[str, Role] | None = None,
         *,
         personal: bool = False,
+        origin: Origin | None = None,
     ) -> tuple[Meeting, str]:
-        """A new meeting and its host secret; `people` are invited, by address. Raises WrongInput."""
-        meeting, host_secret = await self._meetings.create(draft, now, owner_id, personal=personal)
+        """A new meeting and its host secret; `people` are invited, by address. Raises WrongInput, ExternalIdTaken."""
+        meeting, host_secret = await self._meetings.create(draft, now, owner_id, personal=personal, origin=origin)
         if people:
             await self._members.replace(meeting, people)
         await self._tell(None, await self._plan(meeting))

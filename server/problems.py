@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
@@ -10,6 +11,8 @@ from aiohttp import web
 from sqlalchemy.exc import SQLAlchemyError
 
 from server.accounts import AccountNotFound, EmailTaken, LastAdministrator
+from server.answers import RequestDiffers, RequestUnderWay
+from server.api_keys import ApiKeyNotFound, ApiKeyRefused
 from server.entrance import (
     AccountRequired,
     KeptOut,
@@ -20,7 +23,7 @@ from server.entrance import (
     WrongPasscode,
 )
 from server.links import LinkNotFound
-from server.meetings import MeetingChanged, MeetingNotFound
+from server.meetings import ExternalIdTaken, MeetingChanged, MeetingNotFound
 from server.members import MemberNotFound
 from server.occurrences import OccurrenceNotFound
 from server.pages.assets import ClientNotBuilt
@@ -76,8 +79,20 @@ class SignInRequired(RequestRefused):
     """Something that takes an account."""
 
 
+class ScopeMissing(RequestRefused):
+    """An API key that is not good for this."""
+
+
+class MeetingUnderWay(RequestRefused):
+    """Something that can't be done while people are inside."""
+
+
 class TooMany(RequestRefused):
-    """More requests from one address than a limit of the settings allows."""
+    """More requests than a limit of the settings allows. `wait` is in seconds, after which the next may be made."""
+
+    def __init__(self, text: str, wait: float = 60.0) -> None:
+        super().__init__(text)
+        self.wait = wait
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +107,10 @@ class Problem:
 TABLE: dict[type[Exception], Problem] = {
     MeetingNotFound: Problem(404, "meeting_not_found", "There is no such meeting"),
     MeetingChanged: Problem(412, "meeting_changed", "Somebody else has changed the meeting"),
+    MeetingUnderWay: Problem(409, "meeting_under_way", "The meeting is under way"),
+    ExternalIdTaken: Problem(409, "external_id_taken", "Another meeting has this external id"),
+    RequestDiffers: Problem(422, "idempotency_key_reused", "The Idempotency-Key belongs to another request"),
+    RequestUnderWay: Problem(409, "request_under_way", "The same request is under way"),
     MemberNotFound: Problem(404, "member_not_found", "There is no such member"),
     OccurrenceNotFound: Problem(404, "occurrence_not_found", "The meeting has no such occurrence"),
     PasscodeRequired: Problem(403, "passcode_required", "The meeting has a passcode"),
@@ -118,6 +137,9 @@ TABLE: dict[type[Exception], Problem] = {
     AccountNotFound: Problem(404, "account_not_found", "There is no such account"),
     EmailTaken: Problem(409, "email_taken", "There is an account with this address"),
     LastAdministrator: Problem(409, "last_administrator", "The service needs an administrator"),
+    ApiKeyRefused: Problem(401, "api_key_refused", "The API key is not good"),
+    ApiKeyNotFound: Problem(404, "api_key_not_found", "There is no such API key"),
+    ScopeMissing: Problem(403, "scope_missing", "The API key is not good for this"),
     WrongContentType: Problem(415, "wrong_content_type", "The body must be JSON"),
     WrongOrigin: Problem(403, "wrong_origin", "The request comes from another site"),
     TooLarge: Problem(413, "too_large", "The body is too large"),
@@ -180,9 +202,9 @@ def _headers_of(error: Exception) -> dict[str, str]:
     """What the status obliges to (RFC 9110 sections 15.5.2 and 15.5.6, RFC 6585 section 4)."""
     if isinstance(error, web.HTTPMethodNotAllowed):
         return {"Allow": ", ".join(sorted(error.allowed_methods))}
-    if isinstance(error, TokenRefused):
+    if isinstance(error, (TokenRefused, ApiKeyRefused)):
         return {"WWW-Authenticate": "Bearer"}
-    return {"Retry-After": "60"} if problem_of(error).status == 429 else {}
+    return {"Retry-After": str(math.ceil(error.wait))} if isinstance(error, TooMany) else {}
 
 
 def _log(error: Exception) -> None:

@@ -292,6 +292,8 @@ class Limit(Section):
     """Meetings made from one address in a minute; then 429."""
     lobby_size: Annotated[int, Field(ge=2)] = 500
     """People who may wait to be let into one meeting; one address may be half of them."""
+    api_requests_per_second: Rate = 50
+    """Requests a second that one API key may make of one node, as many at once; then 429."""
 
 
 class Redis(Section):

@@ -1,4 +1,4 @@
-"""Who asks for something about a meeting, and what they are in it: by cookie, or by the token of who is inside."""
+"""Who asks for something about a meeting, and what they are in it: by cookie, API key, or token."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from aiohttp import web
 
 from server.accounts import Account
 from server.api.requests import Callers
+from server.api_keys import ApiKey
 from server.meetings import Meeting
 from server.members import Members
 from server.sign_in import Visitors
@@ -32,6 +33,8 @@ class Authority:
     identity: str = ""
     """Of who is inside, where they showed their access token."""
     account: Account | None = None
+    key: ApiKey | None = None
+    """Of a program: it runs every meeting, within what its scopes allow."""
     by_token: bool = False
     """They showed an access token: no browser sent it by itself."""
 
@@ -39,6 +42,19 @@ class Authority:
     def is_host(self) -> bool:
         """Whether they run the meeting: as its host or a co-host."""
         return self.role in ("host", "cohost")
+
+
+_KEY = web.RequestKey("api_key", ApiKey)
+
+
+def remember_key(request: web.Request, key: ApiKey) -> None:
+    """Notes whose request it is."""
+    request[_KEY] = key
+
+
+def known_key(request: web.Request) -> ApiKey | None:
+    """The API key that the request showed, a good one; None for people."""
+    return request.get(_KEY)
 
 
 class Authorities:
@@ -59,7 +75,13 @@ class Authorities:
         self._keys = keys
 
     async def of(self, request: web.Request, meeting: Meeting) -> Authority:
-        """Who asks. Raises TokenRefused, and WrongOrigin for a page of another site that changes something."""
+        """Who asks. That an API key is good for the operation was looked at before (`Habits`).
+
+        Raises TokenRefused, and WrongOrigin for a page of another site that changes something.
+        """
+        key = known_key(request)
+        if key is not None:
+            return Authority("host", key=key)
         header = request.headers.get("Authorization", "")
         if header.startswith(BEARER):
             return await self._by_token(header.removeprefix(BEARER), meeting)

@@ -1,9 +1,7 @@
-"""/api/v1/meetings: making a meeting, finding it by its code, asking to join."""
+"""/api/v1/meetings: finding a meeting by its code, asking to join."""
 
 from __future__ import annotations
 
-import datetime
-import secrets
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, RootModel
 from yarl import URL
 
 from server.accounts import Account
-from server.api.authority import HOST_COOKIE, Authorities
+from server.api.authority import Authorities
 from server.api.operations import Operation, serves
 from server.api.requests import Callers, read_json
 from server.api.search import Search
@@ -35,17 +33,15 @@ from server.entrance import (
     identity_of,
     read_tab_secret,
 )
-from server.meeting_policy import starting_settings
 from server.meeting_settings import PASSCODE_LENGTH
-from server.meetings import Meeting, MeetingDraft
+from server.meetings import Meeting
 from server.occurrences import Occurrences
-from server.planning import Planning
 from server.presence import live
 from server.problems import SignInRequired, TooMany
-from server.rates import Rate, network_of
-from server.sections import AccountsSection, MeetingsSection
+from server.rates import network_of
+from server.sections import AccountsSection
 from server.sign_in import GUEST_COOKIE, Visitors
-from server.texts import NAME_LENGTH, TITLE_LENGTH, clean_name
+from server.texts import NAME_LENGTH, clean_name
 from signaling import token
 from signaling.errors import NotAllowed
 from signaling.lobby import Guest, KnockRefused, LobbyFull
@@ -64,24 +60,6 @@ class Body(BaseModel):
     """What is sent: a field that we do not know is a mistake worth telling."""
 
     model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
-
-
-class NewMeeting(Body):
-    """A meeting to make."""
-
-    title: str = Field(default="", max_length=4 * TITLE_LENGTH)
-    """Shown in the preview and in the browser's tab; may be empty."""
-
-
-class MeetingMade(Body):
-    """A meeting that was made. The host secret comes as a cookie that only this meeting's requests carry."""
-
-    code: str
-    """To read out and type: `bcdf-ghjk-mnpq`."""
-    title: str
-    link: str
-    """The meeting's page, with the passcode after `#p=` where it has one."""
-    created_at: datetime.datetime
 
 
 class MeetingFound(Body):
@@ -142,82 +120,32 @@ class MeetingsApi:
 
     def __init__(
         self,
-        planning: Planning,
         authorities: Authorities,
         rooms: RoomService,
         search: Search,
         callers: Callers,
         signing_key: Callable[[], tuple[str, str]],
-        new_meetings_per_minute: int,
         visitors: Visitors,
         policy: AccountsSection,
-        start: MeetingsSection,
         occurrences: Occurrences,
         desk: LobbyDesk,
     ) -> None:
-        self._planning = planning
         self._authorities = authorities
         self._rooms = rooms
         self._search = search
         self._callers = callers
         self._signing_key = signing_key
-        self._made = Rate(new_meetings_per_minute)
         self._visitors = visitors
         self._policy = policy
-        self._start = start
         self._desk = desk
         self._passcodes = Attempts()
         self._occurrences = occurrences
 
-    @serves(
-        Operation(
-            "POST",
-            PATH,
-            "Make a meeting",
-            takes=NewMeeting,
-            gives=MeetingMade,
-            status=201,
-            problems=(NotAllowed, SignInRequired),
-        )
-    )
-    async def create(self, request: web.Request) -> web.Response:
-        """201 MeetingMade and the host cookie."""
-        self._callers.check_origin(request)
-        asked = await read_json(request, NewMeeting)
-        account = await self._visitors.account(request)
-        check_may_create(self._policy, account)
-        address = self._callers.address(request)
-        if self._made.is_spent(address, time.monotonic()):
-            raise TooMany(f"more than {self._made.limit} new meetings in a minute")
-        self._made.count(address, time.monotonic())
-        draft = MeetingDraft(title=asked.title, settings=starting_settings(self._start, secrets.choice))
-        now = datetime.datetime.now(datetime.UTC)
-        meeting, host_secret = await self._planning.make(draft, now, account.id if account else None)
-        base = self._callers.base(request)
-        made = MeetingMade(
-            code=meeting.code,
-            title=meeting.title,
-            link=link_to(self._callers.shared_base(request), meeting.code, meeting.settings.passcode),
-            created_at=meeting.created_at,
-        )
-        response = _json(made, status=201)
-        response.headers["Location"] = f"{PATH}/{meeting.code}"
-        response.set_cookie(
-            HOST_COOKIE,
-            host_secret,
-            path=f"{PATH}/{meeting.code}",
-            max_age=HOST_COOKIE_AGE,
-            httponly=True,
-            samesite="Lax",
-            secure=base.scheme == "https",
-        )
-        return response
-
-    @serves(Operation("GET", f"{PATH}/{{meeting}}", "Find a meeting by its code", gives=MeetingFound))
+    @serves(Operation("GET", f"{PATH}/{{meeting}}/preview", "Find a meeting by its code", gives=MeetingFound))
     async def find(self, request: web.Request) -> web.Response:
         """200 MeetingFound."""
         meeting = await self._search.find(request, request.match_info["meeting"])
-        return _json(MeetingFound(code=meeting.code, title=meeting.title))
+        return json_answer(MeetingFound(code=meeting.code, title=meeting.title))
 
     @serves(
         Operation(
@@ -236,10 +164,10 @@ class MeetingsApi:
         meeting = await self._search.find(request, request.match_info["meeting"])
         found = await self._decide(request, meeting, asked)
         if isinstance(found, Wait):
-            return _json(await self._knock(request, meeting, asked, found))
+            return json_answer(await self._knock(request, meeting, asked, found))
         key, secret = self._signing_key()
         base = self._callers.base(request)
-        return _json(
+        return json_answer(
             Entered(
                 url=str(base.with_scheme("wss" if base.scheme == "https" else "ws")),
                 token=token.mint(found.grants, key, secret, time.time(), TOKEN_LIFETIME),
@@ -310,5 +238,9 @@ def link_to(base: URL, code: str, passcode: str = "") -> str:
     return f"{base / 'm' / code}{fragment}"
 
 
-def _json(body: BaseModel, status: int = 200) -> web.Response:
-    return web.Response(text=body.model_dump_json(), status=status, content_type="application/json")
+def json_answer(body: BaseModel, status: int = 200) -> web.Response:
+    """An answer that nobody keeps: what is so now may be otherwise soon."""
+    text = body.model_dump_json(by_alias=True)
+    return web.Response(
+        text=text, status=status, content_type="application/json", headers={"Cache-Control": "no-store"}
+    )

@@ -18,6 +18,9 @@ PATH = "/api/v1/openapi.json"
 PARAMETERS = {
     "meeting": "A meeting's code, in whatever form it was typed, or its id.",
     "knock": "The id of a knock, as joining gave it.",
+    "account": "An account's id.",
+    "key": "An API key's id.",
+    "member": "A member's id.",
     "room": "A room's name, percent-encoded.",
     "identity": "A participant's identity, percent-encoded.",
 }
@@ -149,7 +152,7 @@ def _operation(operation: Operation, definitions: Mapping[str, Any]) -> dict[str
 
 
 def _headers(operation: Operation) -> Iterable[tuple[str, str]]:
-    if operation.versioned and operation.method != "GET":
+    if operation.versioned and operation.method in ("PATCH", "DELETE"):
         yield "If-Match", "The ETag that was read: what somebody else has changed since is not overwritten (412)."
     if operation.once:
         yield "Idempotency-Key", "Any text of the caller's: sent again within 24 hours, the first answer comes again."
@@ -162,9 +165,9 @@ def _header(name: str, text: str) -> dict[str, Any]:
 
 def _security(operation: Operation) -> list[dict[str, list[str]]]:
     found: list[dict[str, list[str]]] = [{}] if operation.is_for_all else []
-    if operation.scope is not None:
+    if operation.scope is not None or operation.any_key:
         found.append({"key": []})
-    return found + [{_SECURITY[access][0]: []} for access in operation.access]
+    return found + [{_SECURITY[access][0]: []} for access in operation.access if access != "anyone"]
 
 
 def _responses(operation: Operation) -> dict[str, Any]:
@@ -228,7 +231,6 @@ def _named(name: str) -> dict[str, str]:
 Around = Callable[[Operation, operations.Respond], operations.Respond]
 
 
-def served(apis: Sequence[object], around: Around, version: str) -> list[web.RouteDef]:
+def routes(apis: Sequence[object], described: OpenApi, around: Around) -> list[web.RouteDef]:
     """The routes of all parts of the API, and of their description."""
-    whole = (*apis, OpenApi([type(api) for api in apis], version))
-    return [route for api in whole for route in operations.routes(api, around)]
+    return [route for api in (*apis, described) for route in operations.routes(api, around)]

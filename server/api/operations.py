@@ -5,14 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeVar, get_args
+from typing import Literal, TypeVar
 
 from aiohttp import web
 from pydantic import BaseModel
 from sqlalchemy.exc import SQLAlchemyError
 
+from server.answers import RequestDiffers, RequestUnderWay
+from server.api_keys import ApiKeyRefused, Scope
 from server.meetings import MeetingNotFound
-from server.problems import TooLarge, TooMany, TooSlow, WrongContentType, WrongOrigin
+from server.problems import ScopeMissing, TooLarge, TooMany, TooSlow, WrongContentType, WrongOrigin
 from server.texts import WrongInput
 from signaling.errors import NotAllowed, Unavailable
 from signaling.store import StoreUnavailable
@@ -21,22 +23,9 @@ from signaling.token import TokenRefused
 JSON = "application/json"
 EVENT_STREAM = "text/event-stream"
 
-Scope = Literal[
-    "meetings:read",
-    "meetings:write",
-    "live:control",
-    "accounts:read",
-    "accounts:write",
-    "webhooks:read",
-    "webhooks:write",
-    "usage:read",
-]
-"""What an API key may be good for."""
-SCOPES: tuple[Scope, ...] = get_args(Scope)
-
-Access = Literal["cookie", "token", "knock"]
-"""How somebody shows who they are, beside an API key with the operation's scope: by the cookies of our pages, by an
-access token (`Authorization: Bearer`), by the secret of a knock (`Authorization: Knock`)."""
+Access = Literal["anyone", "cookie", "token", "knock"]
+"""How somebody shows who they are, beside an API key with the operation's scope: not at all, by the cookies of our
+pages, by an access token (`Authorization: Bearer`), by the secret of a knock (`Authorization: Knock`)."""
 
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
 Respond = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -60,10 +49,12 @@ class Operation:
     """The parameters of the query; without it there are none."""
     problems: Sequence[type[Exception]] = ()
     """What it may raise beyond `implied`: rows of `problems.TABLE`."""
-    access: Sequence[Access] = ()
-    """None: for anybody."""
+    access: Sequence[Access] = ("anyone",)
+    """Empty: API keys alone."""
     scope: Scope | None = None
-    """What an API key must be good for; without it, it takes no API key."""
+    """What an API key must be good for; without it, an API key opens nothing here."""
+    any_key: bool = False
+    """Whether every good API key will do."""
     form: str = JSON
     """Media type of the answer."""
     versioned: bool = False
@@ -74,7 +65,7 @@ class Operation:
     @property
     def is_for_all(self) -> bool:
         """Whether nobody has to show who they are."""
-        return not self.access and self.scope is None
+        return "anyone" in self.access
 
     @property
     def parameters(self) -> Sequence[str]:
@@ -83,10 +74,12 @@ class Operation:
 
     @property
     def id(self) -> str:
-        """A name for programs, such as `post_meetings_join`."""
-        steps = [step for step in self.path.removeprefix("/api/v1").split("/") if step and not step.startswith("{")]
-        one = "one_" if self.path.endswith("}") and self.method in ("GET", "PATCH", "PUT", "DELETE") else ""
-        return f"{self.method.lower()}_{one}{'_'.join(steps)}".replace("-", "_").replace(".", "_")
+        """A name for programs, such as `get_meeting_members`: a step with a variable behind it is one of many."""
+        steps = self.path.removeprefix("/api/v1/").split("/")
+        followed = zip(steps, [*steps[1:], ""], strict=True)
+        named = [step.removesuffix("s") if then.startswith("{") else step for step, then in followed]
+        words = [self.method.lower(), *(step for step in named if not step.startswith("{"))]
+        return re.sub(r"\W", "_", "_".join(words))
 
     @property
     def refusals(self) -> Sequence[type[Exception]]:
@@ -97,13 +90,17 @@ class Operation:
     def implied(self) -> Sequence[type[Exception]]:
         """What follows from the rest of the declaration."""
         found: list[type[Exception]] = [WrongInput, TooMany, SQLAlchemyError, StoreUnavailable, Unavailable]
+        # Whoever shows an API key is told where it is of no use.
+        found += [ApiKeyRefused, ScopeMissing]
         if self.takes is not None:
             found += [WrongContentType, TooLarge, TooSlow]
+        if self.once:
+            found += [RequestDiffers, RequestUnderWay]
         if "meeting" in self.parameters:
             found += [MeetingNotFound]
         if not self.is_for_all:
             found += [TokenRefused, NotAllowed]
-        if self.method != "GET" and (self.is_for_all or "cookie" in self.access):
+        if self.method != "GET" and {"anyone", "cookie"} & set(self.access):
             found += [WrongOrigin]
         return found
 

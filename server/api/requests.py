@@ -22,6 +22,9 @@ BODY_TIME = 10.0
 MOST_ERRORS = 20
 """Wrong fields that are named at most."""
 
+_BODY = web.RequestKey("body", bytes)
+"""What was read: the network gives it once."""
+
 _Model = TypeVar("_Model", bound=BaseModel)
 
 
@@ -111,6 +114,8 @@ def errors_of(error: ValidationError) -> list[FieldError]:
 
 async def read_body(request: web.Request, most: int) -> bytes:
     """The body's bytes, unpacked, `most` of them at the most. Raises TooLarge, TooSlow, WrongInput."""
+    if _BODY in request:
+        return request[_BODY]
     content = bytearray()
     try:
         async with asyncio.timeout(BODY_TIME):
@@ -122,7 +127,8 @@ async def read_body(request: web.Request, most: int) -> bytes:
         raise WrongInput("body: takes what Content-Encoding and Transfer-Encoding say") from None
     except TimeoutError:
         raise TooSlow(f"body: takes at most {BODY_TIME:.0f} seconds to come") from None
-    return bytes(content)
+    request[_BODY] = bytes(content)
+    return request[_BODY]
 
 
 def _each_once(pairs: list[tuple[str, object]]) -> dict[str, object]:

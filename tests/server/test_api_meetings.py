@@ -66,8 +66,8 @@ async def test_a_meeting_is_made_found_and_joined(site: Site) -> None:
     assert status == 201
     assert made["title"] == "Weekly"
     assert answer.headers["Location"] == f"{PATH}/{made['code']}"
-    assert set(made) == {"code", "title", "link", "created_at"}
-    assert await get(site, f"{PATH}/{made['code'].upper()}") == (200, {"code": made["code"], "title": "Weekly"})
+    assert (made["kind"], made["status"], made["schedule"], made["external_id"]) == ("instant", "active", None, None)
+    assert await get(site, f"{PATH}/{made['code'].upper()}/preview") == (200, {"code": made["code"], "title": "Weekly"})
 
     status, entered, _ = await post(site, f"{PATH}/{made['code']}/join", {"name": "Anna", "tab": TAB})
     assert (status, entered["decision"], entered["role"]) == (200, "enter", "attendee")
@@ -245,7 +245,7 @@ async def test_who_guesses_codes_waits_and_who_knows_one_does_not(site: Site) ->
         async with site.web.get(f"{site.url}/m/bcdf-ghjk-mnpq", headers=headers) as page:
             assert (page.status, page.headers["Retry-After"]) == (429, "60")
     # A right code is never refused: a school class sits behind one address.
-    assert (await get(site, f"{PATH}/{code}"))[0] == 200
+    assert (await get(site, f"{PATH}/{code}/preview"))[0] == 200
     assert (await post(site, f"{PATH}/{code}/join", {"name": "Anna", "tab": TAB}))[0] == 200
     await new_meeting(site)
 

@@ -95,7 +95,7 @@ def test_a_meeting_a_certificate_and_a_key_outlive_a_killed_process(network: Non
         live_and_be_killed()
     with running_service(tmp_path, {"VECHE_KEYS": ""}) as again:
         assert ((tmp_path / "keys").read_bytes(), certificate_of(again)) == kept
-        with urllib.request.urlopen(f"{again.http}/api/v1/meetings/{code}", timeout=20) as answer:
+        with urllib.request.urlopen(f"{again.http}/api/v1/meetings/{code}/preview", timeout=20) as answer:
             assert b"Weekly" in answer.read()
         log = again.log.read_text()
     assert kept[0].decode().split(": ")[1].strip() not in log

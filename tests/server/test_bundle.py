@@ -258,7 +258,7 @@ def test_it_installs_serves_and_keeps_everything_when_it_is_upgraded(
     assert release.is_dir()  # what still runs has its files
     assert "idle_timeout = 31" in settings.read_text()
     with machine.serving(log):
-        status, found = machine.ask("GET", f"/api/v1/meetings/{made['code']}")
+        status, found = machine.ask("GET", f"/api/v1/meetings/{made['code']}/preview")
         assert (status, json.loads(found)["title"]) == (200, "Планёрка")
     assert "Traceback" not in log.read_text()
     who = machine.user or f"uid {os.getuid()}"

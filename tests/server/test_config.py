@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from server import app
+from server import node_settings
 from server.config import Settings, SettingsError, check_keys, load, parse_keys, rows
 from signaling.settings import DEFAULT_CODECS, Limits, RoomSettings
 
@@ -36,7 +36,7 @@ def test_defaults_are_those_of_the_manual() -> None:
     assert (settings.http.host, settings.http.port, settings.http.tls_port) == ("0.0.0.0", 8080, 8443)
     assert (settings.rtc.udp_port, settings.rtc.addresses, settings.rtc.idle_timeout) == (7882, (), 30.0)
     assert (settings.data_dir, settings.keys, settings.redis.url) == (Path("data"), {}, "")
-    assert app.room_settings(settings.room) == RoomSettings()
+    assert node_settings.room_settings(settings.room) == RoomSettings()
     assert settings.room.enabled_codecs == DEFAULT_CODECS
     assert settings.limit.max_metadata_size == Limits().max_metadata_size
     assert settings.limit.failed_joins_per_minute == 20
@@ -253,8 +253,8 @@ def test_presets_of_rooms_come_from_a_table_or_from_json(monkeypatch: pytest.Mon
         "[room.room_configurations.hall]\nempty_timeout = 60\nmax_participants = 500\nmetadata = 'about'\n"
         "[[room.room_configurations.hall.agents]]\nagent_name = 'guide'\nmetadata = 'of the hall'\n"
     )
-    made = app.room_settings(load(file).room).room_configurations["hall"]
+    made = node_settings.room_settings(load(file).room).room_configurations["hall"]
     assert (made.empty_timeout, made.max_participants, made.metadata) == (60, 500, "about")
     assert [(agent.agent_name, agent.metadata) for agent in made.agents] == [("guide", "of the hall")]
     monkeypatch.setenv("VECHE_ROOM__ROOM_CONFIGURATIONS", '{"quiet": {"departure_timeout": 5}}')
-    assert app.room_settings(load().room).room_configurations["quiet"].departure_timeout == 5
+    assert node_settings.room_settings(load().room).room_configurations["quiet"].departure_timeout == 5

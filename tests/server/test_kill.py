@@ -115,7 +115,7 @@ def look_at_the_file(service: Service, folder: Path, known: Acknowledged) -> Non
 async def ask_the_service(reader: Reader, known: Acknowledged, meetings: set[str], invited: set[str]) -> None:
     """Started again, it knows what was made in this round."""
     for code in meetings:
-        async with reader.web.get(f"{reader.url}/api/v1/meetings/{code}") as answer:
+        async with reader.web.get(f"{reader.url}/api/v1/meetings/{code}/preview") as answer:
             assert answer.status == 200
             assert (await answer.json())["title"] == known.meetings[code]
     for email in invited:

@@ -118,9 +118,9 @@ async def test_a_request_has_a_name_in_its_answer(site: Site) -> None:
 async def test_answers_are_what_it_says(site: Site, described: dict[str, Any]) -> None:
     async with site.web.post(f"{site.url}/api/v1/meetings", json={"title": "Weekly"}) as answer:
         made = await answer.json()
-    jsonschema.validate(made, schema(described, "MeetingMade"))
+    jsonschema.validate(made, schema(described, "MeetingDetails"))
     path = f"{site.url}/api/v1/meetings/{made['code']}"
-    async with site.web.get(path) as answer:
+    async with site.web.get(f"{path}/preview") as answer:
         jsonschema.validate(await answer.json(), schema(described, "MeetingFound"))
     async with site.web.post(f"{path}/join", json={"name": "Anna", "tab": TAB}) as answer:
         jsonschema.validate(await answer.json(), schema(described, "JoinAnswer"))

@@ -57,7 +57,7 @@ function begin(actions: HTMLElement): void {
       return;
     }
     void busy(element("join-button", HTMLButtonElement), async () => {
-      const found = await ask(`/api/v1/meetings/${code}`, {});
+      const found = await ask(`/api/v1/meetings/${code}/preview`, {});
       if (found?.ok) {
         location.assign(`/m/${code}`);
         return;
