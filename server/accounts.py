@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from email_validator import SPECIAL_USE_DOMAIN_NAMES, EmailNotValidError, validate_email
-from sqlalchemy import func, select, tuple_
+from sqlalchemy import func, or_, select, tuple_
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -129,11 +129,24 @@ class Accounts:
             row = await session.scalar(select(AccountRow).where(AccountRow.email == usual))
         return account_of(row) if row else None
 
-    async def list(self, most: int = 1000) -> Sequence[Account]:
-        """All accounts by name, `most` of them."""
+    async def list(self, most: int, find: str = "", after: str = "") -> Sequence[Account]:
+        """`most` accounts by name: with `find` in name or address, and behind the one with the id `after`.
+
+        Raises AccountNotFound.
+        """
+        wanted = select(AccountRow).order_by(AccountRow.name, AccountRow.email).limit(most)
+        if find:
+            # SQLite knows small and capital letters of English alone: names in others are tried as they are written.
+            spellings = {find, find.lower(), find.upper(), find.title()}
+            columns = (AccountRow.name, AccountRow.email)
+            wanted = wanted.where(
+                or_(*(column.icontains(one, autoescape=True) for column in columns for one in spellings))
+            )
         async with self._database.session() as session:
-            rows = await session.scalars(select(AccountRow).order_by(AccountRow.name, AccountRow.email).limit(most))
-            return [account_of(row) for row in rows]
+            if after:
+                last = await _row(session, after)
+                wanted = wanted.where(tuple_(AccountRow.name, AccountRow.email) > (last.name, last.email))
+            return [account_of(row) for row in await session.scalars(wanted)]
 
     async def page(self, most: int, after: tuple[datetime.datetime, str] | None = None) -> Sequence[Account]:
         """`most` of them, the newest first, of those made before the one with that time and id."""

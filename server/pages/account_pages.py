@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from aiohttp import web
 
-from server.accounts import ROLES, Account, EmailTaken, LastAdministrator, clean_role
+from server.accounts import EMAIL_LENGTH, ROLES, Account, EmailTaken, LastAdministrator, clean_role
 from server.links import LinkKind
 from server.mail import MailNotSent
 from server.pages.forms import see_other
@@ -17,6 +17,11 @@ from server.texts import WrongInput
 from signaling.errors import NotAllowed
 
 logger = logging.getLogger(__name__)
+
+PAGE_LENGTH = 50
+"""Accounts that are shown together."""
+ID_LENGTH = 64
+"""Characters of an id, at most."""
 
 
 class AccountPages:
@@ -178,8 +183,13 @@ class AccountPages:
         invited: str = "",
         sent: bool = False,
     ) -> web.Response:
+        find, after = request.query.get("find", "")[:EMAIL_LENGTH], request.query.get("after", "")[:ID_LENGTH]
+        found = await self._reception.accounts.list(PAGE_LENGTH + 1, find, after)
         values = {
-            "accounts": await self._reception.accounts.list(),
+            "accounts": found[:PAGE_LENGTH],
+            "find": find,
+            "after": after,
+            "next": found[PAGE_LENGTH - 1].id if len(found) > PAGE_LENGTH else "",
             "roles": ROLES,
             "problem": problem,
             "email": email,

@@ -10,7 +10,7 @@ from argon2 import PasswordHasher
 from sqlalchemy import select
 
 from server import passwords
-from server.accounts import Accounts, EmailTaken, clean_email, clean_role
+from server.accounts import AccountNotFound, Accounts, EmailTaken, clean_email, clean_role
 from server.database import AccountRow, Database
 from server.links import LIFETIMES, LinkNotFound, Links
 from server.passwords import Passwords
@@ -91,6 +91,27 @@ async def test_an_invited_account_has_no_password(database: Database) -> None:
     await accounts.create("anna@example.org", "", "member", NOW)
     assert await accounts.authenticate("anna@example.org", "the password of nobody") is None
     assert not await accounts.exist()
+
+
+async def test_accounts_are_found_and_shown_part_by_part(database: Database) -> None:
+    accounts = Accounts(database, Passwords(FAST))
+    for number, name in enumerate(["Борис", "Анна Петрова", "Vera", "Анна Иванова", "Vera"]):
+        await accounts.create(f"person{number}@example.org", name, "member", NOW)
+    everybody = [one.id for one in await accounts.list(10)]
+    assert len(everybody) == 5
+    seen: list[str] = []
+    while part := await accounts.list(2, after=seen[-1] if seen else ""):
+        seen += [one.id for one in part]
+    assert seen == everybody
+    for find, emails in {
+        "анна": {"person1@example.org", "person3@example.org"},
+        "VERA": {"person2@example.org", "person4@example.org"},
+        "person0": {"person0@example.org"},
+        "_erson0": set(),
+    }.items():
+        assert {one.email for one in await accounts.list(10, find)} == emails, find
+    with pytest.raises(AccountNotFound):
+        await accounts.list(10, after="AC_nobody")
 
 
 async def test_a_link_works_once_also_for_two_at_once(database: Database) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime
+import html
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -12,9 +13,12 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
+from server.accounts import Accounts
 from server.database import AccountRow, SignInRow
 from server.links import Links
+from server.pages.account_pages import PAGE_LENGTH
 from server.pages.forms import local_path
+from server.passwords import Passwords
 from server.sign_in import COOKIE
 from tests.application import Site, running_site
 from tests.server.forms import Browser, browser
@@ -165,6 +169,25 @@ async def test_an_invitation_is_taken_once(site: Site) -> None:
             row = await session.scalar(select(AccountRow).where(AccountRow.email == "boris@example.org"))
         assert row is not None
         assert row.role == "host"
+
+
+async def test_a_long_list_of_accounts_has_parts_and_a_search(site: Site) -> None:
+    async with browser(site) as anna:
+        await set_up(anna)
+        assert 'role="search"' not in (await anna.open("/accounts")).text
+        accounts = Accounts(site.database, Passwords())
+        for number in range(PAGE_LENGTH + 1):
+            await accounts.create(f"p{number}@example.org", f"Person {number}", "member", now())
+        first = await anna.open("/accounts")
+        assert first.text.count("/disabled") == PAGE_LENGTH
+        second = await anna.open(html.unescape(first.value(r'href="(/accounts[?]\S+)" data-testid="more"')))
+        assert second.text.count("/disabled") == 2
+        assert not second.has("more")
+        found = await anna.open("/accounts?find=person+17")
+        assert found.text.count("/disabled") == 1
+        assert "p17@example.org" in found.text
+        assert (await anna.open("/accounts?find=<nobody>")).text.count("/disabled") == 0
+        assert (await anna.open("/accounts?after=AC_nobody")).status == 404
 
 
 async def test_of_several_links_the_newest_works(site: Site) -> None:
