@@ -1,0 +1,207 @@
+"""What pages and API cost: calls a second, how long one takes, signing in, and lists of ten thousand.
+
+Run by `make bench`; prints tables and asserts nothing. The service has one core, who asks another.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import os
+import re
+import secrets
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+import aiohttp
+from sqlalchemy import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from server import codes
+from server.accounts import Accounts
+from server.config import load
+from server.data_folder import DATABASE
+from server.database import AccountRow, Database, MeetingRow
+from server.meetings import MeetingDraft, Meetings
+from server.passwords import Passwords
+from tests.load.table import percentile, show
+from tests.network import enter
+from tests.service import Service, running_service
+
+MANY = 10_000
+"""Meetings, and accounts."""
+AT_ONCE = 16
+"""Requests on their way together."""
+CALLS, SLOW_CALLS = 1000, 50
+"""Of each quick kind, and of those that take a password or fill a page."""
+PASSWORD = "a quiet bench of words"
+EMAIL = "anna@example.org"
+SETTINGS = {
+    "VECHE_LIMIT__NEW_MEETINGS_PER_MINUTE": "0",
+    "VECHE_LIMIT__FAILED_JOINS_PER_MINUTE": "0",
+    "VECHE_HTTP__TLS_PORT": "0",
+    "VECHE_RTC__SHARDS": "1",
+    "VECHE_LOG__LEVEL": "error",
+}
+
+Call = Callable[[int], Awaitable[int]]
+"""Makes one call, by its number, and gives the status of its answer."""
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Somebody who asks: `url` is the service, `codes` are those of meetings that are there."""
+
+    url: str
+    web: aiohttp.ClientSession
+    codes: list[str]
+
+    async def get(self, path: str, **headers: str) -> int:
+        async with self.web.get(self.url + path, headers=headers) as answer:
+            await answer.read()
+            return answer.status
+
+    async def post(self, path: str, body: object) -> int:
+        async with self.web.post(self.url + path, json=body) as answer:
+            await answer.read()
+            return answer.status
+
+    def code(self, number: int) -> str:
+        """Another meeting for each number."""
+        return self.codes[number * 7919 % len(self.codes)]
+
+
+async def fill(folder: Path) -> list[str]:
+    """Makes the database with everything in it; the codes of the meetings, all of one account."""
+    database = Database(f"sqlite:///{folder / DATABASE}")
+    passwords = Passwords()
+    await database.migrate()
+    now = datetime.datetime.now(datetime.UTC)
+    owner = await Accounts(database, passwords).create(EMAIL, "Anna", "administrator", now, PASSWORD)
+    meeting, _ = await Meetings(database).create(MeetingDraft("Meeting"), now, owner.id)
+    meeting_codes = [codes.new(secrets.choice) for _ in range(MANY - 1)]
+
+    def account(number: int) -> dict[str, object]:
+        return {"id": f"AC_{number:024x}", "email": f"person{number}@example.org", "name": f"Person {number}"}
+
+    def other_meeting(number: int) -> dict[str, object]:
+        own = {"id": f"MT_{number:024x}", "code": meeting_codes[number], "room_name": f"room{number}"}
+        return {**own, "title": f"Meeting {number}"}
+
+    async with database.session.begin() as session:
+        await multiply(session, await session.get_one(AccountRow, owner.id), account)
+        await multiply(session, await session.get_one(MeetingRow, meeting.id), other_meeting)
+    passwords.close()
+    await database.close()
+    return [meeting.code, *meeting_codes]
+
+
+async def multiply(
+    session: AsyncSession, row: AccountRow | MeetingRow, change: Callable[[int], dict[str, object]]
+) -> None:
+    """Puts many rows beside one, each like it but for what `change` says of it by its number."""
+    alike = {column.key: getattr(row, column.key) for column in row.__table__.columns}
+    later = [row.created_at + datetime.timedelta(seconds=number) for number in range(MANY - 1)]
+    rows = [{**alike, "created_at": moment, **change(number)} for number, moment in enumerate(later)]
+    await session.execute(insert(type(row)), rows)
+
+
+async def measure(call: Call, count: int, at_once: int) -> tuple[float, float, float]:
+    """Calls a second, and the time of one in milliseconds: in the middle, and at p99."""
+    times: list[float] = []
+    numbers = iter(range(count))
+
+    async def work() -> None:
+        for number in numbers:
+            begun = time.perf_counter()
+            status = await call(number)
+            times.append((time.perf_counter() - begun) * 1000)
+            if status >= 400:
+                raise RuntimeError(f"call {number} was answered with {status}")
+
+    begun = time.perf_counter()
+    async with asyncio.TaskGroup() as group:
+        for _ in range(at_once):
+            group.create_task(work())
+    return count / (time.perf_counter() - begun), percentile(times, 0.5), percentile(times, 0.99)
+
+
+@asynccontextmanager
+async def caller(service: Service, meeting_codes: list[str]) -> AsyncIterator[Caller]:
+    """Somebody with cookies of their own."""
+    jar = aiohttp.CookieJar(unsafe=True)
+    async with aiohttp.ClientSession(cookie_jar=jar, timeout=aiohttp.ClientTimeout(120)) as web:
+        yield Caller(service.http, web, meeting_codes)
+
+
+async def signing_in(one: Caller) -> Call:
+    """A call that signs in, by the form of one page again and again; the caller is signed in then."""
+    async with one.web.get(f"{one.url}/sign-in") as answer:
+        token = re.search(r'name="form" value="([^"]+)"', await answer.text())
+    if token is None:
+        raise RuntimeError("the page to sign in has no form")
+    form = {"form": token[1], "email": EMAIL, "password": PASSWORD, "next": "/account"}
+
+    async def call(_: int) -> int:
+        headers = {"Origin": one.url}
+        async with one.web.post(f"{one.url}/sign-in", data=form, headers=headers, allow_redirects=False) as answer:
+            return answer.status
+
+    return call
+
+
+def calls_of(one: Caller) -> list[tuple[str, Call]]:
+    """What is measured with many at once: a line each."""
+    join = {"name": "Anna", "tab": "A" * 22}
+    return [
+        ("GET /healthz", lambda _: one.get("/healthz")),
+        ("POST /api/v1/meetings", lambda number: one.post("/api/v1/meetings", {"title": f"More {number}"})),
+        ("GET /api/v1/meetings/{code}", lambda number: one.get(f"/api/v1/meetings/{one.code(number)}")),
+        ("POST /api/v1/meetings/{code}/join", lambda n: one.post(f"/api/v1/meetings/{one.code(n)}/join", join)),
+        ("GET /m/{code}, the page", lambda number: one.get(f"/m/{one.code(number)}", Accept="text/html")),
+        ("GET /, the page", lambda _: one.get("/", Accept="text/html")),
+    ]
+
+
+def lists_of(one: Caller) -> list[tuple[str, Call]]:
+    """Lists with ten thousand rows behind them, one call at a time: a line each."""
+    return [("GET /accounts, the page", lambda _: one.get("/accounts", Accept="text/html"))]
+
+
+async def play(service: Service, meeting_codes: list[str]) -> None:
+    columns = ("call", "a second", "ms, p50", "ms, p99")
+    async with caller(service, meeting_codes) as one:
+        rows = [(name, *await measure(call, CALLS, AT_ONCE)) for name, call in calls_of(one)]
+        show(f"{AT_ONCE} calls at once, {MANY} meetings and accounts, one core", columns, rows)
+        call = await signing_in(one)
+        before = service.cpu_seconds()
+        rows = [(f"signing in, {at_once} at once", *await measure(call, SLOW_CALLS, at_once)) for at_once in (1, 8)]
+        cost = 1000 * (service.cpu_seconds() - before) / (2 * SLOW_CALLS)
+        show(f"signing in (argon2id): {cost:.0f} ms of CPU each", columns, rows)
+        rows = [(name, *await measure(call, SLOW_CALLS, 1)) for name, call in lists_of(one)]
+        show(f"lists of {MANY}", columns, rows)
+
+
+def main() -> None:
+    cores = sorted(os.sched_getaffinity(0))
+    enter()
+    load()  # a wrong variable of the environment is told here
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        meeting_codes = asyncio.run(fill(folder))
+        with running_service(folder, SETTINGS) as service:
+            for task in Path(f"/proc/{service.process.pid}/task").iterdir():
+                os.sched_setaffinity(int(task.name), cores[:1])
+            os.sched_setaffinity(0, cores[1:] or cores)
+            asyncio.run(play(service, meeting_codes))
+
+
+if __name__ == "__main__":
+    main()
