@@ -2,6 +2,7 @@
 
 import { askToJoin, type Knock } from "./api";
 import { HostsLobby } from "./hostsLobby";
+import { HostTools } from "./hostTools";
 import type { PageData } from "./page";
 import { takePasscode } from "./passcode";
 import { rememberedPasscode, rememberInside, rememberPasscode, tabSecret, wasInside, writePreferences } from "./remembered";
@@ -78,6 +79,10 @@ export class Visit {
   }
 
   async set(kind: InputKind, on: boolean): Promise<void> {
+    if (on && this.room && !this.store.state().permitted[kind]) {
+      this.store.dispatch({ type: "notice", body: { kind: "not-permitted", what: kind } });
+      return;
+    }
     this.store.dispatch({ type: "device-wanted", kind, wanted: on });
     this.remember({ wanted: { ...this.preferences.wanted, [kind]: on } });
     if (this.room) await this.setInside(this.room, kind, on);
@@ -216,6 +221,10 @@ export class Visit {
   async toggleShare(): Promise<void> {
     const self = selfOf(this.store.state().people);
     if (!this.room || !self) return;
+    if (self.screen === null && !this.store.state().permitted.screen) {
+      this.store.dispatch({ type: "notice", body: { kind: "not-permitted", what: "screen" } });
+      return;
+    }
     try {
       await this.room.setScreen(self.screen === null);
     } catch (error) {
@@ -223,6 +232,39 @@ export class Visit {
       if (error instanceof Error && error.name === "NotAllowedError") return;
       this.store.dispatch({ type: "notice", body: { kind: "share-failed" } });
     }
+  }
+
+  /** Answers a host who asked for the microphone or the camera. */
+  async answer(yes: boolean): Promise<void> {
+    const { ask } = this.store.state();
+    this.store.dispatch({ type: "ask-answered" });
+    if (yes && ask !== null) await this.set(ask === "unmute" ? "microphone" : "camera", true);
+  }
+
+  /** Does what only hosts may, and says so where the server did not; whether it did. */
+  async asHost(deed: (tools: HostTools) => Promise<boolean>): Promise<boolean> {
+    const room = this.room;
+    if (!room) return false;
+    const done = await deed(new HostTools(this.page.code, () => room.token));
+    if (!done) this.store.dispatch({ type: "notice", body: { kind: "host-failed" } });
+    return done;
+  }
+
+  /** Goes, and leaves the meeting to somebody else. */
+  async handOver(identity: string): Promise<void> {
+    if (await this.asHost((tools) => tools.setRole(identity, "host"))) await this.leave();
+  }
+
+  /** Another name for this person; whether the server took it. */
+  async rename(name: string): Promise<boolean> {
+    try {
+      await this.room?.rename(name);
+    } catch {
+      this.store.dispatch({ type: "notice", body: { kind: "host-failed" } });
+      return false;
+    }
+    this.remember({ name });
+    return true;
   }
 
   async say(text: string): Promise<void> {
@@ -247,7 +289,7 @@ export class Visit {
   async talk(holding: boolean): Promise<void> {
     const { talking, connection } = this.store.state();
     if (!this.room || talking === holding || !isInside(connection)) return;
-    if (holding && this.isOn("microphone")) return;
+    if (holding && (this.isOn("microphone") || !this.store.state().permitted.microphone)) return;
     this.store.dispatch({ type: "talking", talking: holding });
     await this.setInside(this.room, "microphone", holding);
   }

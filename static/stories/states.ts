@@ -94,6 +94,14 @@ function lobby(locale: Locale, count: number): MeetingEvent {
   return { type: "lobby-found", waiting: people, message: "" };
 }
 
+const CLOSED: MeetingEvent[] = [
+  {
+    type: "rules-changed",
+    rules: { locked: true, muteOnEntry: false, allow: new Set(["video", "share"]), spotlight: ["person-1", "person-4"] },
+  },
+  { type: "permitted", permitted: { microphone: false, camera: true, screen: true } },
+];
+
 const SPEAKING: MeetingEvent = { type: "speakers-heard", identities: ["person-2"] };
 
 export const STORIES: Record<string, Story> = {
@@ -125,6 +133,16 @@ export const STORIES: Record<string, Story> = {
   knocks: (locale) => inside(people(locale, 4), SPEAKING, lobby(locale, 3), { type: "panel-toggled", panel: "chat" }),
   "knocks-many": (locale) => inside(people(locale, 9), SPEAKING, lobby(locale, 5)),
   "lobby-panel": (locale) => inside(people(locale, 9), SPEAKING, lobby(locale, 7), { type: "panel-toggled", panel: "people" }),
+  spotlight: (locale) => inside(people(locale, 9), SPEAKING, ...CLOSED),
+  closed: (locale) =>
+    inside(
+      [person(locale, 0, { role: "attendee", microphone: "muted" }), person(locale, 1, { role: "host" }), ...people(locale, 6).slice(2)],
+      ...CLOSED,
+      { type: "panel-toggled", panel: "chat" },
+    ),
+  asked: (locale) => inside([person(locale, 0, { role: "attendee", microphone: "muted" }), ...people(locale, 4).slice(1)], { type: "asked", ask: "unmute" }),
+  "co-host": (locale) =>
+    inside([person(locale, 0), person(locale, 1, { role: "cohost" }), ...people(locale, 9).slice(2)], { type: "panel-toggled", panel: "people" }),
   alone: (locale) => inside(people(locale, 1)),
   two: (locale) => inside(people(locale, 2), SPEAKING),
   four: (locale) => inside(people(locale, 4), SPEAKING, { type: "person-changed", person: person(locale, 4, { identity: "late", camera: null }) }, { type: "person-left", identity: "late" }),

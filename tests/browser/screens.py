@@ -64,6 +64,10 @@ OPENED = (
     Screen("settings", "four", clicks=(_MORE, "[role=menuitem]:last-child >> nth=-1")),
     Screen("looks", "prejoin", clicks=(".prejoin-head button",)),
     Screen("microphones", "four", clicks=(".device-button .chevron >> nth=0",)),
+    Screen("host-menu", "four", clicks=("[data-testid=host-menu]",)),
+    Screen("leave-menu", "four", clicks=("[data-testid=toolbar-leave]",)),
+    Screen("person-menu", "co-host", clicks=("[data-testid=participant-row] [data-testid=person-menu] >> nth=2",)),
+    Screen("mute-all", "co-host", clicks=("[data-testid=mute-all]",)),
     Screen("cameras", "four", clicks=(".device-button .chevron >> nth=1",)),
 )
 

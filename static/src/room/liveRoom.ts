@@ -15,6 +15,7 @@ import type { LocalTrack, Participant, RemoteTrack, TrackPublication } from "liv
 import type { EndReason } from "../state/connection";
 import type { DeviceKind } from "../state/devices";
 import type { MeetingEvent } from "../state/meeting";
+import { readAsk, readRules } from "../state/rules";
 import { AUDIO, VIDEO, browserKind, wish } from "./capture";
 import { receiveChat, sendChat } from "./chat";
 import { markFirstFrame } from "./firstFrame";
@@ -22,7 +23,7 @@ import { watchLevel, type LevelListener } from "./level";
 import { waitForRepairs } from "./patience";
 import type { Opened } from "./preview";
 import { watchSilence } from "./silence";
-import { personOf } from "./snapshot";
+import { permittedTo, personOf } from "./snapshot";
 import { Sound } from "./sound";
 
 /** Which of a person's pictures. */
@@ -42,6 +43,8 @@ const WORTH_RETRYING = [ConnectionErrorReason.Timeout, ConnectionErrorReason.Ser
 
 /** By a data packet on this topic the server tells hosts that the lobby has changed. */
 const LOBBY_TOPIC = "veche.lobby";
+/** By one on this topic a host asks this person for something. */
+const ASK_TOPIC = "veche.ask";
 
 /** What shakes a connection: any of them is enough. */
 type Trouble = "signal" | "media" | "silence" | "offline";
@@ -91,6 +94,7 @@ export class LiveRoom {
       this.token = renewed;
     });
     this.emit({ type: "people-replaced", people: this.participants().map(personOf) });
+    this.emitRules();
     this.emit({ type: "connected" });
     this.emitSoundBlocked();
     this.stops.push(watchSilence(this.room, (silent) => this.trouble("silence", silent)));
@@ -153,6 +157,11 @@ export class LiveRoom {
     await this.room.switchActiveDevice(browserKind(kind), id === "" ? "default" : id, id !== "");
   }
 
+  /** Rejects where the server does not allow it. */
+  async rename(name: string): Promise<void> {
+    await this.room.localParticipant.setName(name);
+  }
+
   async sendChat(text: string): Promise<void> {
     await sendChat(this.room, text);
   }
@@ -200,9 +209,16 @@ export class LiveRoom {
       .on(RoomEvent.ActiveSpeakersChanged, (speakers) =>
         this.emit({ type: "speakers-heard", identities: speakers.map((speaker) => speaker.identity) }),
       )
-      .on(RoomEvent.DataReceived, (_payload, sender, _kind, topic) => {
+      .on(RoomEvent.DataReceived, (payload, sender, _kind, topic) => {
         // What has a sender is another participant's.
-        if (topic === LOBBY_TOPIC && sender === undefined) this.onLobby();
+        if (sender !== undefined) return;
+        if (topic === LOBBY_TOPIC) this.onLobby();
+        const ask = topic === ASK_TOPIC ? readAsk(new TextDecoder().decode(payload)) : null;
+        if (ask !== null) this.emit({ type: "asked", ask });
+      })
+      .on(RoomEvent.RoomMetadataChanged, () => this.emitRules())
+      .on(RoomEvent.ParticipantPermissionsChanged, (_before, participant) => {
+        if (participant.isLocal) this.emitRules();
       })
       .on(RoomEvent.AudioPlaybackStatusChanged, () => this.emitSoundBlocked())
       .on(RoomEvent.ConnectionStateChanged, (state) => {
@@ -211,6 +227,7 @@ export class LiveRoom {
       })
       .on(RoomEvent.Reconnected, () => {
         this.emit({ type: "people-replaced", people: this.participants().map(personOf) });
+        this.emitRules();
       })
       .on(RoomEvent.Disconnected, (reason) => this.ended(reason));
     const offline = (): void => this.trouble("offline", !navigator.onLine);
@@ -260,6 +277,11 @@ export class LiveRoom {
       this.stopLevel = null;
     }
     this.changed(this.room.localParticipant);
+  }
+
+  private emitRules(): void {
+    this.emit({ type: "rules-changed", rules: readRules(this.room.metadata) });
+    this.emit({ type: "permitted", permitted: permittedTo(this.room.localParticipant) });
   }
 
   private emitSoundBlocked(): void {

@@ -1,8 +1,9 @@
 /** Reads a Person from a participant of livekit-client. */
 
 import { ConnectionQuality, Track } from "livekit-client";
-import type { Participant } from "livekit-client";
+import type { LocalParticipant, Participant } from "livekit-client";
 import type { Person, Quality, Role } from "../state/people";
+import { ALL_PERMITTED, type Permitted } from "../state/rules";
 
 /** The server's own attribute; participants cannot set it. */
 const ROLE_ATTRIBUTE = "veche.role";
@@ -21,6 +22,14 @@ export function personOf(participant: Participant): Person {
     quality: qualityOf(participant.connectionQuality),
     joinedAt: participant.joinedAt?.getTime() ?? 0,
   };
+}
+
+/** What the server lets this page publish: all where it says nothing yet. */
+export function permittedTo({ permissions }: LocalParticipant): Permitted {
+  if (permissions === undefined) return ALL_PERMITTED;
+  const { canPublish, canPublishSources: sources } = permissions;
+  const may = (source: Track.Source): boolean => canPublish && (sources.length === 0 || sources.includes(Track.sourceToProto(source)));
+  return { microphone: may(Track.Source.Microphone), camera: may(Track.Source.Camera), screen: may(Track.Source.ScreenShare) };
 }
 
 /** Id of a track that is on; for other people's tracks it changes once the track is there to be shown. */

@@ -6,6 +6,7 @@ import { NO_DEVICES, reduceDevices, type Devices, type DevicesEvent } from "./de
 import { NO_LOBBY, reduceLobby, type Lobby, type LobbyEvent } from "./lobby";
 import { NO_NOTICES, nextNoticesTime, reduceNotices, type NoticeBody, type Notices, type NoticesEvent } from "./notices";
 import { NOBODY, reducePeople, selfOf, type People, type PeopleEvent } from "./people";
+import { ALL_PERMITTED, NO_RULES, type Ask, type Permitted, type Rules, type RulesEvent } from "./rules";
 import { SILENCE, nextSpeakersTime, reduceSpeakers, type Speakers } from "./speakers";
 import { EMPTY_STAGE, reduceStage, type Stage } from "./stage";
 
@@ -20,6 +21,9 @@ export interface Meeting {
   readonly devices: Devices;
   readonly notices: Notices;
   readonly lobby: Lobby;
+  readonly rules: Rules;
+  readonly permitted: Permitted;
+  readonly ask: Ask | null;
   readonly panel: Panel | null;
   /** The browser holds the sound back until a click. */
   readonly soundBlocked: boolean;
@@ -36,6 +40,7 @@ export type MeetingEvent =
   | DevicesEvent
   | NoticesEvent
   | LobbyEvent
+  | RulesEvent
   | { readonly type: "speakers-heard"; readonly identities: readonly string[] }
   | { readonly type: "stage-resized"; readonly pageSize: number }
   | { readonly type: "page-turned"; readonly by: number }
@@ -59,6 +64,9 @@ export const NEW_MEETING: Meeting = {
   devices: NO_DEVICES,
   notices: NO_NOTICES,
   lobby: NO_LOBBY,
+  rules: NO_RULES,
+  permitted: ALL_PERMITTED,
+  ask: null,
   panel: null,
   soundBlocked: false,
   mutedHint: { until: 0, last: -HINT_PAUSE },
@@ -110,6 +118,14 @@ export function reduceMeeting(meeting: Meeting, event: MeetingEvent, now: number
     case "lobby-deciding":
     case "lobby-undecided":
       return { ...meeting, lobby: reduceLobby(meeting.lobby, event) };
+    case "rules-changed":
+      return { ...meeting, rules: event.rules };
+    case "permitted":
+      return { ...meeting, permitted: event.permitted };
+    case "asked":
+      return { ...meeting, ask: event.ask };
+    case "ask-answered":
+      return { ...meeting, ask: null };
     case "speakers-heard":
       return heard(meeting, event.identities, now);
     case "stage-resized":
@@ -167,6 +183,10 @@ function withPeople(meeting: Meeting, event: PeopleEvent, now: number): Meeting 
     next = noticed(next, { kind: "joined", names: [event.person.name] }, now);
   }
   if (self?.microphone === "on") next = { ...next, mutedHint: { ...next.mutedHint, until: 0 } };
+  const before = selfOf(meeting.people);
+  if (self && before && self.role !== before.role) next = noticed(next, { kind: "role", role: self.role }, now);
+  // Who has done what was asked for need not answer.
+  if ((next.ask === "unmute" && self?.microphone === "on") || (next.ask === "video" && self?.camera)) next = { ...next, ask: null };
   return next;
 }
 
@@ -174,7 +194,7 @@ function withConnection(meeting: Meeting, event: ConnectionEvent, now: number): 
   const connection = reduceConnection(meeting.connection, event, now);
   const next = { ...meeting, connection };
   if (isInside(connection) || event.type === "join-started") return next;
-  return { ...next, lobby: NO_LOBBY, people: NOBODY, speakers: SILENCE, stage: EMPTY_STAGE, soundBlocked: false, talking: false };
+  return { ...next, lobby: NO_LOBBY, rules: NO_RULES, permitted: ALL_PERMITTED, ask: null, people: NOBODY, speakers: SILENCE, stage: EMPTY_STAGE, soundBlocked: false, talking: false };
 }
 
 function heard(meeting: Meeting, identities: readonly string[], now: number): Meeting {

@@ -1,5 +1,7 @@
 /** Short notices over the stage: joins and leaves collapse, chat shows while it is closed. */
 
+import type { Role } from "./people";
+
 export type NoticeBody =
   | { readonly kind: "joined"; readonly names: readonly string[] }
   | { readonly kind: "left"; readonly names: readonly string[] }
@@ -7,6 +9,9 @@ export type NoticeBody =
   | { readonly kind: "muted-by-host" }
   | { readonly kind: "device-arrived"; readonly device: "microphone" | "camera" | "speaker"; readonly deviceId: string; readonly label: string }
   | { readonly kind: "device-gone"; readonly device: "microphone" | "camera" | "speaker" }
+  | { readonly kind: "role"; readonly role: Role }
+  | { readonly kind: "not-permitted"; readonly what: "microphone" | "camera" | "screen" }
+  | { readonly kind: "host-failed" }
   | { readonly kind: "share-failed" }
   | { readonly kind: "copied" }
   | { readonly kind: "not-copied"; readonly link: string };

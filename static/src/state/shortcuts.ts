@@ -6,6 +6,7 @@ export type Action =
   | "share"
   | "chat"
   | "people"
+  | "mute-all"
   | "leave"
   | "full-screen"
   | "shortcuts"
@@ -30,6 +31,7 @@ const WITH_ALT: Readonly<Record<string, Action>> = {
   KeyS: "share",
   KeyH: "chat",
   KeyU: "people",
+  KeyM: "mute-all",
   KeyQ: "leave",
   KeyF: "full-screen",
 };
@@ -48,6 +50,7 @@ export const SHOWN_KEYS: readonly { readonly action: Action; readonly keys: read
   { action: "share", keys: ["Alt+S"] },
   { action: "chat", keys: ["Alt+H"] },
   { action: "people", keys: ["Alt+U"] },
+  { action: "mute-all", keys: ["Alt+M"] },
   { action: "full-screen", keys: ["Alt+F"] },
   { action: "next-area", keys: ["F6"] },
   { action: "shortcuts", keys: ["Ctrl+/", "?"] },

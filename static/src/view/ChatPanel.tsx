@@ -3,8 +3,9 @@ import { Fragment, useEffect, useLayoutEffect, useRef, useState, type KeyboardEv
 import { useTranslation } from "react-i18next";
 import { isContinued, LONGEST_TEXT, type Message } from "../state/chat";
 import { piecesOf } from "../state/links";
+import { mayDo } from "../state/rules";
 import { Avatar } from "./Avatar";
-import { useMeeting, useVisit } from "./context";
+import { useMeeting, useSelf, useVisit } from "./context";
 import { Panel } from "./Panel";
 import { TEST_IDS } from "./testIds";
 
@@ -15,10 +16,12 @@ const NEAR = 80;
 
 export function ChatPanel(): ReactNode {
   const { t } = useTranslation();
+  const self = useSelf();
+  const open = useMeeting((meeting) => mayDo(meeting.rules, self, "chat"));
   return (
     <Panel title={t("chat.title")} opener={TEST_IDS.toolbarChat}>
       <Messages />
-      <Composer />
+      {open ? <Composer /> : <p className="chat-closed">{t("chat.closed")}</p>}
     </Panel>
   );
 }

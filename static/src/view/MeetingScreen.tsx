@@ -1,9 +1,13 @@
 import { useCallback, useState, type ReactNode } from "react";
+import { runsMeeting, selfOf } from "../state/people";
 import type { Action } from "../state/shortcuts";
+import { AskDialog } from "./AskDialog";
 import { Banners } from "./Banners";
 import { ChatPanel } from "./ChatPanel";
 import { useMeeting, useVisit } from "./context";
 import { DeviceFaults } from "./DeviceFaults";
+import { HostQuestionContext, type HostQuestion } from "./hostContext";
+import { HostQuestions } from "./HostQuestions";
 import { KnockCards } from "./KnockCards";
 import { Notices } from "./Notices";
 import { PeoplePanel } from "./PeoplePanel";
@@ -23,6 +27,7 @@ export function MeetingScreen(): ReactNode {
   const panel = useMeeting((meeting) => meeting.panel);
   const shaken = useMeeting((meeting) => meeting.connection.phase === "reconnecting");
   const [dialog, setDialog] = useState<DialogName | null>(null);
+  const [question, setQuestion] = useState<HostQuestion | null>(null);
   useWakeLock();
 
   const run = useCallback(
@@ -38,6 +43,9 @@ export function MeetingScreen(): ReactNode {
         case "chat":
         case "people":
           visit.store.dispatch({ type: "panel-toggled", panel: action });
+          break;
+        case "mute-all":
+          if (runsMeeting(selfOf(visit.store.state().people))) setQuestion({ kind: "mute-all" });
           break;
         case "leave":
           void visit.leave();
@@ -59,25 +67,29 @@ export function MeetingScreen(): ReactNode {
   useShortcuts(looks.shortcuts, { run, talk });
 
   return (
-    <div className={panel === null ? "meeting" : "meeting with-panel"}>
-      <TopBar />
-      <div className="meeting-main">
-        <StageView shaded={shaken} />
-        {panel === "chat" && <ChatPanel />}
-        {panel === "people" && <PeoplePanel />}
-        <div className="overlay">
-          <Banners />
-          <div className="meeting-faults">
-            <DeviceFaults dismissible />
+    <HostQuestionContext value={setQuestion}>
+      <div className={panel === null ? "meeting" : "meeting with-panel"}>
+        <TopBar />
+        <div className="meeting-main">
+          <StageView shaded={shaken} />
+          {panel === "chat" && <ChatPanel />}
+          {panel === "people" && <PeoplePanel />}
+          <div className="overlay">
+            <Banners />
+            <div className="meeting-faults">
+              <DeviceFaults dismissible />
+            </div>
+            <AskDialog />
+            <Notices />
           </div>
-          <Notices />
+          <KnockCards />
         </div>
-        <KnockCards />
+        <Toolbar onDialog={setDialog} />
+        {dialog === "settings" && <SettingsDialog devices onClose={() => setDialog(null)} />}
+        {dialog === "shortcuts" && <ShortcutsDialog onClose={() => setDialog(null)} />}
+        {question !== null && <HostQuestions question={question} onClose={() => setQuestion(null)} />}
       </div>
-      <Toolbar onDialog={setDialog} />
-      {dialog === "settings" && <SettingsDialog devices onClose={() => setDialog(null)} />}
-      {dialog === "shortcuts" && <ShortcutsDialog onClose={() => setDialog(null)} />}
-    </div>
+    </HostQuestionContext>
   );
 }
 

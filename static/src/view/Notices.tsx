@@ -82,6 +82,12 @@ function noticeText(notice: Notice, t: Translate): string {
       return t(`notice.deviceArrived.${notice.device}`, { label: notice.label });
     case "device-gone":
       return t(`notice.deviceGone.${notice.device}`);
+    case "role":
+      return t(`notice.role.${notice.role}`);
+    case "not-permitted":
+      return t(`notice.notPermitted.${notice.what}`);
+    case "host-failed":
+      return t("notice.hostFailed");
     case "share-failed":
       return t("notice.shareFailed");
     case "copied":

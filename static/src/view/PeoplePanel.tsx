@@ -1,11 +1,13 @@
-import { Copy, Mic, MicOff, MonitorUp, Video, VideoOff } from "lucide-react";
+import { Copy, Mic, MicOff, Star, MonitorUp, Video, VideoOff } from "lucide-react";
 import { useEffect, useRef, type ReactNode } from "react";
 import { useTranslation } from "react-i18next";
-import { listOrder, type Person } from "../state/people";
+import { listOrder, runsMeeting, type Person } from "../state/people";
 import { Avatar } from "./Avatar";
-import { useMeeting, useVisit } from "./context";
+import { useMeeting, useSelf, useVisit } from "./context";
+import { useHostQuestion } from "./hostContext";
 import { LobbySection } from "./LobbySection";
 import { Panel } from "./Panel";
+import { PersonMenu } from "./PersonMenu";
 import { TEST_IDS } from "./testIds";
 import { useCopyLink } from "./useCopyLink";
 
@@ -31,13 +33,29 @@ export function PeoplePanel(): ReactNode {
           <PersonRow key={person.identity} person={person} />
         ))}
       </ul>
+      <MuteAll />
     </Panel>
+  );
+}
+
+function MuteAll(): ReactNode {
+  const { t } = useTranslation();
+  const ask = useHostQuestion();
+  if (!runsMeeting(useSelf())) return null;
+  return (
+    <footer className="panel-foot">
+      <button type="button" className="button quiet" data-testid={TEST_IDS.muteAll} onClick={() => ask({ kind: "mute-all" })}>
+        <MicOff size={18} aria-hidden="true" />
+        {t("people.muteAll")}
+      </button>
+    </footer>
   );
 }
 
 function PersonRow({ person }: { readonly person: Person }): ReactNode {
   const { t } = useTranslation();
   const speaking = useMeeting((meeting) => meeting.speakers.speech.has(person.identity));
+  const lit = useMeeting((meeting) => meeting.rules.spotlight.includes(person.identity));
   const heard = person.microphone === "on";
   const seen = person.camera !== null;
   return (
@@ -48,6 +66,11 @@ function PersonRow({ person }: { readonly person: Person }): ReactNode {
         {person.role !== "attendee" && <span className="person-role">{t(`people.${person.role}`)}</span>}
       </div>
       <span className="person-marks">
+        {lit && (
+          <span role="img" aria-label={t("people.spotlit")} className="spotlit">
+            <Star size={18} aria-hidden="true" />
+          </span>
+        )}
         {person.screen !== null && (
           <span role="img" aria-label={t("people.sharing")} className="sharing">
             <MonitorUp size={18} aria-hidden="true" />
@@ -60,6 +83,7 @@ function PersonRow({ person }: { readonly person: Person }): ReactNode {
           {seen ? <Video size={18} aria-hidden="true" /> : <VideoOff size={18} aria-hidden="true" />}
         </span>
       </span>
+      <PersonMenu person={person} />
     </li>
   );
 }

@@ -24,13 +24,14 @@ export function StageView({ shaded }: { readonly shaded: boolean }): ReactNode {
   const size = useSize(ref);
   const people = useMeeting((meeting) => meeting.people);
   const stage = useMeeting((meeting) => meeting.stage);
+  const spotlight = useMeeting((meeting) => meeting.rules.spotlight);
   const alone = people.size === 1;
 
   const room = useMemo(() => besidePager(people.size, size, GAP), [people.size, size]);
   const places = pageSize(room, GAP);
   useEffect(() => store.dispatch({ type: "stage-resized", pageSize: places }), [store, places]);
 
-  const { tiles, screens } = useMemo(() => {
+  const { tiles, screens, paged } = useMemo(() => {
     const place = (identities: readonly string[], boxes: readonly Box[]): Placed[] =>
       identities.flatMap((identity, index) => {
         const person = people.get(identity);
@@ -38,22 +39,30 @@ export function StageView({ shaded }: { readonly shaded: boolean }): ReactNode {
         return person && box ? [{ person, box }] : [];
       });
     const shared = sharers(people).filter((person) => !person.self);
-    if (shared.length === 0) {
+    const lit = spotlight.filter((identity) => people.has(identity));
+    if (shared.length === 0 && (lit.length === 0 || lit.length === people.size)) {
       const shown = onPage(stage);
-      return { tiles: place(shown, gallery(shown.length, room, GAP)), screens: [] };
+      return { tiles: place(shown, gallery(shown.length, room, GAP)), screens: [], paged: true };
     }
     const { main, strip, along } = withStrip(size, GAP);
     const self = selfOf(people)?.identity ?? null;
-    const shown = inStrip(stage, stripTiles(people.size, strip, along, GAP).length, self);
+    // Whom a host has put into the spotlight is large unless somebody shares a screen: that is what all look at.
+    const large = shared.length === 0 ? lit : [];
+    const rest = { ...stage, order: stage.order.filter((identity) => !large.includes(identity)) };
+    const shown = inStrip(rest, stripTiles(rest.order.length, strip, along, GAP).length, self);
     const screenBoxes = shared.length === 1 ? [main] : gallery(shared.length, main, GAP);
     return {
-      tiles: place(shown, stripTiles(shown.length, strip, along, GAP).map((box) => shifted(box, strip))),
+      tiles: [
+        ...place(large, gallery(large.length, main, GAP).map((box) => shifted(box, main))),
+        ...place(shown, stripTiles(shown.length, strip, along, GAP).map((box) => shifted(box, strip))),
+      ],
       screens: shared.flatMap((person, index) => {
         const box = screenBoxes[index];
         return box ? [{ person, box: shifted(box, main) }] : [];
       }),
+      paged: false,
     };
-  }, [people, stage, size, room]);
+  }, [people, stage, size, room, spotlight]);
 
   return (
     <main className={shaded ? "stage shaded" : "stage"} data-area="stage" tabIndex={-1} aria-label={t("stage.name")}>
@@ -66,7 +75,7 @@ export function StageView({ shaded }: { readonly shaded: boolean }): ReactNode {
         ))}
       </div>
       {alone && !shaded && <Alone />}
-      {screens.length === 0 && <Pages page={stage.page} pages={pageCount(stage)} />}
+      {paged && <Pages page={stage.page} pages={pageCount(stage)} />}
     </main>
   );
 }

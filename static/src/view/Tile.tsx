@@ -1,10 +1,11 @@
-import { MicOff, WifiOff } from "lucide-react";
+import { MicOff, Star, WifiOff } from "lucide-react";
 import type { CSSProperties, ReactNode } from "react";
 import { useTranslation } from "react-i18next";
 import type { Box } from "../state/layout";
 import type { Person } from "../state/people";
 import { Avatar } from "./Avatar";
 import { useMeeting } from "./context";
+import { PersonMenu } from "./PersonMenu";
 import { useLooks } from "./preferencesContext";
 import { TEST_IDS } from "./testIds";
 import { VideoPicture } from "./VideoPicture";
@@ -14,6 +15,7 @@ export function Tile({ person, box }: { readonly person: Person; readonly box: B
   const { t } = useTranslation();
   const { looks } = useLooks();
   const speaking = useMeeting((meeting) => meeting.speakers.speech.has(person.identity));
+  const lit = useMeeting((meeting) => meeting.rules.spotlight.includes(person.identity));
   const muted = person.microphone !== "on";
   const shownName = person.self ? t("stage.selfName", { name: person.name }) : person.name;
   const paused = person.camera !== null && person.paused;
@@ -24,6 +26,7 @@ export function Tile({ person, box }: { readonly person: Person; readonly box: B
     person.camera === null ? t("stage.cameraOff") : null,
     paused ? t("stage.paused") : null,
     weak === null ? null : t(`stage.quality.${weak}`),
+    lit ? t("stage.spotlit") : null,
   ];
   return (
     <div
@@ -52,6 +55,7 @@ export function Tile({ person, box }: { readonly person: Person; readonly box: B
         </div>
       )}
       <div className="tile-name">
+        {lit && <Star className="spotlit" size={16} aria-hidden="true" />}
         {muted && <MicOff size={16} aria-hidden="true" />}
         <span>{shownName}</span>
       </div>
@@ -60,6 +64,9 @@ export function Tile({ person, box }: { readonly person: Person; readonly box: B
           {weak === "poor" ? <Bars lit={2} /> : <WifiOff size={18} aria-hidden="true" />}
         </div>
       )}
+      <div className="tile-menu">
+        <PersonMenu person={person} />
+      </div>
     </div>
   );
 }

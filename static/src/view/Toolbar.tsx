@@ -1,9 +1,12 @@
-import { ChevronUp, Ellipsis, Link, Maximize, MessageSquareText, Mic, MicOff, Minimize, Keyboard, MonitorUp, PhoneOff, Settings, Users, Video, VideoOff } from "lucide-react";
+import { ChevronUp, Lock, Ellipsis, Link, Maximize, MessageSquareText, Mic, MicOff, Minimize, Keyboard, MonitorUp, PhoneOff, Settings, Users, Video, VideoOff } from "lucide-react";
 import { useEffect, useRef, type KeyboardEvent, type ReactNode } from "react";
 import { useTranslation } from "react-i18next";
 import type { InputKind } from "../state/devices";
+import { runsMeeting } from "../state/people";
 import { useMeeting, useSelf, useVisit } from "./context";
 import { deviceLabel } from "./DevicePickers";
+import { HostMenu } from "./HostMenu";
+import { LeaveMenu } from "./LeaveMenu";
 import { LevelBar } from "./LevelBar";
 import { Menu, MenuChoice, MenuGroup, MenuItem } from "./Menu";
 import { TEST_IDS } from "./testIds";
@@ -25,6 +28,7 @@ export function Toolbar({ onDialog }: { readonly onDialog: (name: DialogName) =>
   const count = useMeeting((meeting) => meeting.people.size);
   const waiting = useMeeting((meeting) => meeting.lobby.waiting.length);
   const sharing = self !== null && self.screen !== null;
+  const hosts = runsMeeting(self);
   const toggle = (name: "chat" | "people") => () => visit.store.dispatch({ type: "panel-toggled", panel: name });
   return (
     <footer className="toolbar-area">
@@ -64,13 +68,18 @@ export function Toolbar({ onDialog }: { readonly onDialog: (name: DialogName) =>
             badge={waiting > 0 ? { count: waiting, alert: true } : { count, alert: false }}
             onClick={toggle("people")}
           />
+          {hosts && <HostMenu icon={ICON} />}
           <MoreMenu sharing={sharing} onDialog={onDialog} />
         </div>
         <div className="toolbar-part end">
-          <button type="button" className="tool leave" data-testid={TEST_IDS.toolbarLeave} aria-label={t("toolbar.leave")} onClick={() => void visit.leave()}>
-            <PhoneOff size={ICON} aria-hidden="true" />
-            <span className="tool-label">{t("toolbar.leave")}</span>
-          </button>
+          {self?.role === "host" ? (
+            <LeaveMenu icon={ICON} />
+          ) : (
+            <button type="button" className="tool leave" data-testid={TEST_IDS.toolbarLeave} aria-label={t("toolbar.leave")} onClick={() => void visit.leave()}>
+              <PhoneOff size={ICON} aria-hidden="true" />
+              <span className="tool-label">{t("toolbar.leave")}</span>
+            </button>
+          )}
         </div>
       </div>
     </footer>
@@ -103,16 +112,23 @@ interface ToolButtonProps {
   readonly badge?: { readonly count: number; readonly alert: boolean } | undefined;
   readonly description?: string | undefined;
   readonly expanded?: boolean;
+  /** A host does not allow it: the press says so. */
+  readonly locked?: boolean;
   /** The label in the button's other state: it keeps its room, so that a press moves nothing. */
   readonly other?: string;
 }
 
-function ToolButton({ className, label, icon, testId, onClick, badge, description, expanded, other }: ToolButtonProps): ReactNode {
+function ToolButton({ className, label, icon, testId, onClick, badge, description, expanded, locked = false, other }: ToolButtonProps): ReactNode {
   const name = description === undefined ? label : `${label}, ${description}`;
   return (
     <button type="button" className={className} data-testid={testId} aria-label={name} aria-expanded={expanded} onClick={onClick}>
       <span className="tool-icon">
         {icon}
+        {locked && (
+          <span className="tool-lock" aria-hidden="true">
+            <Lock size={12} />
+          </span>
+        )}
         {/* Drawn by the style: text of a button has to be in its name word for word (WCAG 2.5.3), for who speaks it. */}
         {badge !== undefined && (
           <span className={badge.alert ? "badge alert" : "badge"} aria-hidden="true" data-count={badge.count > MOST_SHOWN ? `${MOST_SHOWN}+` : badge.count} />
@@ -137,7 +153,8 @@ function MicrophoneButton(): ReactNode {
   const on = self?.microphone === "on";
   const ring = useRef<HTMLSpanElement>(null);
   useEffect(() => visit.onLevel((level) => ring.current?.style.setProperty("--level", level.toFixed(2))), [visit]);
-  const hint = useMeeting((meeting) => meeting.mutedHint.until > 0);
+  const permitted = useMeeting((meeting) => meeting.permitted.microphone);
+  const hint = useMeeting((meeting) => meeting.mutedHint.until > 0) && permitted;
   const talking = useMeeting((meeting) => meeting.talking);
   return (
     <div className="device-button">
@@ -155,6 +172,8 @@ function MicrophoneButton(): ReactNode {
       <ToolButton
         className={on ? "tool" : "tool off"}
         label={on ? t("toolbar.mute") : t("toolbar.unmute")}
+        description={on || permitted ? undefined : t("toolbar.microphoneClosed")}
+        locked={!on && !permitted}
         other={on ? t("toolbar.unmute") : t("toolbar.mute")}
         testId={TEST_IDS.toolbarMicrophone}
         icon={
@@ -178,11 +197,14 @@ function CameraButton(): ReactNode {
   const visit = useVisit();
   const self = useSelf();
   const on = self !== null && self.camera !== null;
+  const permitted = useMeeting((meeting) => meeting.permitted.camera);
   return (
     <div className="device-button">
       <ToolButton
         className={on ? "tool" : "tool off"}
         label={on ? t("toolbar.stopVideo") : t("toolbar.startVideo")}
+        description={on || permitted ? undefined : t("toolbar.cameraClosed")}
+        locked={!on && !permitted}
         other={on ? t("toolbar.startVideo") : t("toolbar.stopVideo")}
         testId={TEST_IDS.toolbarCamera}
         icon={on ? <Video size={ICON} aria-hidden="true" /> : <VideoOff size={ICON} aria-hidden="true" />}
