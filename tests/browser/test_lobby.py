@@ -3,28 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
-from playwright.async_api import Locator, async_playwright, expect
+from playwright.async_api import Locator, expect
 
-from server.api.authority import HOST_COOKIE
-from tests.browser.people import Person, person
+from tests.browser.hosted import MINUTE, ended, people, start_as_host
+from tests.browser.people import Person
 from tests.decided_meetings import DecidedMeeting, decided_meeting
 from tests.service import Service, running_service
-
-MINUTE = 60_000.0  # milliseconds: generous, the machine is small
-
-
-@asynccontextmanager
-async def people(*names: str) -> AsyncIterator[Sequence[Person]]:
-    """So many people, who complain of nothing in the end."""
-    async with AsyncExitStack() as stack:
-        playwright = await stack.enter_async_context(async_playwright())
-        made = [await stack.enter_async_context(person(playwright, name)) for name in names]
-        yield made
-        assert [error for one in made for error in one.errors] == []
 
 
 async def knock(one: Person, meeting: DecidedMeeting) -> None:
@@ -53,17 +39,6 @@ async def waits(one: Person, reason: str = "lobby") -> None:
 def card(host: Person, name: str) -> Locator:
     """The card by which a host is told of somebody."""
     return host.page.locator(f'[data-testid=knock-card][data-name="{name}"]')
-
-
-async def start_as_host(host: Person, meeting: DecidedMeeting) -> None:
-    cookie = {"name": HOST_COOKIE, "value": meeting.host_secret, "url": meeting.api}
-    await host.page.context.add_cookies([{**cookie, "httpOnly": True, "secure": True}])  # type: ignore[typeddict-item]
-    await host.join(meeting.link)
-
-
-async def ended(one: Person, reason: str) -> None:
-    page = one.page.get_by_test_id("left-page")
-    await expect(page).to_have_attribute("data-reason", reason, timeout=MINUTE)
 
 
 async def a_guest_is_let_in_and_another_refused(service: Service) -> None:
