@@ -65,6 +65,7 @@ from server.pages.sign_in_pages import SignInPages
 from server.passwords import Passwords
 from server.planning import Planning
 from server.sign_in import SignIns, Visitors
+from server.usage import Usage
 from server.webhook_events import Wanted
 from server.webhooks import Webhooks
 from signaling import websocket, websocket_agents
@@ -241,7 +242,7 @@ def application(
         InvitationsApi(authorities, search, callers, signing_key, node.settings.limit),
         LobbyApi(lobbies, authorities, search, lambda meeting: presence.live(rooms, occurrences, meeting)),
         LiveApi(authorities, search, rooms, hosts),
-        AdministrationApi(reception, keys, rooms, meetings, callers, version()),
+        AdministrationApi(reception, keys, rooms, meetings, Usage(database), callers, version()),
         DebugApi(node),
     )
     described = openapi.OpenApi([type(each) for each in apis], version())

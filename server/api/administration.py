@@ -1,9 +1,10 @@
-"""/api/v1: accounts, API keys, live rooms, and who asks. For administrators, and for API keys with the scope."""
+"""/api/v1: accounts, API keys, live rooms, usage, and who asks. For administrators, and for API keys with the scope."""
 
 from __future__ import annotations
 
 import datetime
 from collections.abc import Sequence
+from typing import Annotated
 
 from aiohttp import web
 from livekit.protocol.models import Room as RoomInfo
@@ -18,8 +19,9 @@ from server.api.requests import Callers, read_json, read_query
 from server.api_keys import SCOPES, ApiKey, ApiKeyNotFound, ApiKeys, Scope
 from server.meetings import Meetings
 from server.pages.reception import Reception
-from server.problems import SignInRequired
+from server.problems import FieldError, SignInRequired, WrongFields
 from server.texts import NAME_LENGTH
+from server.usage import MOST_DAYS, Usage
 from signaling.errors import NotAllowed
 from signaling.room_service import RoomService
 
@@ -130,6 +132,34 @@ class LiveRooms(Body):
     rooms: list[LiveRoom]
 
 
+class UsageQuery(Body):
+    """Which days of UTC."""
+
+    from_: Annotated[datetime.date, Field(alias="from")]
+    """The first day: `2030-03-26`."""
+    to: datetime.date
+    """The last day, at most 366 days on."""
+
+
+class UsageOfDay(Body):
+    """What the service was used for on one day of UTC."""
+
+    day: datetime.date
+    meetings_made: int
+    occurrences: int
+    """Meetings that began to be held."""
+    stays: int
+    """How often somebody came in."""
+    participant_minutes: float
+    """Minutes that people were there, of all together."""
+
+
+class UsageFound(Body):
+    """Each day with what was on it; only what attendance is kept for."""
+
+    days: list[UsageOfDay]
+
+
 class WhoAmI(Body):
     """Who asks."""
 
@@ -152,6 +182,7 @@ class AdministrationApi:
         keys: ApiKeys,
         rooms: RoomService,
         meetings: Meetings,
+        usage: Usage,
         callers: Callers,
         version: str,
     ) -> None:
@@ -159,6 +190,7 @@ class AdministrationApi:
         self._keys = keys
         self._rooms = rooms
         self._meetings = meetings
+        self._usage = usage
         self._callers = callers
         self._version = version
 
@@ -208,6 +240,38 @@ class AdministrationApi:
         found = sorted(await self._rooms.list_rooms(()), key=lambda room: (room.creation_time_ms, room.name))
         known = await self._meetings.in_rooms([room.name for room in found])
         return json_answer(LiveRooms(rooms=[_room(room, known.get(room.name)) for room in found]))
+
+    @serves(
+        Operation(
+            "GET",
+            "/api/v1/usage",
+            "How much the service was used, by day",
+            gives=UsageFound,
+            query=UsageQuery,
+            problems=(SignInRequired,),
+            access=("cookie",),
+            scope="usage:read",
+        )
+    )
+    async def used(self, request: web.Request) -> web.Response:
+        """200 UsageFound."""
+        await self._check(request)
+        asked = read_query(request, UsageQuery)
+        days = (asked.to - asked.from_).days + 1
+        if not 1 <= days <= MOST_DAYS or asked.from_.year < 2000 or asked.to.year > 9000:
+            raise WrongFields([FieldError("to", f"takes a day from {asked.from_} on, at most {MOST_DAYS} days in all")])
+        found = await self._usage.by_day(asked.from_, days, datetime.datetime.now(datetime.UTC))
+        shown = [
+            UsageOfDay(
+                day=each.day,
+                meetings_made=each.meetings_made,
+                occurrences=each.occurrences,
+                stays=each.stays,
+                participant_minutes=round(each.minutes, 2),
+            )
+            for each in found
+        ]
+        return json_answer(UsageFound(days=shown))
 
     # Accounts.
 

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import select, text, update
 
 from server.api_keys import PREFIX, ApiKeyRefused, ApiKeys
 from server.database import AnswerRow, ApiKeyRow, Database
@@ -305,3 +305,16 @@ async def test_a_token_lets_one_person_in_as_it_says(site: Site) -> None:
     assert (stranger.status, stranger.body["code"]) == (401, "api_key_refused")
     await (await program(site)).ask("POST", f"{one}/cancel")
     assert (await maker.ask("POST", f"{one}/tokens", {"name": "Boris"})).body["code"] == "meeting_cancelled"
+
+
+@pytest.mark.parametrize("table", ["meetings", "accounts"])
+async def test_a_part_of_a_list_is_read_by_an_index(database: Database, table: str) -> None:
+    """Not all rows are sorted for the few that are shown: on SQLite, whose plans are words."""
+    if not str(database.engine.url).startswith("sqlite"):
+        pytest.skip("PostgreSQL reads small tables as a whole")
+    place = "(created_at, id) < ('2030-01-01', 'x')"
+    query = f"EXPLAIN QUERY PLAN SELECT * FROM {table} WHERE {place} ORDER BY created_at DESC, id DESC LIMIT 50"
+    async with database.engine.connect() as connection:
+        plan = " ".join(str(row) for row in await connection.execute(text(query)))
+    assert f"USING INDEX ix_{table}_created_at" in plan
+    assert "TEMP B-TREE" not in plan
