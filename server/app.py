@@ -43,6 +43,7 @@ from server.captures import Captures
 from server.chronicle import Chronicle
 from server.config import Settings, SettingsError
 from server.database import Database
+from server.entrance import person_of
 from server.links import Links
 from server.mail import Mail
 from server.meeting_lists import MeetingLists
@@ -109,6 +110,7 @@ def node_settings(settings: Settings, keys: dict[str, str], offered: tuple[str, 
         tcp_port=engine.tcp_port,
         node_id=data_folder.node_id(settings),
         software=f"veche {version()}",
+        person_of=person_of,
         idle_timeout=settings.rtc.idle_timeout,
         allow_pause=settings.rtc.allow_pause,
         datachannel_slow_threshold=settings.rtc.datachannel_slow_threshold,

@@ -76,11 +76,13 @@ class HostService:
     async def remove(self, room: str, identity: str, keep_out: bool) -> None:
         """Ends the session of one, and makes tokens that it has worth nothing.
 
-        With `keep_out` new ones are worth nothing either while the room lives; that may be said of one who isn't there.
+        With `keep_out` new ones are worth nothing either while the room lives, under whichever identity of the person;
+        that may be said of one who isn't there.
         """
         here = await self._node.with_participants(room)
-        effects = hosting.remove(here, identity, self._now, keep_out=keep_out)
-        self._node.revoke_tokens(room, identity, time.time())
+        gone, effects = hosting.remove(here, identity, self._now, keep_out=keep_out)
+        for one in gone:
+            self._node.revoke_tokens(room, one, time.time())
         self._carry_out(here, effects)
 
     async def let_back(self, room: str, identity: str) -> None:

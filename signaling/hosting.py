@@ -141,28 +141,38 @@ def renamed(room: Room, participant: Participant) -> list[Effect]:
     return decide(room, participant.identity, replace(room.standing(participant.identity), name=""))
 
 
-def remove(room: Room, identity: str, now: float, *, keep_out: bool) -> list[Effect]:
-    """Ends a participant's session; `keep_out` lasts as long as the room and takes who isn't here, too.
+def remove(room: Room, identity: str, now: float, *, keep_out: bool) -> tuple[list[str], list[Effect]]:
+    """Ends a participant's session; also the identities whose tokens are to be worth nothing any more.
 
+    `keep_out` lasts as long as the room, is for all identities of the person, and takes who isn't here, too.
     Raises NotFound for one who isn't here and is not to be kept out.
     """
-    here = identity in room.participants
-    if not here and not keep_out:
-        raise NotFound("participant does not exist")
-    room.returning.pop(identity, None)
-    effects: list[Effect] = []
+    person_of = room.place.settings.person_of
+    gone = [identity]
     if keep_out:
-        effects += decide(room, identity, Standing(kept_out=True))
-    if room.rules is not None and identity in room.rules.spotlight:
-        effects += spotlight(room, [one for one in room.rules.spotlight if one != identity], now)
-    return effects + (moderation.remove(room, identity) if here else [])
+        gone += [one for one in room.participants if one != identity and person_of(one) == person_of(identity)]
+    elif identity not in room.participants:
+        raise NotFound("participant does not exist")
+    effects = decide(room, identity, Standing(kept_out=True)) if keep_out else []
+    if room.rules is not None and not set(gone).isdisjoint(room.rules.spotlight):
+        effects += spotlight(room, [one for one in room.rules.spotlight if one not in gone], now)
+    for one in gone:
+        room.returning.pop(one, None)
+        if one in room.participants:
+            effects += moderation.remove(room, one)
+    return gone, effects
 
 
 def let_back(room: Room, identity: str) -> list[Effect]:
-    """Who was kept out may come again. Raises NotFound for one who isn't kept out."""
-    if not room.standing(identity).kept_out:
+    """A person who was kept out may come again. Raises NotFound for one who isn't kept out."""
+    if not room.is_kept_out(identity):
         raise NotFound("nobody of this identity is kept out")
-    return decide(room, identity, Standing())
+    person_of = room.place.settings.person_of
+    effects: list[Effect] = []
+    for other, standing in list(room.standings.items()):
+        if standing.kept_out and person_of(other) == person_of(identity):
+            effects += decide(room, other, Standing())
+    return effects
 
 
 def spotlight(room: Room, identities: Iterable[str], now: float) -> list[Effect]:

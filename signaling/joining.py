@@ -117,7 +117,7 @@ def open_room(
 
 def check_door(room: Room, grants: Grants, now: float) -> None:
     """Raises NotAllowed for who is kept out, and for an attendee who comes to a locked room and wasn't in it."""
-    if room.standing(grants.identity).kept_out:
+    if room.is_kept_out(grants.identity):
         raise NotAllowed("a host has removed you from this room for good")
     program = is_dependent(grants.kind, grants.video.permission())
     if not program and not is_open_to(room, grants.identity, grants.role, now):
@@ -131,10 +131,10 @@ def returning(room: Room, now: float) -> frozenset[str]:
 
 def is_open_to(room: Room, identity: str, role: Role, now: float) -> bool:
     """Whether who comes with this role is let in: a locked room lets in hosts, and who was in it a moment ago."""
-    standing = room.standing(identity)
-    if standing.kept_out:
+    if room.is_kept_out(identity):
         return False
-    locked = room.rules is not None and room.rules.locked and (standing.role or role) == "attendee"
+    now_role = room.standing(identity).role or role
+    locked = room.rules is not None and room.rules.locked and now_role == "attendee"
     return not locked or identity in room.participants or room.returning.get(identity, now) > now
 
 

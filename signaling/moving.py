@@ -39,7 +39,7 @@ def move(source: Room, participant: Participant, target: Room, now: float) -> tu
     Raises as `check`, and LimitExceeded.
     """
     check(source, participant, target.name)
-    if target.standing(participant.identity).kept_out:
+    if target.is_kept_out(participant.identity):
         raise FailedPrecondition("the participant is kept out of that room")
     entering = joining.make_way(target, participant.identity, now, dependent=False, hidden=participant.hidden)
     moved = _in_another(target, participant, now)

@@ -154,6 +154,12 @@ class Room:
         """What was decided of the identity."""
         return self.standings.get(identity, Standing())
 
+    def is_kept_out(self, identity: str) -> bool:
+        """Whether the person of the identity was removed for good, under this identity or another of theirs."""
+        person_of = self.place.settings.person_of
+        person = person_of(identity)
+        return any(standing.kept_out and person_of(other) == person for other, standing in self.standings.items())
+
     def rules_for(self, participant: Participant) -> Rules | None:
         """The rules as they bind the participant; None for one whom none bind."""
         if self.rules is None or not participant.is_attendee:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from livekit.protocol.room import RoomConfiguration
@@ -65,6 +65,11 @@ class Limits:
     data_message_burst: int = 4000
 
 
+def itself(identity: str) -> str:
+    """Where nothing else is known, each identity is a person."""
+    return identity
+
+
 @dataclass(frozen=True, slots=True)
 class NodeSettings:
     """Everything that `Node` and `/rtc` take from the configuration."""
@@ -93,5 +98,7 @@ class NodeSettings:
     """Participants may leave data blobs."""
     trusted_proxies: tuple[str, ...] = ()
     """Networks (CIDR) whose X-Forwarded-For is believed."""
+    person_of: Callable[[str], str] = itself
+    """What all identities of one person in a room have in common: who is kept out is so under each of them."""
     room: RoomSettings = field(default_factory=RoomSettings)
     limit: Limits = field(default_factory=Limits)

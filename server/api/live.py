@@ -17,7 +17,6 @@ from server.api.meetings import PATH, Body
 from server.api.operations import Method, Operation, serves
 from server.api.requests import Flag, read_json, read_query
 from server.api.search import Search
-from server.entrance import is_same_person
 from server.meeting_settings import ALL_PERMITTED, Permitted
 from server.meetings import Meeting
 from server.texts import NAME_LENGTH, clean_name
@@ -249,10 +248,6 @@ class LiveApi:
         room, identity = meeting.room_name, _identity(request)
         await self._check_reach(authority, room, identity)
         await self._hosts.remove(room, identity, keep_out)
-        if keep_out:
-            for other in await self._rooms.list_participants(room):
-                if is_same_person(other.identity, identity):
-                    await self._hosts.remove(room, other.identity, keep_out)
         return web.Response(status=204)
 
     @serves(_controlling("DELETE", KEPT_OUT, "Let somebody come again"))

@@ -167,7 +167,7 @@ def test_some_are_in_the_spotlight_until_they_are_removed() -> None:
     assert meeting.room.rules == Rules(spotlight=("guest", "host"))
     with pytest.raises(NotFound):
         hosting.spotlight(meeting.room, ["nobody"], meeting.now)
-    meeting.run(hosting.remove(meeting.room, "guest", meeting.now, keep_out=True))
+    meeting.run(hosting.remove(meeting.room, "guest", meeting.now, keep_out=True)[1])
     assert meeting.room.rules == Rules(spotlight=("host",))
 
 
@@ -177,7 +177,7 @@ def test_some_are_in_the_spotlight_until_they_are_removed() -> None:
 def test_a_room_that_is_taken_up_is_what_it_was() -> None:
     first, *_ = ruled(locked=True, allow=without("unmute"))
     first.run(hosting.set_role(first.room, "guest", "cohost", first.now))
-    first.run(hosting.remove(first.room, "late", first.now, keep_out=True))
+    first.run(hosting.remove(first.room, "late", first.now, keep_out=True)[1])
     kept = [effect.change for effect in first.effects if isinstance(effect, Remember)]
     standings = {change.identity: change.standing for change in kept if isinstance(change, StandingChanged)}
     known = KeptRoom(first.room.info(), ("guest", "sleepy"), standings)
@@ -213,3 +213,18 @@ def test_of_one_who_is_not_here_nothing_is_done() -> None:
     for verb in verbs:
         with pytest.raises(NotFound):
             verb(meeting.room)
+
+
+def test_who_is_kept_out_is_so_under_all_their_identities() -> None:
+    meeting = Meeting(person_of=lambda identity: identity.partition("/")[0])
+    meeting.join("host", role="host")
+    clients = [meeting.join(identity) for identity in ("anna/1", "anna/2", "annabel/1")]
+    gone, effects = hosting.remove(meeting.room, "anna/1", meeting.now, keep_out=True)
+    meeting.run(effects)
+    assert gone == ["anna/1", "anna/2"]
+    assert [client.sid in meeting.ended for client in clients] == [True, True, False]
+    for identity in ("anna/1", "anna/2", "anna/3"):
+        with pytest.raises(NotAllowed):
+            meeting.join(identity)
+    meeting.run(hosting.let_back(meeting.room, "anna/3"))
+    meeting.join("anna/2")

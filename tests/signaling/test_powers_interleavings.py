@@ -365,7 +365,7 @@ class Powers(RuleBasedStateMachine):
         if client is None:
             return
         identity, sid = client.participant.identity, client.sid
-        self._do(lambda: hosting.remove(meeting.room, identity, meeting.now, keep_out=keep_out))
+        self._do(lambda: hosting.remove(meeting.room, identity, meeting.now, keep_out=keep_out)[1])
         assert sid in meeting.gone
         self.revoked[identity] = meeting.now
         self._left(identity, removed=True)

@@ -268,7 +268,7 @@ def test_who_left_before_it_was_locked_or_was_removed_does_not_come_back() -> No
         joining.depart(meeting.room, meeting.room.participants["early"], DisconnectReason.SIGNAL_CLOSE, meeting.now)
     )
     change(meeting, locked=True)
-    meeting.run(hosting.remove(meeting.room, "guest", meeting.now, keep_out=False))
+    meeting.run(hosting.remove(meeting.room, "guest", meeting.now, keep_out=False)[1])
     for identity in ("early", "guest"):
         with pytest.raises(NotAllowed):
             meeting.join(identity)
@@ -276,7 +276,7 @@ def test_who_left_before_it_was_locked_or_was_removed_does_not_come_back() -> No
 
 def test_who_is_kept_out_stays_out_with_whatever_role() -> None:
     meeting, _, guest = ruled()
-    meeting.run(hosting.remove(meeting.room, "guest", meeting.now, keep_out=True))
+    meeting.run(hosting.remove(meeting.room, "guest", meeting.now, keep_out=True)[1])
     assert meeting.ended[guest.sid].reason == DisconnectReason.PARTICIPANT_REMOVED
     for role in ("attendee", "host"):
         with pytest.raises(NotAllowed, match="removed"):
@@ -293,7 +293,7 @@ def test_who_is_not_here_can_be_kept_out() -> None:
     meeting, *_ = ruled()
     with pytest.raises(NotFound):
         hosting.remove(meeting.room, "gone", meeting.now, keep_out=False)
-    meeting.run(hosting.remove(meeting.room, "gone", meeting.now, keep_out=True))
+    meeting.run(hosting.remove(meeting.room, "gone", meeting.now, keep_out=True)[1])
     with pytest.raises(NotAllowed):
         meeting.join("gone")
 
