@@ -249,16 +249,7 @@ def application(
     )
     described = openapi.OpenApi([type(each) for each in apis], version())
     habits = Habits(keys, Answers(database), settings.limit.api_requests_per_second)
-    meeting_pages = MeetingPages(
-        reception,
-        agenda,
-        meetings,
-        members,
-        planning,
-        policy,
-        settings.meetings,
-        settings.limit.new_meetings_per_minute,
-    )
+    meeting_pages = MeetingPages(reception, agenda, meetings, members, planning, occurrences, policy, start, made)
 
     @web.middleware
     async def log(request: web.Request, handler: Respond) -> web.StreamResponse:

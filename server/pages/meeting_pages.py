@@ -18,6 +18,7 @@ from server.meeting_form import KEPT, FormProblems, blank_form, form_of, read_fo
 from server.meeting_policy import check_settings, starting_settings
 from server.meetings import Meeting, MeetingChanged, MeetingDraft, Meetings
 from server.members import Members
+from server.occurrences import Occurrences
 from server.pages.forms import see_other
 from server.pages.reception import Reception
 from server.pages.times import Times, reader_zone, zone_names
@@ -36,6 +37,8 @@ logger = logging.getLogger(__name__)
 ID = "{id:MT_[0-9a-f]+}"
 DATES = 10
 """Next dates of a recurring meeting that its page shows."""
+HELD = 20
+"""Occurrences that its page shows, the newest first."""
 DURATIONS = (15, 30, 45, 60, 90, 120, 180, 240, 360, 480, LONGEST)
 """Minutes that the form offers."""
 
@@ -50,6 +53,7 @@ class MeetingPages:
         meetings: Meetings,
         members: Members,
         planning: Planning,
+        occurrences: Occurrences,
         policy: AccountsSection,
         start: MeetingsSection,
         made_per_minute: int,
@@ -59,6 +63,7 @@ class MeetingPages:
         self._meetings = meetings
         self._members = members
         self._planning = planning
+        self._occurrences = occurrences
         self._policy = policy
         self._start = start
         self._made = Rate(made_per_minute)
@@ -150,6 +155,7 @@ class MeetingPages:
             "meeting": meeting,
             "role": role,
             "members": await self._members.list(meeting) if role != "attendee" else (),
+            "held": await self._occurrences.of_meeting(meeting, HELD) if role != "attendee" else (),
             "link": self._link(request, meeting),
             "dates": next_times(schedule, times.now, DATES) if schedule else (),
             "cancelled_dates": [

@@ -8,11 +8,12 @@ from aiohttp import web
 from yarl import URL
 
 from server import codes
+from server.accounts import Account
 from server.agenda import Agenda
 from server.api.meetings import link_to, may_create
 from server.api.requests import Callers
 from server.api.search import Search
-from server.meetings import MeetingNotFound, Meetings
+from server.meetings import Meeting, MeetingNotFound, Meetings
 from server.pages.assets import Assets
 from server.pages.rendering import Renderer
 from server.pages.times import Times, reader_zone
@@ -90,13 +91,23 @@ class Pages:
             "locale": locale,
             "code": meeting.code,
             "title": meeting.title,
-            "link": link_to(self._callers.shared_base(request), meeting.code),
+            "link": link_to(self._callers.shared_base(request), meeting.code, await self._passcode(account, meeting)),
             "version": self._version,
             "name": account.name if account else "",
         }
         response = self._renderer.render(request, "meeting.html", entry=self._assets.entry("src/main.tsx"), page=page)
         self._visitors.remember_guest(request, response)
         return response
+
+    async def _passcode(self, account: Account | None, meeting: Meeting) -> str:
+        """What hosts pass on with the link; "" for all others."""
+        if account is None:
+            return ""
+        try:
+            _, role = await self._agenda.find(account, meeting.id)
+        except MeetingNotFound:
+            return ""
+        return meeting.settings.passcode if role != "attendee" else ""
 
     async def icon(self, request: web.Request) -> web.Response:
         """Browsers ask for it where a page named none; ours name theirs."""

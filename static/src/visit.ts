@@ -14,6 +14,7 @@ import type { LevelListener } from "./room/level";
 import { Preview } from "./room/preview";
 import { isInside } from "./state/connection";
 import { arrivals, type DeviceKind, type InputKind } from "./state/devices";
+import { withPasscode } from "./state/links";
 import { runsMeeting, selfOf } from "./state/people";
 import type { Preferences } from "./state/preferences";
 import { isSpeech, NO_VOICE, reduceVoice } from "./state/voice";
@@ -117,6 +118,12 @@ export class Visit {
     this.store.dispatch({ type: "join-started" });
     this.acceptFaults();
     await this.ask();
+  }
+
+  /** The meeting's address to pass on; hosts pass the passcode on with it. */
+  link(): string {
+    const hosts = runsMeeting(selfOf(this.store.state().people));
+    return hosts ? withPasscode(this.page.link, this.passcode) : this.page.link;
   }
 
   private async ask(): Promise<void> {

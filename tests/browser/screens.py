@@ -54,6 +54,13 @@ PAGES = (
     Screen("forgotten", "{site}/forgotten"),
     Screen("account", "{site}/account", signed_in=True),
     Screen("accounts", "{site}/accounts", signed_in=True),
+    Screen("meetings", "{site}/meetings", signed_in=True),
+    Screen("past meetings", "{site}/meetings/past", signed_in=True),
+    Screen("schedule a meeting", "{site}/meetings/new", signed_in=True),
+    Screen("change a meeting", "{planned}/edit", signed_in=True),
+    Screen("a meeting's page", "{planned}", signed_in=True),
+    Screen("a meeting's page, to be deleted", "{planned}", signed_in=True, clicks=("[data-testid=ask-delete]",)),
+    Screen("one date", "{date}", signed_in=True),
     Screen("meeting", "{site}/m/{code}"),
 )
 
@@ -211,7 +218,42 @@ async def inhabit(page: Page, service: Service) -> dict[str, str]:
     await page.get_by_test_id("new-meeting").click()
     await page.wait_for_url("**/m/*")
     code = page.url.rpartition("/")[2]
-    return {"site": site, "code": code, "invitation": site + re.sub(r"^https://[^/]+", "", link)}
+    planned, date = await plan(page, site)
+    return {
+        "site": site,
+        "code": code,
+        "planned": planned,
+        "date": date,
+        "invitation": site + re.sub(r"^https://[^/]+", "", link),
+    }
+
+
+async def plan(page: Page, site: str) -> tuple[str, str]:
+    """Meetings of many kinds; the addresses of one that comes back, and of one of its dates."""
+    await page.goto(f"{site}/meetings")
+    await page.get_by_test_id("make-personal").click()
+    for title, repeats, people in (
+        ("Планёрка отдела разработки", "weekly", "boris@example.org\nvera.ivanova@long-domain.example.org"),
+        ("A title without an end, about everything that an organisation may have to talk about " * 2, "none", ""),
+        ("Стендап", "weekdays", ""),
+    ):
+        await page.goto(f"{site}/meetings/new")
+        await page.fill("#title", title)
+        await page.fill("#description", "Что сделано за неделю.\nЧто мешает.")
+        await page.fill("#date", "2031-01-07")
+        await page.fill("#time", "09:00")
+        await page.select_option("#repeats", repeats)
+        await page.fill("#attendees", people)
+        await page.get_by_test_id("save-meeting").click()
+        await page.get_by_test_id("saved").wait_for()
+        if repeats == "weekly":
+            planned = page.url.partition("?")[0]
+            links = page.get_by_test_id("dates").get_by_role("link")
+            await links.first.click()
+            await page.get_by_test_id("cancel-date").click()
+            await page.get_by_test_id("cancelled-dates").wait_for()
+            date = site + (await links.first.get_attribute("href") or "")
+    return planned, date
 
 
 @contextmanager

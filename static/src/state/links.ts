@@ -42,6 +42,11 @@ export function signInAddress(code: string): string {
   return `/sign-in?next=${encodeURIComponent(`/m/${code}`)}`;
 }
 
+/** The link with a passcode in its fragment; as it is where it has one, or there is none. */
+export function withPasscode(link: string, passcode: string): string {
+  return passcode === "" || link.includes("#") ? link : `${link}#p=${encodeURIComponent(passcode)}`;
+}
+
 /** The passcode in the fragment of a link, "" for none. */
 export function passcodeIn(fragment: string): string {
   return new URLSearchParams(fragment.replace(/^#/u, "").replaceAll("+", "%2B")).get("p") ?? "";

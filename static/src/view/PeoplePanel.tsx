@@ -26,7 +26,7 @@ export function PeoplePanel(): ReactNode {
           <Copy size={18} aria-hidden="true" />
           {t("invite.copy")}
         </button>
-        <p className="invite-link">{visit.page.link}</p>
+        <p className="invite-link">{visit.link()}</p>
       </div>
       <ul className="people" aria-label={t("people.count", { count: people.size })}>
         {listOrder(people, i18n.language).map((person) => (

@@ -90,7 +90,7 @@ function Alone(): ReactNode {
       <div>
         <p className="alone-title">{t("stage.alone")}</p>
         <p>{t("stage.aloneHint")}</p>
-        <p className="alone-link">{visit.page.link}</p>
+        <p className="alone-link">{visit.link()}</p>
       </div>
       <button type="button" className="button main small" onClick={copy}>
         <Copy size={16} aria-hidden="true" />

@@ -3,10 +3,11 @@
 import { useVisit } from "./context";
 
 export function useCopyLink(): () => void {
-  const { page, store } = useVisit();
+  const visit = useVisit();
   return () => {
-    void write(page.link).then((copied) =>
-      store.dispatch({ type: "notice", body: copied ? { kind: "copied" } : { kind: "not-copied", link: page.link } }),
+    const link = visit.link();
+    void write(link).then((copied) =>
+      visit.store.dispatch({ type: "notice", body: copied ? { kind: "copied" } : { kind: "not-copied", link } }),
     );
   };
 }

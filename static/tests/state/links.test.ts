@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { piecesOf, passcodeIn, signInAddress } from "../../src/state/links";
+import { passcodeIn, piecesOf, signInAddress, withPasscode } from "../../src/state/links";
 
 function links(text: string): (string | null)[] {
   return piecesOf(text).flatMap(({ href }) => (href === null ? [] : [href]));
@@ -43,6 +43,16 @@ test.each([
   ["", ""],
 ])("the passcode in %s is %s", (fragment, passcode) => {
   expect(passcodeIn(fragment)).toBe(passcode);
+});
+
+test.each([
+  ["", "https://veche.example/m/a"],
+  ["123456", "https://veche.example/m/a#p=123456"],
+  ["a b+c#&", "https://veche.example/m/a#p=a%20b%2Bc%23%26"],
+])("a link with the passcode %s is %s, and is read as that", (passcode, link) => {
+  expect(withPasscode("https://veche.example/m/a", passcode)).toBe(link);
+  expect(withPasscode(link, "another")).toBe(passcode === "" ? `${link}#p=another` : link);
+  expect(passcodeIn(new URL(link).hash)).toBe(passcode);
 });
 
 test("signing in leads back to the meeting", () => {
