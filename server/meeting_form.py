@@ -65,7 +65,7 @@ def blank_form(now: datetime.datetime, zone: str, settings: MeetingSettings) -> 
     return {
         **dict.fromkeys(NAMES, ""),
         **_settings_fields(settings),
-        **_repetition_fields(Repetition(), begin.date()),
+        **_repetition_fields(Repetition()),
         "date": begin.date().isoformat(),
         "time": f"{begin:%H:%M}",
         "duration": "60",
@@ -91,7 +91,7 @@ def form_of(meeting: Meeting, members: Sequence[Member]) -> dict[str, str]:
     repetition = repetition_of(schedule.recurrence, begin.date())
     return {
         **fields,
-        **_repetition_fields(repetition, begin.date()),
+        **_repetition_fields(repetition),
         "date": begin.date().isoformat(),
         "time": f"{begin:%H:%M}",
         "duration": str(schedule.duration_minutes),
@@ -285,14 +285,13 @@ def _settings_fields(settings: MeetingSettings) -> dict[str, str]:
     }
 
 
-def _repetition_fields(repetition: Repetition | None, first: datetime.date) -> dict[str, str]:
+def _repetition_fields(repetition: Repetition | None) -> dict[str, str]:
     """None is a rule that no form makes."""
     shown = repetition or Repetition()
-    days = shown.days or (first.weekday(),)
     return {
         "repeats": shown.repeats if repetition else KEPT,
         "interval": str(shown.interval),
-        **{f"day_{name}": ON if day in days else "" for day, name in enumerate(DAYS)},
+        **{f"day_{name}": ON if day in shown.days else "" for day, name in enumerate(DAYS)},
         "ends": shown.ends,
         "until": shown.until.isoformat() if shown.until else "",
         "count": str(shown.count or 10),

@@ -230,6 +230,7 @@ async def inhabit(page: Page, service: Service) -> dict[str, str]:
 
 async def plan(page: Page, site: str) -> tuple[str, str]:
     """Meetings of many kinds; the addresses of one that comes back, and of one of its dates."""
+    planned = date = ""
     await page.goto(f"{site}/meetings")
     await page.get_by_test_id("make-personal").click()
     for title, repeats, people in (
