@@ -2,11 +2,13 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import aclosing
 
 import pytest
 from livekit.protocol.models import Room
 
+from signaling import lobby
 from signaling.effects import RoomChanged
 from signaling.redis_store import RedisStore
 from signaling.store import StoreUnavailable
@@ -74,6 +76,25 @@ async def test_answers_belong_to_their_questions_after_cancelled_ones(redis: Red
         await asyncio.gather(*asked, return_exceptions=True)
         redis.resume()
         await check()
+
+
+@pytest.mark.parametrize("end", [RedisServer.kill, RedisServer.pause], ids=["killed", "silent"])
+async def test_who_listens_to_lobbies_learns_that_redis_is_gone_and_listens_again(
+    redis: RedisServer, store: RedisStore, end: Callable[[RedisServer], None]
+) -> None:
+    async with asyncio.timeout(60), aclosing(store.lobby_changes()) as changes:
+        assert await anext(changes) == ""
+        end(redis)
+        with pytest.raises(StoreUnavailable, match=rf"^Redis at 127\.0\.0\.1:{redis.port} "):
+            await anext(changes)
+    if end is RedisServer.pause:
+        redis.resume()
+    else:
+        redis.start()
+    async with asyncio.timeout(60), aclosing(store.lobby_changes()) as changes:
+        assert await anext(changes) == ""
+        await store.change_lobby("r", lambda before: lobby.say(before, "Hello", time.time()))
+        assert await anext(changes) == "r"
 
 
 async def test_the_password_is_not_told(redis: RedisServer) -> None:
