@@ -111,6 +111,7 @@ format: build/tools
 bench: build build/tools build/crowd
 	cd media && cargo run --release --quiet --package runtime --example bench_forward
 	$(PYTHON) tests/load/joins.py
+	$(PYTHON) tests/load/lobby.py
 	$(PYTHON) tests/load/control.py
 	$(PYTHON) tests/load/forged_checks.py
 	$(PYTHON) tests/load/first_frames.py
