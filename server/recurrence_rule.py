@@ -53,7 +53,7 @@ class Rule:
     """Of the month; below 0 from its end."""
     weekdays: tuple[Weekday, ...] = ()
     positions: tuple[int, ...] = ()
-    """Which of the dates of a day, week, month or year are meant; below 0 from the last."""
+    """Which of the dates of a month or a year are meant; below 0 from the last."""
 
     def __str__(self) -> str:
         """As the RFC writes it."""
@@ -90,6 +90,9 @@ def read_rule(text: str) -> Rule:
         raise ValueError("COUNT, UNTIL: takes one of them")
     if rule.days and frequency == "WEEKLY":
         raise ValueError("BYMONTHDAY: takes FREQ=DAILY, MONTHLY or YEARLY")
+    if rule.positions and frequency in ("DAILY", "WEEKLY"):
+        # Programs differ in whether the week of the first date counts as a whole.
+        raise ValueError("BYSETPOS: takes FREQ=MONTHLY or YEARLY")
     if rule.positions and not (rule.months or rule.days or rule.weekdays):
         raise ValueError("BYSETPOS: takes another part that begins with BY")
     return rule
