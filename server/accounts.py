@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import secrets
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -23,6 +23,8 @@ ROLES: tuple[AccountRole, ...] = ("administrator", "host", "member")
 """What an account may do on the service, from most to least; in a meeting the meeting's own roles count."""
 EMAIL_LENGTH = 254
 """Characters of an address (RFC 5321 section 4.5.3.1)."""
+_IN_ONE_STATEMENT = 500
+"""Addresses: SQLite takes 32,766 values, PostgreSQL's driver as many."""
 
 
 # Inside an organisation's network names such as mail.local are as good as any.
@@ -52,6 +54,8 @@ class Account:
     created_at: datetime.datetime
     disabled_at: datetime.datetime | None
     has_password: bool
+    locale: str = ""
+    """The language of letters to them, as they last read our pages; "" for one who never did."""
 
     @property
     def is_administrator(self) -> bool:
@@ -102,6 +106,7 @@ class Accounts:
             password_hash=await self._hash(password, email, name) if password is not None else None,
             created_at=now,
             disabled_at=None,
+            locale=None,
         )
         try:
             async with self._database.session.begin() as session:
@@ -128,6 +133,28 @@ class Accounts:
         async with self._database.session() as session:
             row = await session.scalar(select(AccountRow).where(AccountRow.email == usual))
         return account_of(row) if row else None
+
+    async def by_id(self, account_ids: Collection[str]) -> Mapping[str, Account]:
+        """Those accounts that there are."""
+        found: dict[str, Account] = {}
+        ids = sorted(account_ids)
+        async with self._database.session() as session:
+            for at in range(0, len(ids), _IN_ONE_STATEMENT):
+                rows = await session.scalars(
+                    select(AccountRow).where(AccountRow.id.in_(ids[at : at + _IN_ONE_STATEMENT]))
+                )
+                found.update((row.id, account_of(row)) for row in rows)
+        return found
+
+    async def locales(self, emails: Sequence[str]) -> Mapping[str, str]:
+        """The languages of those addresses that have an account; addresses are in the form in which they are kept."""
+        found: dict[str, str] = {}
+        async with self._database.session() as session:
+            for at in range(0, len(emails), _IN_ONE_STATEMENT):
+                some = AccountRow.email.in_(emails[at : at + _IN_ONE_STATEMENT])
+                rows = await session.execute(select(AccountRow.email, AccountRow.locale).where(some))
+                found.update((email, locale or "") for email, locale in rows)
+        return found
 
     async def list(self, most: int, find: str = "", after: str = "") -> Sequence[Account]:
         """`most` accounts by name: with `find` in name or address, and behind the one with the id `after`.
@@ -186,6 +213,11 @@ class Accounts:
         """Raises WrongInput, AccountNotFound."""
         return await self._write(account.id, name=clean_name(name))
 
+    async def speak(self, account: Account, locale: str) -> None:
+        """Notes the language in which they read. Raises AccountNotFound."""
+        if account.locale != locale:
+            await self._write(account.id, locale=locale)
+
     async def set_role(self, account_id: str, role: AccountRole) -> Account:
         """Raises AccountNotFound, LastAdministrator."""
         return await self._write(account_id, role=role)
@@ -234,4 +266,5 @@ def account_of(row: AccountRow) -> Account:
         created_at=row.created_at,
         disabled_at=row.disabled_at,
         has_password=row.password_hash is not None,
+        locale=row.locale or "",
     )

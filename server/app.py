@@ -19,6 +19,7 @@ from importlib.metadata import version as installed_version
 from pathlib import Path
 
 from aiohttp import web
+from yarl import URL
 
 from media._engine import Engine
 from server import addresses, certificate, data_folder, listeners, logs, presence, problems
@@ -33,17 +34,20 @@ from server.api.habits import Habits
 from server.api.invitations import InvitationsApi
 from server.api.live import LiveApi
 from server.api.lobby import LobbyApi
-from server.api.meetings import MeetingsApi
+from server.api.meetings import MeetingsApi, link_to
 from server.api.planned import PlannedApi
 from server.api.requests import Callers
 from server.api.rooms import RoomsApi
 from server.api.search import Search
 from server.api_keys import ApiKeys
+from server.calendar_feeds import CalendarFeeds
 from server.captures import Captures
 from server.chronicle import Chronicle
 from server.config import Settings, SettingsError
 from server.database import Database
 from server.entrance import person_of
+from server.invitations import Invitations
+from server.letters import Letters
 from server.links import Links
 from server.mail import Mail
 from server.meeting_lists import MeetingLists
@@ -56,6 +60,7 @@ from server.pages.account_pages import AccountPages
 from server.pages.api_key_pages import ApiKeyPages
 from server.pages.assets import Assets
 from server.pages.attendance_pages import AttendancePages
+from server.pages.calendar_pages import CalendarPages
 from server.pages.date_pages import DatePages
 from server.pages.meeting_pages import MeetingPages
 from server.pages.pages import Pages
@@ -205,7 +210,8 @@ def application(
     heard: Callable[[asyncio.BaseProtocol], None],
 ) -> web.Application:
     """All routes of the public listeners."""
-    callers = Callers(settings.http.trusted_proxies, address_to_open(settings, node.settings.addresses))
+    outward = address_to_open(settings, node.settings.addresses)
+    callers = Callers(settings.http.trusted_proxies, outward, is_fixed=bool(settings.http.url))
     passwords = Passwords()
     accounts, sign_ins, links = Accounts(database, passwords), SignIns(database), Links(database)
     visitors = Visitors(sign_ins, accounts, callers)
@@ -219,10 +225,14 @@ def application(
     agenda = Agenda(database)
     pages = Pages(search, callers, assets, renderer, visitors, agenda, meetings, settings.accounts, version())
     failures = settings.limit.failed_joins_per_minute
-    reception = Reception(renderer, callers, accounts, sign_ins, visitors, links, mail)
+    reception = Reception(renderer, callers, accounts, sign_ins, visitors, links, mail, CalendarFeeds(database))
     signing_key = lambda: first(node.keys)  # noqa: E731
     policy, start, made = settings.accounts, settings.meetings, settings.limit.new_meetings_per_minute
-    planning, hosts, keys = Planning(meetings, members), HostService(node), ApiKeys(database)
+    letters = Letters(database, mail)
+    invitations = Invitations(
+        accounts, letters, renderer, lambda code, passcode: link_to(URL(outward), code, passcode), mail.address
+    )
+    planning, hosts, keys = Planning(meetings, members, [invitations]), HostService(node), ApiKeys(database)
     apis = (
         PlannedApi(
             planning,
@@ -249,7 +259,9 @@ def application(
     )
     described = openapi.OpenApi([type(each) for each in apis], version())
     habits = Habits(keys, Answers(database), settings.limit.api_requests_per_second)
-    meeting_pages = MeetingPages(reception, agenda, meetings, members, planning, occurrences, policy, start, made)
+    meeting_pages = MeetingPages(
+        reception, agenda, meetings, members, planning, occurrences, invitations, policy, start, made
+    )
 
     @web.middleware
     async def log(request: web.Request, handler: Respond) -> web.StreamResponse:
@@ -287,6 +299,10 @@ def application(
         passwords.close()
 
     app.on_cleanup.append(close_passwords)
+    app.cleanup_ctx.append(letters.sending)
+    calendars = CalendarPages(
+        reception, invitations, meetings, members, authorities, search, failures, guests=policy.guests
+    )
     routes = [
         *websocket.routes(node),
         *websocket_agents.routes(node, desk),
@@ -302,6 +318,7 @@ def application(
         *DatePages(reception, agenda, planning).routes(),
         *ApiKeyPages(reception, keys).routes(),
         *Reference(renderer, visitors, described.content).routes(),
+        *calendars.routes(),
     ]
     app.add_routes(routes)
     # Operators write wss://host//rtc, and clients ask for what they write (LIVEKIT.md 1.1).
@@ -471,6 +488,8 @@ def _stop_by_signal(loop: asyncio.AbstractEventLoop) -> asyncio.Event:
 
 def address_to_open(settings: Settings, offered: Sequence[str]) -> str:
     """The address of the service for browsers of its network."""
+    if settings.http.url:
+        return settings.http.url
     host = settings.http.host
     if host in {"0.0.0.0", "::"}:
         host = offered[0] if offered else "localhost"

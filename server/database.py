@@ -115,6 +115,7 @@ class AccountRow(Table):
     password_hash: Mapped[str | None] = mapped_column(Text)
     created_at: Mapped[datetime.datetime] = mapped_column(Time)
     disabled_at: Mapped[datetime.datetime | None] = mapped_column(Time)
+    locale: Mapped[str | None] = mapped_column(String(8))
 
 
 class SignInRow(Table):
@@ -235,6 +236,37 @@ class AnswerRow(Table):
     headers: Mapped[str] = mapped_column(Text)
     body: Mapped[bytes] = mapped_column(LargeBinary)
     created_at: Mapped[datetime.datetime] = mapped_column(Time, index=True)
+
+
+class LetterRow(Table):
+    """A letter about a meeting that waits for the mail server, or that it would not take; outlives the meeting."""
+
+    __tablename__ = "letters"
+    __table_args__ = (Index("ix_letters_meeting_id", "meeting_id", "email"),)
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    meeting_id: Mapped[str] = mapped_column(String(32))
+    email: Mapped[str] = mapped_column(String(254))
+    subject: Mapped[str] = mapped_column(Text)
+    body: Mapped[str] = mapped_column(Text)
+    calendar: Mapped[bytes] = mapped_column(LargeBinary)
+    method: Mapped[str] = mapped_column(String(16))
+    reply_to: Mapped[str] = mapped_column(String(254))
+    attempts: Mapped[int] = mapped_column(Integer)
+    created_at: Mapped[datetime.datetime] = mapped_column(Time)
+    due_at: Mapped[datetime.datetime | None] = mapped_column(Time, index=True)
+    failed_at: Mapped[datetime.datetime | None] = mapped_column(Time)
+    problem: Mapped[str] = mapped_column(String(200))
+
+
+class CalendarFeedRow(Table):
+    """An account's calendar for other programs; its address has the secret, we its hash."""
+
+    __tablename__ = "calendar_feeds"
+
+    account_id: Mapped[str] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"), primary_key=True)
+    secret_hash: Mapped[bytes] = mapped_column(LargeBinary(32), unique=True)
+    created_at: Mapped[datetime.datetime] = mapped_column(Time)
 
 
 class Database:

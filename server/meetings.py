@@ -10,11 +10,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from server import codes
-from server.database import Database, MeetingRow
+from server.database import Database, MeetingRow, MemberRow
 from server.meeting_settings import MeetingSettings
 from server.recurrence import check_schedule, first_time, last_end
 from server.schedule import Schedule
@@ -186,6 +186,16 @@ class Meetings:
         mine = select(MeetingRow).where(MeetingRow.owner_id == owner_id).order_by(MeetingRow.created_at.desc())
         async with self._database.session() as session:
             return [meeting_of(row) for row in await session.scalars(mine.limit(most))]
+
+    async def of_account(self, account_id: str, email: str, since: datetime.datetime, most: int) -> Sequence[Meeting]:
+        """The account's scheduled meetings and those to which its address is invited, but those over before `since`;
+        the last ones first."""
+        invited = select(MemberRow.meeting_id).where(MemberRow.email == email)
+        mine = or_(MeetingRow.owner_id == account_id, MeetingRow.id.in_(invited))
+        at_all = (MeetingRow.starts_at.is_not(None), or_(MeetingRow.ends_at.is_(None), MeetingRow.ends_at > since))
+        wanted = select(MeetingRow).where(mine, *at_all).order_by(MeetingRow.starts_at.desc(), MeetingRow.id)
+        async with self._database.session() as session:
+            return [meeting_of(row) for row in await session.scalars(wanted.limit(most))]
 
     async def change(
         self, meeting: Meeting, draft: MeetingDraft, now: datetime.datetime, version: int | None = None

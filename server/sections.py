@@ -69,6 +69,8 @@ class Http(Section):
     """PEM file with the certificate's private key."""
     trusted_proxies: Words = ()
     """Addresses or networks (CIDR) whose X-Forwarded-For, -Proto and -Host are believed."""
+    url: str = ""
+    """Address of the service for people, `https://HOST`, in letters and calendars; else this machine's."""
 
     _split = field_validator("trusted_proxies", mode="before")(split_words)
 
@@ -76,6 +78,18 @@ class Http(Section):
     @classmethod
     def _host_is_an_address(cls, value: str) -> str:
         return check_address(value)
+
+    @field_validator("url")
+    @classmethod
+    def _is_an_address(cls, value: str) -> str:
+        try:
+            parsed = URL(value)
+            is_bare = parsed.scheme in ("http", "https") and parsed.host and URL(value).origin() == parsed.with_path("")
+        except ValueError:
+            is_bare = False
+        if value and not is_bare:
+            raise ValueError("https://host or https://host:port, without a path")
+        return value.rstrip("/")
 
     @field_validator("trusted_proxies")
     @classmethod

@@ -45,12 +45,13 @@ Flag = Annotated[bool, BeforeValidator(_read_flag, json_schema_input_type=bool)]
 class Callers:
     """Reads X-Forwarded-* where the connection comes from a trusted proxy, and the connection itself elsewhere.
 
-    `outward` is the service's own address for the network.
+    `outward` is the service's own address for the network; `is_fixed` where the operator has said so.
     """
 
-    def __init__(self, trusted_proxies: Sequence[str], outward: str) -> None:
+    def __init__(self, trusted_proxies: Sequence[str], outward: str, *, is_fixed: bool = False) -> None:
         self._proxies = Proxies(trusted_proxies)
         self._outward = URL(outward)
+        self._is_fixed = is_fixed
 
     def address(self, request: web.Request) -> str:
         """The client's IP address: the last forwarded one that is not a trusted proxy's."""
@@ -68,9 +69,12 @@ class Callers:
             raise WrongInput(f"Host: got {host!r}, takes a host name and port") from None
 
     def shared_base(self, request: web.Request) -> URL:
-        """As `base`, for a link to send to others: who works on the server itself sends its address in the network."""
+        """As `base`, for a link to send to others: who works on the server itself sends its address in the network.
+
+        What the operator has said goes before what a request says.
+        """
         base = self.base(request)
-        return self._outward if base.host in LOCAL_HOSTS else base
+        return self._outward if self._is_fixed or base.host in LOCAL_HOSTS else base
 
     def check_origin(self, request: web.Request) -> None:
         """Raises WrongOrigin where a browser says that another site's page made the request."""

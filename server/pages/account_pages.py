@@ -167,6 +167,7 @@ class AccountPages:
         values = {
             "sign_ins": await self._reception.sign_ins.list(account),
             "present": present.id if present else "",
+            "calendar_since": await self._reception.feeds.made_at(account),
             "saved": saved,
             "problem": problem,
         }

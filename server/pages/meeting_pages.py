@@ -14,12 +14,14 @@ from server import codes
 from server.accounts import Account
 from server.agenda import Agenda, read_cursor
 from server.api.meetings import check_may_create, link_to, may_create
+from server.invitations import Invitations
 from server.meeting_form import KEPT, FormProblems, blank_form, form_of, read_form_of_meeting
 from server.meeting_policy import check_settings, starting_settings
 from server.meetings import Meeting, MeetingChanged, MeetingDraft, Meetings
 from server.members import Members
 from server.occurrences import Occurrences
 from server.pages.forms import see_other
+from server.pages.language import LANGUAGES
 from server.pages.reception import Reception
 from server.pages.times import Times, reader_zone, zone_names
 from server.planning import Planning
@@ -54,6 +56,7 @@ class MeetingPages:
         members: Members,
         planning: Planning,
         occurrences: Occurrences,
+        invitations: Invitations,
         policy: AccountsSection,
         start: MeetingsSection,
         made_per_minute: int,
@@ -64,6 +67,7 @@ class MeetingPages:
         self._members = members
         self._planning = planning
         self._occurrences = occurrences
+        self._invitations = invitations
         self._policy = policy
         self._start = start
         self._made = Rate(made_per_minute)
@@ -164,6 +168,8 @@ class MeetingPages:
                 if change.cancelled and change.original > times.now
             ],
             "changed_dates": {change.original for change in schedule.changes} if schedule else set(),
+            "invitations": self._texts(request, meeting) if role != "attendee" else {},
+            "undelivered": await self._invitations.undelivered(meeting) if role != "attendee" else (),
             "saved": request.query.get("saved", ""),
             "has_mail": self._reception.mail.is_set_up,
         }
@@ -241,6 +247,13 @@ class MeetingPages:
 
     def _link(self, request: web.Request, meeting: Meeting) -> str:
         return link_to(self._reception.callers.shared_base(request), meeting.code, meeting.settings.passcode)
+
+    def _texts(self, request: web.Request, meeting: Meeting) -> Mapping[str, str]:
+        """The invitation to copy, by language."""
+        link = self._link(request, meeting)
+        return {
+            locale: "\n".join(self._invitations.text(meeting, locale, _now(), link)).strip() for locale in LANGUAGES
+        }
 
     def _form(
         self,

@@ -10,6 +10,7 @@ from yarl import URL
 
 from server.accounts import Account, Accounts
 from server.api.requests import Callers
+from server.calendar_feeds import CalendarFeeds
 from server.links import Links
 from server.mail import Mail
 from server.pages.forms import read_form
@@ -28,6 +29,7 @@ class Reception:
     visitors: Visitors
     links: Links
     mail: Mail
+    feeds: CalendarFeeds
 
     async def signed_in(self, request: web.Request) -> Account:
         """The account; raises the way to sign in."""

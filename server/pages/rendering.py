@@ -79,12 +79,14 @@ class Renderer:
         return self.page(request, "problem.html", found.status, problem=found.code)
 
     def mail(self, request: web.Request, template: str, **values: object) -> tuple[str, str]:
-        """Subject and text of a letter; the template's first line is the subject."""
+        """Subject and text of a letter in the reader's language."""
+        return self.letter(self.locale(request), template, **values)
+
+    def letter(self, locale: str, template: str, **values: object) -> tuple[str, str]:
+        """Subject and text of a letter in a language; the template's first line is the subject."""
         letters = self._templates.overlay(autoescape=False)
-        locale = self.locale(request)
-        subject, _, text = (
-            letters.get_template(f"mail/{template}").render(_=self.texts(locale).gettext, **values).partition("\n")
-        )
+        written = letters.get_template(f"mail/{template}").render(_=self.texts(locale).gettext, **values)
+        subject, _, text = written.partition("\n")
         return subject, text
 
     def lines(self, request: web.Request, template: str, **values: object) -> list[str]:

@@ -186,6 +186,7 @@ class SignInPages:
     async def _welcome(self, request: web.Request, account: Account, onward: str) -> web.Response:
         response = see_other(onward)
         await self._reception.visitors.begin(request, response, account)
+        await self._reception.accounts.speak(account, self._reception.renderer.locale(request))
         return response
 
     def _form(

@@ -18,6 +18,10 @@ class MailServer:
 
     def __init__(self) -> None:
         self.url = ""
+        self.refused: set[str] = set()
+        """Addresses that it never takes a letter to."""
+        self.busy = 0
+        """How many letters it will not take before it takes any."""
         self._letters: asyncio.Queue[EmailMessage] = asyncio.Queue()
 
     @property
@@ -29,6 +33,18 @@ class MailServer:
         """The next letter."""
         async with asyncio.timeout(DEADLINE):
             return await self._letters.get()
+
+    async def handle_RCPT(  # noqa: N802
+        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
+        """What aiosmtpd calls for a receiver."""
+        if address in self.refused:
+            return "550 no such mailbox"
+        if self.busy:
+            self.busy -= 1
+            return "451 try again later"
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
         """What aiosmtpd calls for a letter."""

@@ -1,0 +1,150 @@
+"""Meetings for calendar programs: a file of one meeting, and the feed of an account's meetings."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import hashlib
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+
+from aiohttp import web
+from yarl import URL
+
+from server.accounts import Account
+from server.api.authority import Authorities
+from server.api.meetings import link_to
+from server.api.search import Search
+from server.calendar_files import MEDIA_TYPE, Entry, calendar_file
+from server.invitations import Invitations
+from server.meetings import Meeting, MeetingNotFound, Meetings
+from server.members import Member, Members
+from server.pages.forms import read_form, see_other
+from server.pages.reception import Reception
+from server.problems import TooMany
+from server.rates import Rate
+
+MOST_IN_FEED = 1000
+"""Meetings: those that end last."""
+SHOWN_AFTER = datetime.timedelta(days=90)
+"""For so long the feed has meetings that are over."""
+
+
+class CalendarPages:
+    """The routes. `failures_per_minute` are wrong secrets from one address, 0 is no limit; `guests` may join at all."""
+
+    def __init__(
+        self,
+        reception: Reception,
+        invitations: Invitations,
+        meetings: Meetings,
+        members: Members,
+        authorities: Authorities,
+        search: Search,
+        failures_per_minute: int,
+        *,
+        guests: bool,
+    ) -> None:
+        self._reception = reception
+        self._invitations = invitations
+        self._meetings = meetings
+        self._members = members
+        self._authorities = authorities
+        self._search = search
+        self._failures = Rate(failures_per_minute)
+        self._guests = guests
+
+    def routes(self) -> list[web.RouteDef]:
+        """Routes for an application."""
+        return [
+            web.get("/calendar/{secret}.ics", self.feed),
+            web.post("/account/calendar", self.do_make),
+            web.get("/meetings/{meeting}/meeting.ics", self.of_invited),
+            web.get("/m/{code}/meeting.ics", self.of_code),
+        ]
+
+    async def feed(self, request: web.Request) -> web.Response:
+        """All the account's meetings, of others too. Calendar programs ask again and again: unchanged is 304."""
+        account = await self._reception.feeds.find(request.match_info["secret"])
+        if account is None:
+            address, now = self._reception.callers.address(request), time.monotonic()
+            if self._failures.is_spent(address, now):
+                raise TooMany(f"more than {self._failures.limit} wrong calendars in a minute")
+            self._failures.count(address, now)
+            raise web.HTTPNotFound
+        since = datetime.datetime.now(datetime.UTC) - SHOWN_AFTER
+        meetings = await self._meetings.of_account(account.id, account.email, since, MOST_IN_FEED)
+        owners = await self._reception.accounts.by_id({each.owner_id for each in meetings if each.owner_id})
+        base = self._reception.callers.shared_base(request)
+        locale = account.locale or self._reception.renderer.locale(request)
+
+        def write() -> bytes:
+            entries = [self._entry(each, base, locale, owners.get(each.owner_id or "")) for each in meetings]
+            return calendar_file(entries, "PUBLISH")
+
+        # A thousand meetings take a moment, in which others want to be served.
+        return _file(request, await asyncio.to_thread(write), "calendar.ics")
+
+    async def of_invited(self, request: web.Request) -> web.Response:
+        """One meeting, with its passcode: for its hosts, and for those who are invited by account."""
+        # Looked up first: the page that says no is the same for what is not there.
+        await self._reception.visitors.account(request)
+        meeting = await self._search.either(request, request.match_info["meeting"])
+        authority = await self._authorities.by_cookie(request, meeting)
+        if authority.role is None or meeting.schedule is None:
+            raise MeetingNotFound("no meeting has this code")
+        account = authority.account
+        invited = [member for member in await self._members.list(meeting) if account and member.email == account.email]
+        owners = await self._reception.accounts.by_id({meeting.owner_id} if meeting.owner_id else ())
+        return self._single(request, meeting, owners.get(meeting.owner_id or ""), invited)
+
+    async def of_code(self, request: web.Request) -> web.Response:
+        """One meeting for whoever may come in by its code alone: not its description, and nobody's name."""
+        meeting = await self._search.find(request, request.match_info["code"])
+        is_open = self._guests or await self._reception.visitors.account(request) is not None
+        if meeting.schedule is None or meeting.settings.passcode or not is_open:
+            raise MeetingNotFound("no meeting has this code")
+        return self._single(request, replace(meeting, description=""))
+
+    async def do_make(self, request: web.Request) -> web.Response:
+        """Makes the account's feed, and shows its address once; or takes it back."""
+        fields = await read_form(request, self._reception.callers)
+        account = await self._reception.visitors.account(request)
+        if account is None:
+            raise web.HTTPSeeOther(URL("/sign-in").with_query({"next": "/account"}))
+        if fields.get("made") == "no":
+            await self._reception.feeds.revoke(account)
+            return see_other("/account?saved=calendar")
+        secret = await self._reception.feeds.make(account, datetime.datetime.now(datetime.UTC))
+        address = self._reception.callers.shared_base(request) / "calendar" / f"{secret}.ics"
+        response = self._reception.renderer.page(request, "calendar.html", address=str(address))
+        response.headers["Cache-Control"] = "no-store"
+        return response
+
+    def _single(
+        self, request: web.Request, meeting: Meeting, owner: Account | None = None, members: Sequence[Member] = ()
+    ) -> web.Response:
+        base, locale = self._reception.callers.shared_base(request), self._reception.renderer.locale(request)
+        entry = self._entry(meeting, base, locale, owner, members)
+        return _file(request, calendar_file([entry], "PUBLISH"), "meeting.ics")
+
+    def _entry(
+        self, meeting: Meeting, base: URL, locale: str, owner: Account | None, members: Sequence[Member] = ()
+    ) -> Entry:
+        return self._invitations.entry(
+            meeting, owner, locale, members, link_to(base, meeting.code, meeting.settings.passcode)
+        )
+
+
+def _file(request: web.Request, content: bytes, name: str) -> web.Response:
+    """A calendar file, or 304 where the reader has it (RFC 9110 section 13.1.2)."""
+    tag = hashlib.sha256(content).hexdigest()[:32]
+    headers = {
+        "ETag": f'"{tag}"',
+        "Cache-Control": "private, no-cache",
+        "Content-Disposition": f'attachment; filename="{name}"',
+    }
+    if any(known.value in (tag, "*") for known in request.if_none_match or ()):
+        return web.Response(status=304, headers=headers)
+    return web.Response(body=content, headers={**headers, "Content-Type": f"{MEDIA_TYPE}; charset=utf-8"})
