@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import itertools
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -45,7 +46,7 @@ from signaling.errors import FailedPrecondition, NotAllowed
 from signaling.lobby import EMPTY, Guest, KnockNotFound, KnockRefused, Lobby
 from signaling.rules import ALLOWANCES, Rules
 from signaling.token import ROLES, Grants, Role
-from tests.signaling.guarded import Expected, GuardedMeeting
+from tests.signaling.guarded import NEEDED, Expected, GuardedMeeting
 from tests.signaling.meeting import Client, audio, video
 
 PEOPLE = 4
@@ -70,6 +71,19 @@ MEETING = DurableMeeting(
     cancelled_at=None,
 )
 SOURCES = tuple(TrackSource.values())
+
+SOUNDS = (TrackSource.MICROPHONE, TrackSource.SCREEN_SHARE_AUDIO)
+HEADER = DataStream.Header(stream_id="s", topic="lk.chat", text_header=DataStream.TextHeader())
+PACKETS = {
+    "chat": DataPacket(user=UserPacket(payload=b"x", topic="lk.chat")),
+    "legacy": DataPacket(chat_message=ChatMessage(message="x")),
+    "packet": DataPacket(user=UserPacket(payload=b"x", topic="lk-chat-topic")),
+    "begin": DataPacket(stream_header=HEADER),
+    "go on": DataPacket(stream_chunk=DataStream.Chunk(stream_id="s", content=b"x")),
+    "secret": DataPacket(encrypted_packet=EncryptedPacket(encrypted_value=b"x")),
+    "server's": DataPacket(user=UserPacket(payload=b"x", topic=hosting.ASK_TOPIC)),
+    "other": DataPacket(user=UserPacket(payload=b"x", topic="game")),
+}
 
 whom = st.integers(0, PEOPLE - 1)
 number = st.integers(0, 7)
@@ -246,22 +260,12 @@ class Powers(RuleBasedStateMachine):
                 self.expected.silenced.discard(sid)
             client.send(mute=MuteTrackRequest(sid=sid, muted=muted))
 
-    @rule(who=whom, what=st.sampled_from(("chat", "legacy", "packet", "begin", "go on", "secret", "server's", "other")))
+    @rule(who=whom, what=st.sampled_from(sorted(PACKETS)))
     def send_data(self, who: int, what: str) -> None:
         client, meeting = self._one(who), self.meeting
         if client is None:
             return
-        header = DataStream.Header(stream_id="s", topic="lk.chat", text_header=DataStream.TextHeader())
-        packet = {
-            "chat": DataPacket(user=UserPacket(payload=b"x", topic="lk.chat")),
-            "legacy": DataPacket(chat_message=ChatMessage(message="x")),
-            "packet": DataPacket(user=UserPacket(payload=b"x", topic="lk-chat-topic")),
-            "begin": DataPacket(stream_header=header),
-            "go on": DataPacket(stream_chunk=DataStream.Chunk(stream_id="s", content=b"x")),
-            "secret": DataPacket(encrypted_packet=EncryptedPacket(encrypted_value=b"x")),
-            "server's": DataPacket(user=UserPacket(payload=b"x", topic=hosting.ASK_TOPIC)),
-            "other": DataPacket(user=UserPacket(payload=b"x", topic="game")),
-        }[what]
+        packet = PACKETS[what]
         before = len(meeting.effects)
         client.says(packet.SerializeToString())
         sent = [effect for effect in meeting.effects[before:] if isinstance(effect, SendPacket)]
@@ -281,6 +285,33 @@ class Powers(RuleBasedStateMachine):
         attributes = {"veche.role": role} if role else {"hand": "1"}
         client.send(update_metadata=UpdateParticipantMetadata(name=name, attributes=attributes))
         assert one.name == before or one.role != "attendee" or "rename" in may
+
+    def try_what_is_closed(self) -> None:
+        """Every attendee tries all that it may not do now: nothing comes of it."""
+        meeting = self.meeting
+        for client in list(self.clients.values()):
+            one = client.participant
+            if not one.present or not one.attached or one.role != "attendee":
+                continue
+            may, before = self.expected.may(one.identity), len(meeting.effects)
+            for source, sound in itertools.product(SOURCES, (False, True)):
+                if NEEDED[source] | ({"unmute"} if sound else {"video"} if source in SOUNDS else set()) <= may:
+                    continue
+                kind = TrackType.AUDIO if sound else TrackType.VIDEO
+                client.request(SignalRequest(add_track=AddTrackRequest(cid="closed", type=kind, source=source)))
+                assert "closed" not in one.pending, f"{source} may be published, sound {sound}"
+            if "chat" not in may:
+                chat = ["chat", "legacy", "packet", "begin", "secret", *(["go on"] if "s" in one.chat_streams else [])]
+                for what in chat:
+                    client.says(PACKETS[what].SerializeToString())
+            elif "s" not in one.chat_streams:
+                client.says(PACKETS["begin"].SerializeToString())
+                before = len(meeting.effects)
+            assert not any(isinstance(effect, SendPacket) for effect in meeting.effects[before:])
+            if "rename" not in may:
+                name = one.name
+                client.send(update_metadata=UpdateParticipantMetadata(name="Closed"))
+                assert one.name == name
 
     # What hosts do.
 
@@ -414,6 +445,7 @@ class Powers(RuleBasedStateMachine):
         if self.meeting.room.closed:  # empty for too long: nothing of it lives on
             self.open(True)
         self.meeting.check(self.expected)
+        self.try_what_is_closed()
         for identity in self.meeting.room.participants:
             assert any(issued > self.revoked.get(identity, 0) for _, issued in self.tokens[identity]), "without a token"
 
@@ -433,7 +465,7 @@ def play(examples: int, steps: int) -> None:
 
 
 def test_whatever_happens_next_hosts_are_masters_of_the_meeting() -> None:
-    play(100, 40)
+    play(200, 40)
 
 
 @pytest.mark.long
