@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime
 import gc
+import ipaddress
 import logging
 import os
 import signal
@@ -45,6 +46,8 @@ from server.captures import Captures
 from server.chronicle import Chronicle
 from server.config import Settings, SettingsError
 from server.database import Database
+from server.deliveries import Deliveries
+from server.destinations import Network
 from server.entrance import person_of
 from server.invitations import Invitations
 from server.letters import Letters
@@ -155,6 +158,17 @@ def open_webhooks(
     )
 
 
+def networks(settings: Settings) -> tuple[Network, ...]:
+    """Where webhooks of the API may go beside the internet."""
+    return tuple(ipaddress.ip_network(text) for text in settings.webhook.allow_networks)
+
+
+def open_chronicle(settings: Settings, database: Database, node_id: str, deliveries: Deliveries) -> Chronicle:
+    """The chronicle of a node, not yet started."""
+    days = settings.meetings.attendance_days
+    return Chronicle(database, node_id, kept_days=days, news_written=deliveries.wake)
+
+
 def open_desk(node: Callable[[], Node]) -> AgentDesk:
     """The desk for agents of a node that need not be there yet."""
     return AgentDesk(lambda: node().keys, lambda: node().server_info(), ChanceNumbers(1).sid)
@@ -207,6 +221,7 @@ def application(
     lobbies: LobbyDesk,
     store: Store,
     database: Database,
+    deliveries: Deliveries,
     heard: Callable[[asyncio.BaseProtocol], None],
 ) -> web.Application:
     """All routes of the public listeners."""
@@ -232,7 +247,7 @@ def application(
     invitations = Invitations(
         accounts, letters, renderer, lambda code, passcode: link_to(URL(outward), code, passcode), mail.address
     )
-    planning, hosts, keys = Planning(meetings, members, [invitations]), HostService(node), ApiKeys(database)
+    planning, hosts, keys = Planning(meetings, members, [invitations, deliveries]), HostService(node), ApiKeys(database)
     apis = (
         PlannedApi(
             planning,
@@ -403,7 +418,10 @@ async def run(settings: Settings, reload: Reload, announce: Callable[[Ready], No
         desk = open_desk(lambda: node)
         lobbies = LobbyDesk(lambda: node, store, settings.limit.lobby_size)
         of_node = node_settings(settings, keys.secrets, offered, engine)
-        chronicle = Chronicle(database, of_node.node_id, kept_days=settings.meetings.attendance_days)
+        deliveries = Deliveries(database, networks(settings))
+        stack.push_async_callback(deliveries.close)
+        await deliveries.start()
+        chronicle = open_chronicle(settings, database, of_node.node_id, deliveries)
         stack.push_async_callback(chronicle.close)
         await chronicle.start()
         heard: list[RoomListener] = [desk, lobbies, chronicle, *([hooks] if hooks is not None else [])]
@@ -414,7 +432,7 @@ async def run(settings: Settings, reload: Reload, announce: Callable[[Ready], No
             await hooks.start()
 
         public = listeners.Listeners(lambda: runner.server())  # type: ignore[misc]
-        app = application(settings, node, desk, lobbies, store, database, public.heard)
+        app = application(settings, node, desk, lobbies, store, database, deliveries, public.heard)
         runner = web.AppRunner(
             app,
             access_log=None,

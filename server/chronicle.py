@@ -1,8 +1,8 @@
 """The chronicle: writes down when meetings were held, and who was there.
 
 Nobody in a meeting waits for it: an event is put into a queue, and one task writes what waits, in order, many events in
-one transaction. While the database is away events wait. An occurrence goes on through a restart: its rules and what
-hosts decided are back when its room is (`recall`).
+one transaction, with the messages for subscribers. While the database is away events wait. An occurrence goes on
+through a restart: its rules and what hosts decided are back when its room is (`recall`).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import json
 import logging
 import secrets
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from livekit.protocol.models import DisconnectReason, ParticipantInfo, RoomEndReason
@@ -24,6 +24,7 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from server.database import Database, MeetingRow, OccurrenceRow, StayRow, Time
+from server.news import News
 from server.occurrences import LONGEST_GAP, Occurrences, read_standings, written_room, written_standings
 from signaling.effects import (
     ParticipantJoined,
@@ -86,7 +87,7 @@ class Chronicle:
     """A listener of the node (`RoomListener`). `start` comes before the node's, `close` after its `stop`.
 
     `node` is that node's id, the same after a restart; `clock` gives the moment. What ended more than `kept_days` ago
-    is deleted; 0 keeps all.
+    is deleted; 0 keeps all. `news_written` hears that there are messages for subscribers.
     """
 
     def __init__(
@@ -97,6 +98,7 @@ class Chronicle:
         clock: Callable[[], datetime.datetime] = lambda: datetime.datetime.now(datetime.UTC),
         *,
         kept_days: int = 0,
+        news_written: Callable[[], None] = lambda: None,
     ) -> None:
         self._database = database
         self._occurrences = Occurrences(database)
@@ -104,6 +106,7 @@ class Chronicle:
         self._pace = pace
         self._clock = clock
         self._kept_days = kept_days
+        self._news_written = news_written
         self._forget_at = clock()
         self._new: deque[_Heard] = deque()
         self._lost = 0
@@ -208,23 +211,27 @@ class Chronicle:
     async def _record(self, batch: list[_Heard]) -> None:
         known = dict(self._known)
         async with self._database.session.begin() as session:
+            news = await News.of(session)
             touched: dict[str, datetime.datetime] = {}
             for heard in batch:
                 room = heard.event.room
                 if room.sid not in known or isinstance(heard.event, RoomStarted):
-                    known[room.sid] = await self._open(session, room, heard.at)
+                    known[room.sid] = await self._open(session, news, room, heard.at)
                 occurrence = known[room.sid]
                 if occurrence is not None:
-                    await self._note(session, occurrence, heard)
+                    await self._note(session, news, occurrence, heard)
                     touched[occurrence] = heard.at
                 if isinstance(heard.event, RoomFinished):
                     del known[room.sid]
             for occurrence, at in touched.items():
                 seen = update(OccurrenceRow).where(OccurrenceRow.id == occurrence, OccurrenceRow.seen_at < at)
                 await session.execute(seen.values(seen_at=at))
+            written = await news.put()
         self._known = known
+        if written:
+            self._news_written()
 
-    async def _open(self, session: AsyncSession, room: RoomInfo, at: datetime.datetime) -> str | None:
+    async def _open(self, session: AsyncSession, news: News, room: RoomInfo, at: datetime.datetime) -> str | None:
         """The occurrence that a room's start begins or goes on with; None for a room of no meeting."""
         meeting = await session.scalar(select(MeetingRow.id).where(MeetingRow.room_name == room.name))
         if meeting is None:
@@ -239,6 +246,7 @@ class Chronicle:
                 return before.id
             before.ended_at = before.seen_at
             await session.flush()
+            await news.ended(before.id, before.seen_at)
         made = OccurrenceRow(
             id=f"OC_{secrets.token_hex(12)}",
             meeting_id=meeting,
@@ -253,9 +261,10 @@ class Chronicle:
         )
         session.add(made)
         await session.flush()
+        await news.started(made.id, at)
         return made.id
 
-    async def _note(self, session: AsyncSession, occurrence: str, heard: _Heard) -> None:
+    async def _note(self, session: AsyncSession, news: News, occurrence: str, heard: _Heard) -> None:
         match heard.event:
             case ParticipantJoined(_, participant) if _is_person(participant):
                 session.add(
@@ -270,19 +279,22 @@ class Chronicle:
                         reason="",
                     )
                 )
+                await news.joined(occurrence, participant.sid, heard.at)
             case ParticipantRenamed(_, participant):
                 await _rename(session, participant)
             case ParticipantLeft(_, participant):
                 left = update(StayRow).where(StayRow.id == participant.sid, StayRow.left_at.is_(None))
                 reason = name_in(DisconnectReason, participant.disconnect_reason)[:32]
                 await session.execute(left.values(left_at=heard.at, reason=reason))
+                await news.left(occurrence, participant.sid, heard.at)
             case RulesChanged(room, _):
                 changed = update(OccurrenceRow).where(OccurrenceRow.id == occurrence)
                 await session.execute(changed.values(room=written_room(room)))
             case StandingGiven(_, identity, standing):
-                await _decide(session, occurrence, identity, standing)
+                for stay in await _decide(session, occurrence, identity, standing):
+                    await news.role_changed(occurrence, stay, heard.at)
             case RoomFinished(_, reason) if reason != RoomEndReason.ROOM_END_SERVER_SHUTDOWN:
-                await _end(session, occurrence, heard.at)
+                await _end(session, news, occurrence, heard.at)
 
     # Watching.
 
@@ -302,12 +314,16 @@ class Chronicle:
         now = self._clock()
         here = {occurrence for sid, occurrence in self._known.items() if occurrence and sid in self._live}
         async with self._database.session.begin() as session:
+            news = await News.of(session)
             mine = update(OccurrenceRow).where(OccurrenceRow.id.in_(here), OccurrenceRow.node == self._node)
             await session.execute(mine.values(seen_at=now))
             for row in await session.scalars(select(OccurrenceRow).where(OccurrenceRow.ended_at.is_(None))):
                 patience = datetime.timedelta(seconds=max(self._pace.lapse, _departure_timeout(row)))
                 if now - max(row.seen_at, self._since) > patience:
-                    await _end(session, row.id, row.seen_at)
+                    await _end(session, news, row.id, row.seen_at)
+            written = await news.put()
+        if written:
+            self._news_written()
 
     async def forget(self) -> None:
         """Deletes what is kept no longer, once an hour. Raises SQLAlchemyError."""
@@ -342,21 +358,27 @@ async def _rename(session: AsyncSession, participant: ParticipantInfo) -> None:
             row.names = json.dumps([*names, participant.name][-_MOST_NAMES:])
 
 
-async def _decide(session: AsyncSession, occurrence: str, identity: str, standing: Standing) -> None:
+async def _decide(session: AsyncSession, occurrence: str, identity: str, standing: Standing) -> Sequence[str]:
+    """Writes what hosts decided; the stays whose role is another one now."""
     row = await session.get(OccurrenceRow, occurrence)
     if row is None:
-        return
+        return ()
     standings = read_standings(row.standings) | {identity: standing}
     row.standings = written_standings({who: one for who, one in standings.items() if not one.is_plain})
-    if standing.role:
-        present = (StayRow.occurrence_id == occurrence, StayRow.identity == identity, StayRow.left_at.is_(None))
-        await session.execute(update(StayRow).where(*present).values(role=standing.role))
+    if standing.role is None:
+        return ()
+    present = (StayRow.occurrence_id == occurrence, StayRow.identity == identity, StayRow.left_at.is_(None))
+    other = (await session.scalars(select(StayRow).where(*present, StayRow.role != standing.role))).all()
+    for stay in other:
+        stay.role = standing.role
+    return [stay.id for stay in other]
 
 
-async def _end(session: AsyncSession, occurrence: str, at: datetime.datetime) -> None:
+async def _end(session: AsyncSession, news: News, occurrence: str, at: datetime.datetime) -> None:
     await _end_stays(session, occurrence, at, LOST)
     ended = update(OccurrenceRow).where(OccurrenceRow.id == occurrence, OccurrenceRow.ended_at.is_(None))
     await session.execute(ended.values(ended_at=at))
+    await news.ended(occurrence, at)
 
 
 async def _end_stays(session: AsyncSession, occurrence: str, at: datetime.datetime, reason: str) -> None:

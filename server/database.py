@@ -196,6 +196,44 @@ class IdentityRow(Table):
     account_id: Mapped[str] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"), index=True)
 
 
+class SubscriptionRow(Table):
+    """Somebody's wish to be told of what happens, by webhook."""
+
+    __tablename__ = "subscriptions"
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    url: Mapped[str] = mapped_column(Text)
+    events: Mapped[str] = mapped_column(Text)
+    secret: Mapped[str] = mapped_column(String(100))
+    former_secret: Mapped[str] = mapped_column(String(100))
+    former_until: Mapped[datetime.datetime | None] = mapped_column(Time)
+    created_at: Mapped[datetime.datetime] = mapped_column(Time)
+    failing_since: Mapped[datetime.datetime | None] = mapped_column(Time)
+    disabled_at: Mapped[datetime.datetime | None] = mapped_column(Time)
+
+
+class DeliveryRow(Table):
+    """A message for a subscription: on its way while `due_at` is set, and then its outcome."""
+
+    __tablename__ = "deliveries"
+    __table_args__ = (
+        Index("ix_deliveries_subscription_id", "subscription_id", "created_at"),
+        Index("ix_deliveries_due_at", "subscription_id", "due_at"),
+    )
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    subscription_id: Mapped[str] = mapped_column(ForeignKey("subscriptions.id", ondelete="CASCADE"))
+    event_id: Mapped[str] = mapped_column(String(32))
+    event: Mapped[str] = mapped_column(String(64))
+    body: Mapped[bytes] = mapped_column(LargeBinary)
+    created_at: Mapped[datetime.datetime] = mapped_column(Time, index=True)
+    due_at: Mapped[datetime.datetime | None] = mapped_column(Time)
+    attempts: Mapped[int] = mapped_column(Integer)
+    status: Mapped[str] = mapped_column(String(16))
+    answer: Mapped[str] = mapped_column(String(64))
+    tried_at: Mapped[datetime.datetime | None] = mapped_column(Time)
+
+
 class WebhookRow(Table):
     """A message about room life that waits until its target has taken it; ids grow in the order of the events."""
 

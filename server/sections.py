@@ -242,8 +242,20 @@ class Webhook(Section):
     api_key: str = ""
     """API key whose secret signs them; needed where there are addresses."""
     filter_params: FilterParams = FilterParams()
+    allow_networks: Words = ()
+    """Networks such as `10.0.0.0/8` to which webhooks of the API may be sent, beside the public internet."""
 
-    _split = field_validator("urls", mode="before")(split_words)
+    _split = field_validator("urls", "allow_networks", mode="before")(split_words)
+
+    @field_validator("allow_networks")
+    @classmethod
+    def _networks_are_such(cls, value: Words) -> Words:
+        for text in value:
+            try:
+                ipaddress.ip_network(text)
+            except ValueError as error:
+                raise ValueError(f"networks such as 10.0.0.0/8 or fd00::/8: {error}") from None
+        return value
 
     @field_validator("urls")
     @classmethod

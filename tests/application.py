@@ -17,9 +17,9 @@ from livekit.protocol.rtc import SignalRequest, SignalResponse
 from media._engine import Engine
 from server import app, data_folder
 from server.captures import Captures
-from server.chronicle import Chronicle
 from server.config import Settings, load
 from server.database import Database
+from server.deliveries import Deliveries
 from signaling import token, websocket
 from signaling.lobby_desk import LobbyDesk
 from signaling.node import Node, RoomListener
@@ -90,7 +90,10 @@ async def running_site(
         desk = app.open_desk(lambda: node)
         lobbies = LobbyDesk(lambda: node, store, read.limit.lobby_size)
         of_node = app.node_settings(read, read.keys, (address,), engine)
-        chronicle = Chronicle(database, of_node.node_id, kept_days=read.meetings.attendance_days)
+        deliveries = Deliveries(database, app.networks(read))
+        stack.push_async_callback(deliveries.close)
+        await deliveries.start()
+        chronicle = app.open_chronicle(read, database, of_node.node_id, deliveries)
         stack.push_async_callback(chronicle.close)
         await chronicle.start()
         heard: list[RoomListener] = [desk, lobbies, chronicle, *([hooks] if hooks is not None else [])]
@@ -99,7 +102,9 @@ async def running_site(
         lobbies.start()
         if hooks is not None:
             await hooks.start()
-        application = app.application(read, node, desk, lobbies, store, database, lambda protocol: None)
+        application = app.application(
+            read, node, desk, lobbies, store, database, deliveries, lambda protocol: None
+        )
         runner = web.AppRunner(
             application,
             access_log=None,
