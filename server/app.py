@@ -36,6 +36,7 @@ from server.api.invitations import InvitationsApi
 from server.api.live import LiveApi
 from server.api.lobby import LobbyApi
 from server.api.meetings import MeetingsApi, link_to
+from server.api.occurrences import OccurrencesApi
 from server.api.planned import PlannedApi
 from server.api.requests import Callers
 from server.api.rooms import RoomsApi
@@ -269,6 +270,7 @@ def application(
         InvitationsApi(authorities, search, callers, signing_key, node.settings.limit),
         LobbyApi(lobbies, authorities, search, lambda meeting: presence.live(rooms, occurrences, meeting)),
         LiveApi(authorities, search, rooms, hosts),
+        OccurrencesApi(authorities, search, occurrences),
         AdministrationApi(reception, keys, rooms, meetings, Usage(database), callers, version()),
         DebugApi(node),
     )

@@ -21,6 +21,7 @@ PARAMETERS = {
     "account": "An account's id.",
     "key": "An API key's id.",
     "member": "A member's id.",
+    "occurrence": "The id of one of its occurrences.",
     "room": "A room's name, percent-encoded.",
     "identity": "A participant's identity, percent-encoded.",
 }

@@ -6,6 +6,7 @@ Pages come from a running service with some people and meetings in it, states of
 
 from __future__ import annotations
 
+import datetime
 import re
 import subprocess
 from collections.abc import AsyncIterator, Iterator, Mapping
@@ -13,8 +14,16 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from livekit.protocol.models import ParticipantInfo
+from livekit.protocol.models import Room as RoomInfo
 from playwright.async_api import Browser, Page, async_playwright
 
+from server.chronicle import Chronicle
+from server.data_folder import DATABASE
+from server.database import Database
+from server.meetings import Meetings
+from server.occurrences import Occurrences
+from signaling.effects import ParticipantJoined, ParticipantLeft, ParticipantRenamed, RoomStarted
 from tests.browser.people import chromium, eventually, new_context
 from tests.service import ROOT, Service, running_service
 
@@ -62,6 +71,7 @@ PAGES = (
     Screen("a meeting's page, to be deleted", "{planned}", signed_in=True, clicks=("[data-testid=ask-delete]",)),
     Screen("one date", "{date}", signed_in=True),
     Screen("meeting", "{site}/m/{code}"),
+    Screen("attendance", "{site}{attendance}", signed_in=True),
 )
 
 _MORE = "[data-testid=toolbar-more]"
@@ -225,6 +235,7 @@ async def inhabit(page: Page, service: Service) -> dict[str, str]:
         "planned": planned,
         "date": date,
         "invitation": site + re.sub(r"^https://[^/]+", "", link),
+        "attendance": await hold(service, code),
     }
 
 
@@ -255,6 +266,33 @@ async def plan(page: Page, site: str) -> tuple[str, str]:
             await page.get_by_test_id("cancelled-dates").wait_for()
             date = site + (await links.first.get_attribute("href") or "")
     return planned, date
+
+
+async def hold(service: Service, code: str) -> str:
+    """Holds a meeting, as far as the database can tell; the path of its attendance."""
+    database = Database(f"sqlite:///{service.data_dir / DATABASE}")
+    now = [datetime.datetime(2030, 3, 5, 9, 0, tzinfo=datetime.UTC)]
+    meeting = await Meetings(database).find(code)
+    room = RoomInfo(sid="RM_1", name=meeting.room_name)
+    chronicle = Chronicle(database, "ND_gallery", clock=lambda: now[0])
+    await chronicle.start()
+    chronicle(RoomStarted(room))
+    people = ("Анна Петрова", "Борис", "Eleanor Featherstonehaugh-Cholmondeley", "Ян")
+    for number, name in enumerate(people):
+        who = ParticipantInfo(sid=f"PA_{number}", identity=f"guest-{number}", name=name)
+        if not number:
+            who.attributes["veche.role"] = "host"
+        now[0] += datetime.timedelta(seconds=37)
+        chronicle(ParticipantJoined(room, who))
+        if number == 1:
+            chronicle(ParticipantRenamed(room, ParticipantInfo(sid=who.sid, identity=who.identity, name="Борис К.")))
+        if number < len(people) - 1:
+            now[0] += datetime.timedelta(minutes=17)
+            chronicle(ParticipantLeft(room, who))
+    await chronicle.close()
+    (one,) = await Occurrences(database).of_meeting(meeting)
+    await database.close()
+    return f"/meetings/{meeting.id}/occurrences/{one.occurrence.id}"
 
 
 @contextmanager

@@ -215,3 +215,65 @@ async def test_nobody_else_sees_it(site: Site) -> None:
             refused = await boris.open(what)
             assert (refused.status, "Anna" in refused.text) == (404, False)
             assert (await stranger.open(what)).path == "/sign-in"
+
+
+# The API.
+
+
+async def test_hosts_ask_by_the_api(site: Site) -> None:
+    async with browser(site) as anna, browser(site) as stranger:
+        await set_up(anna)
+        meeting, path = await held(site, await account_id(anna))
+        base = f"{site.url}/api/v1/meetings/{meeting.code}/occurrences"
+        async with anna.web.get(base) as answer:
+            assert answer.status == 200
+            found = await answer.json()
+        (one,) = found["occurrences"]
+        assert one == {
+            "id": path.rpartition("/")[2],
+            "started_at": "2030-03-01T09:00:00Z",
+            "ended_at": "2030-03-01T10:02:30Z",
+            "people": 2,
+        }
+        assert found["next_cursor"] == ""
+        async with anna.web.get(f"{base}/{one['id']}") as answer:
+            assert (await answer.json())["id"] == one["id"]
+        async with anna.web.get(f"{base}/{one['id']}/attendance") as answer:
+            people = (await answer.json())["people"]
+        assert [(who["name"], who["role"], who["seconds"], who["joins"]) for who in people] == [
+            ("Anna", "host", 3723.0, 1),
+            ('=HYPERLINK("http://x")', "attendee", 3600.0, 1),
+        ]
+        for wrong in (f"{base}/OC_00", f"{base}/OC_00/attendance"):
+            async with anna.web.get(wrong) as answer:
+                assert (answer.status, (await answer.json())["code"]) == (404, "occurrence_not_found")
+        async with anna.web.get(base, params={"cursor": "OC_00"}) as answer:
+            assert answer.status == 422
+        for what in (base, f"{base}/{one['id']}", f"{base}/{one['id']}/attendance"):
+            async with stranger.web.get(what) as answer:
+                assert answer.status == 403
+
+
+async def test_a_long_list_comes_in_pages(site: Site) -> None:
+    async with browser(site) as anna:
+        await set_up(anna)
+        meeting, _ = await Meetings(site.database).create(MeetingDraft(), START, await account_id(anna))
+        chronicle = Chronicle(site.database, "ND_test")
+        await chronicle.start()
+        for number in range(7):
+            room = RoomInfo(sid=f"RM_{number}", name=meeting.room_name)
+            chronicle(RoomStarted(room))
+            chronicle(RoomFinished(room))
+        await chronicle.close()
+        seen: list[str] = []
+        cursor = ""
+        while True:
+            query = {"limit": "3", **({"cursor": cursor} if cursor else {})}
+            path = f"{site.url}/api/v1/meetings/{meeting.id}/occurrences"
+            async with anna.web.get(path, params=query) as answer:
+                found = await answer.json()
+            seen += [one["id"] for one in found["occurrences"]]
+            cursor = found["next_cursor"]
+            if not cursor:
+                break
+        assert len(seen) == len(set(seen)) == 7
