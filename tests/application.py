@@ -102,9 +102,7 @@ async def running_site(
         lobbies.start()
         if hooks is not None:
             await hooks.start()
-        application = app.application(
-            read, node, desk, lobbies, store, database, deliveries, lambda protocol: None
-        )
+        application = app.application(read, node, desk, lobbies, store, database, deliveries, lambda protocol: None)
         runner = web.AppRunner(
             application,
             access_log=None,

@@ -13,6 +13,7 @@ from server.attendance import Attendee, hours, report, table_file
 from server.meetings import Meeting, MeetingNotFound, Meetings
 from server.occurrences import Occurrence, Occurrences
 from server.pages.reception import Reception
+from server.pages.times import Times, reader_zone
 
 PATH = "/meetings/{id:MT_[0-9a-f]+}/occurrences/{occurrence:OC_[0-9a-f]+}"
 
@@ -36,20 +37,21 @@ class AttendancePages:
         """Everybody who was there."""
         self._reception.renderer.to_https(request)
         meeting, occurrence = await self._found(request)
-        return self._reception.renderer.page(
+        renderer, now = self._reception.renderer, datetime.datetime.now(datetime.UTC)
+        return renderer.page(
             request,
             "attendance.html",
             meeting=meeting,
             occurrence=occurrence,
             people=await self._people(occurrence),
-            zone=_zone_of(meeting),
+            times=Times(renderer.locale(request), _zone_of(meeting, request), now),
             hours=hours,
         )
 
     async def table(self, request: web.Request) -> web.Response:
         """The same as CSV."""
         meeting, occurrence = await self._found(request)
-        zone = _zone_of(meeting)
+        zone = _zone_of(meeting, request)
         texts = self._reception.renderer.lines(request, "attendance_head.txt", zone=zone.key)
         head, roles = texts[:-3], dict(zip(("host", "cohost", "attendee"), texts[-3:], strict=True))
         rows = [
@@ -87,9 +89,9 @@ class AttendancePages:
         return report(await self._occurrences.stays(occurrence), datetime.datetime.now(datetime.UTC))
 
 
-def _zone_of(meeting: Meeting) -> zoneinfo.ZoneInfo:
-    """The meeting's own; one that has no time has none."""
-    return zoneinfo.ZoneInfo(meeting.schedule.time_zone if meeting.schedule else "UTC")
+def _zone_of(meeting: Meeting, request: web.Request) -> zoneinfo.ZoneInfo:
+    """The meeting's own; of one that was not planned, the reader's."""
+    return zoneinfo.ZoneInfo(meeting.schedule.time_zone) if meeting.schedule else reader_zone(request)
 
 
 def _moment(moment: datetime.datetime, zone: zoneinfo.ZoneInfo) -> str:

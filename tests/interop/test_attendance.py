@@ -142,7 +142,7 @@ async def test_the_table_says_who_was_there_to_the_second(story: Story) -> None:
     table = await story.table()
     assert list(table) == ["Anna", "Boris", "Clara"]
     assert (table["Anna"]["Role"], table["Anna"]["E-mail"]) == ("Host", "anna@example.org")
-    assert (table["Boris"]["Role"], table["Boris"]["E-mail"]) == ("Attendee", "")
+    assert (table["Boris"]["Role"], table["Boris"]["E-mail"]) == ("Participant", "")
     story.check(table["Anna"], "Anna", story.span("Anna", 0, 1), 1)
     story.check(table["Boris"], "Boris", story.span("Boris", 0, 1) + story.span("Boris", 2, 3), 2)
     story.check(table["Clara"], "Clara", story.span("Clara", 0, 1), 1)
