@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import datetime
 import gc
-import ipaddress
 import logging
 import os
 import signal
@@ -48,7 +47,6 @@ from server.chronicle import Chronicle
 from server.config import Settings, SettingsError
 from server.database import Database
 from server.deliveries import Deliveries
-from server.destinations import Network
 from server.entrance import person_of
 from server.invitations import Invitations
 from server.letters import Letters
@@ -76,8 +74,7 @@ from server.passwords import Passwords
 from server.planning import Planning
 from server.sign_in import SignIns, Visitors
 from server.usage import Usage
-from server.webhook_events import Wanted
-from server.webhooks import Webhooks
+from server.webhook_settings import check_webhook_key, networks, open_webhooks
 from signaling import websocket, websocket_agents
 from signaling.agent_desk import AgentDesk
 from signaling.chance import ChanceNumbers
@@ -129,39 +126,6 @@ def node_settings(settings: Settings, keys: dict[str, str], offered: tuple[str, 
         room=room_settings(settings.room),
         limit=limits(settings.limit),
     )
-
-
-def check_webhook_key(settings: Settings, keys: Mapping[str, str]) -> None:
-    """Raises SettingsError where webhooks would have nothing to be signed with."""
-    given = settings.webhook
-    if given.urls and given.api_key not in keys:
-        known = ", ".join(keys)
-        raise SettingsError(f"webhook.api_key: got {given.api_key!r}, takes one of the API keys: {known}")
-
-
-def open_webhooks(
-    settings: Settings, keys: Callable[[], Mapping[str, str]], database: Database, count: Callable[[str], None]
-) -> Webhooks | None:
-    """The webhooks of the settings, not yet started; None where there are none."""
-    given = settings.webhook
-    if not given.urls:
-        return None
-    filters = given.filter_params
-    return Webhooks(
-        given.urls,
-        given.api_key,
-        keys,
-        database,
-        ChanceNumbers(1).sid,
-        count,
-        wanted=Wanted(frozenset(filters.include_events), frozenset(filters.exclude_events)),
-        full_room=settings.room.enable_full_room_in_webhooks,
-    )
-
-
-def networks(settings: Settings) -> tuple[Network, ...]:
-    """Where webhooks of the API may go beside the internet."""
-    return tuple(ipaddress.ip_network(text) for text in settings.webhook.allow_networks)
 
 
 def open_chronicle(settings: Settings, database: Database, node_id: str, deliveries: Deliveries) -> Chronicle:

@@ -20,6 +20,7 @@ from server.captures import Captures
 from server.config import Settings, load
 from server.database import Database
 from server.deliveries import Deliveries
+from server.webhook_settings import networks, open_webhooks
 from signaling import token, websocket
 from signaling.lobby_desk import LobbyDesk
 from signaling.node import Node, RoomListener
@@ -84,13 +85,13 @@ async def running_site(
         captures = Captures(folder / app.CAPTURES) if read.rtc.captures else None
         if captures is not None:
             stack.callback(captures.close)
-        hooks = app.open_webhooks(read, lambda: node.keys, database, lambda name: node.count(name))
+        hooks = open_webhooks(read, lambda: node.keys, database, lambda name: node.count(name))
         if hooks is not None:
             stack.push_async_callback(hooks.close)
         desk = app.open_desk(lambda: node)
         lobbies = LobbyDesk(lambda: node, store, read.limit.lobby_size)
         of_node = app.node_settings(read, read.keys, (address,), engine)
-        deliveries = Deliveries(database, app.networks(read))
+        deliveries = Deliveries(database, networks(read))
         stack.push_async_callback(deliveries.close)
         await deliveries.start()
         chronicle = app.open_chronicle(read, database, of_node.node_id, deliveries)
