@@ -382,11 +382,11 @@ async def run(settings: Settings, reload: Reload, announce: Callable[[Ready], No
         if hooks is not None:
             stack.push_async_callback(hooks.close)
         desk = open_desk(lambda: node)
-        lobbies = LobbyDesk(lambda: node, store, settings.limit.lobby_size)
         of_node = node_settings(settings, keys.secrets, offered, engine)
         deliveries = Deliveries(database, networks(settings))
         stack.push_async_callback(deliveries.close)
         await deliveries.start()
+        lobbies = LobbyDesk(lambda: node, store, settings.limit.lobby_size, turned=deliveries.lobby_turned)
         chronicle = open_chronicle(settings, database, of_node.node_id, deliveries)
         stack.push_async_callback(chronicle.close)
         await chronicle.start()

@@ -21,12 +21,13 @@ from sqlalchemy.exc import SQLAlchemyError
 from yarl import URL
 
 from server import happenings, subscriptions
-from server.database import Database, DeliveryRow, SubscriptionRow
+from server.database import Database, DeliveryRow, MeetingRow, SubscriptionRow
 from server.destinations import CheckedResolver, Network, check_literal
 from server.happenings import Happening, HappeningType
 from server.meetings import Meeting
 from server.planning import Plan
 from server.texts import WrongInput
+from signaling.lobby import Knock, Turn
 
 logger = logging.getLogger(__name__)
 
@@ -40,6 +41,12 @@ GONE = 410
 """Who answers so wants to hear no more (Standard Webhooks)."""
 LOG_KEPT = datetime.timedelta(days=7)
 """For so long the log tells what was sent, and it can be sent once more."""
+_OF_LOBBY: dict[Turn, HappeningType] = {
+    "knocked": "lobby.knocked",
+    "admitted": "lobby.admitted",
+    "refused": "lobby.refused",
+    "expired": "lobby.expired",
+}
 _DELAYS = (5, 30, 120, 600, 1800, 3600, 7200)
 """Seconds before the next attempt, by how many there were; the last for all further ones."""
 
@@ -132,6 +139,28 @@ class Deliveries:
             await self.tell(_news_of(before.meeting if before else None, after.meeting))
         elif before is not None:
             await self.tell(Happening("meeting.deleted", self._clock(), meeting=meeting_of(before.meeting)))
+
+    def lobby_turned(self, room: str, turns: Sequence[tuple[Turn, Knock]]) -> None:
+        """Tells what became of knocks before a meeting's room; returns at once."""
+        task = asyncio.create_task(self._tell_of_lobby(room, turns, self._clock()))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _tell_of_lobby(self, room: str, turns: Sequence[tuple[Turn, Knock]], at: datetime.datetime) -> None:
+        try:
+            async with self._database.session.begin() as session:
+                if not await subscriptions.anybody(session):
+                    return
+                found = await session.scalar(select(MeetingRow).where(MeetingRow.room_name == room))
+                if found is None:
+                    return
+                meeting = {"id": found.id, "title": found.title}
+                await subscriptions.put(
+                    session, [Happening(_OF_LOBBY[turn], at, _knock(one), meeting) for turn, one in turns]
+                )
+            self.wake()
+        except (SQLAlchemyError, OSError) as error:
+            logger.warning("webhooks: of a lobby nothing is told: %s", type(error).__name__)
 
     async def _run(self) -> None:
         while True:
@@ -235,6 +264,10 @@ class Deliveries:
         old = (DeliveryRow.created_at < now - LOG_KEPT, DeliveryRow.due_at.is_(None))
         async with self._database.session.begin() as session:
             await session.execute(delete(DeliveryRow).where(*old))
+
+
+def _knock(one: Knock) -> dict[str, object]:
+    return {"id": one.id, "identity": one.identity, "name": one.name, "has_account": one.member}
 
 
 def meeting_of(meeting: Meeting) -> dict[str, object]:

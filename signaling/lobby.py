@@ -31,6 +31,8 @@ MOST_OF_NETWORK = 0.5
 
 KnockState = Literal["waiting", "admitted", "refused"]
 """What has expired, or was taken back, is not there any more."""
+Turn = Literal["knocked", "admitted", "refused", "expired"]
+"""What becomes of a knock."""
 Reason = Literal["lobby", "not_started", "started"]
 """Why somebody waits: for a host's word; for a host to come; or not any more, since one has come."""
 
@@ -235,6 +237,21 @@ def hash_secret(secret: str) -> str:
 def is_news(before: Lobby, after: Lobby) -> bool:
     """Whether somebody sees a difference: how long a knock is good is seen by nobody."""
     return before.message != after.message or _seen(before) != _seen(after)
+
+
+def turns(before: Lobby, after: Lobby) -> list[tuple[Turn, Knock]]:
+    """What became of those who wait for a host's word between two states; who took a knock back has expired, too."""
+    found: list[tuple[Turn, Knock]] = []
+    waited = {one.identity: one for one in before.waiting}
+    for one in after.knocks:
+        earlier = waited.pop(one.identity, None)
+        if one.reason != "lobby":
+            continue
+        if one.state != "waiting" and earlier is not None:
+            found.append((one.state, one))
+        elif one.state == "waiting" and earlier is None:
+            found.append(("knocked", one))
+    return found + [("expired", one) for one in waited.values()]
 
 
 def written(lobby: Lobby) -> str:

@@ -11,7 +11,7 @@ import contextlib
 import logging
 import secrets
 import time
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Sequence
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, field
 
@@ -27,7 +27,7 @@ from signaling.effects import (
     RoomFinished,
     StandingGiven,
 )
-from signaling.lobby import Guest, Knock, Lobby, Reason
+from signaling.lobby import Guest, Knock, Lobby, Reason, Turn
 from signaling.node import Node
 from signaling.permission import ROLE_ATTRIBUTE
 from signaling.rules import Rules
@@ -42,6 +42,10 @@ _RENEWAL = 20.0
 """Seconds between two times that open streams are noted: two may fail before a knock expires."""
 _RETRY = 1.0
 """Seconds between attempts to listen while the Store is away."""
+
+
+Turned = Callable[[str, Sequence[tuple[Turn, Knock]]], None]
+"""Hears, on the node where it was decided, what became of knocks before a room. Must return at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,16 +83,23 @@ class Watcher:
 class LobbyDesk:
     """A listener of the node (`RoomListener`), on one event loop; `start` and `close` bracket its life.
 
-    `most` is how many may wait for one meeting. Methods raise StoreUnavailable where the Store does not answer.
+    `most` is how many may wait for one meeting, `turned` hears what becomes of them. Methods raise StoreUnavailable
+    where the Store does not answer.
     """
 
     def __init__(
-        self, node: Callable[[], Node], store: Store, most: int, clock: Callable[[], float] = time.time
+        self,
+        node: Callable[[], Node],
+        store: Store,
+        most: int,
+        clock: Callable[[], float] = time.time,
+        turned: Turned = lambda room, turns: None,
     ) -> None:
         self._node = node
         self._store = store
         self._most = most
         self._clock = clock
+        self._turned = turned
         self._known: dict[str, Lobby] = {}
         """Lobbies that somebody here looks at, and those of rooms that live here."""
         self._watchers: dict[str, set[Watcher]] = {}
@@ -208,8 +219,18 @@ class LobbyDesk:
         return lobby.current(self._known.get(room, lobby.EMPTY), self._clock())
 
     async def _change(self, room: str, change: LobbyChange) -> Lobby:
-        after = await self._store.change_lobby(room, change)
+        before = lobby.EMPTY
+
+        def noting(was: Lobby) -> Lobby:
+            nonlocal before
+            before = was
+            return change(was)
+
+        after = await self._store.change_lobby(room, noting)
         self._take(room, after)
+        turns = lobby.turns(before, after)
+        if turns:
+            self._turned(room, turns)
         return after
 
     def _take(self, room: str, found: Lobby) -> None:

@@ -89,11 +89,11 @@ async def running_site(
         if hooks is not None:
             stack.push_async_callback(hooks.close)
         desk = app.open_desk(lambda: node)
-        lobbies = LobbyDesk(lambda: node, store, read.limit.lobby_size)
         of_node = app.node_settings(read, read.keys, (address,), engine)
         deliveries = Deliveries(database, networks(read))
         stack.push_async_callback(deliveries.close)
         await deliveries.start()
+        lobbies = LobbyDesk(lambda: node, store, read.limit.lobby_size, turned=deliveries.lobby_turned)
         chronicle = app.open_chronicle(read, database, of_node.node_id, deliveries)
         stack.push_async_callback(chronicle.close)
         await chronicle.start()

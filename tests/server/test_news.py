@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime
 import json
+from pathlib import Path
 
 import pytest
 from livekit.protocol.models import DisconnectReason, ParticipantInfo, RoomEndReason
@@ -13,10 +15,12 @@ from sqlalchemy import select
 from server.accounts import Accounts
 from server.chronicle import Chronicle
 from server.database import Database, DeliveryRow
+from server.meeting_settings import MeetingSettings
 from server.meetings import Meeting, MeetingDraft, Meetings
 from server.occurrences import Occurrences
 from server.passwords import Passwords
 from server.subscriptions import Subscriptions
+from server.webhook_settings import networks
 from signaling.effects import (
     ParticipantJoined,
     ParticipantLeft,
@@ -26,6 +30,7 @@ from signaling.effects import (
     StandingGiven,
 )
 from signaling.standing import Standing
+from tests.application import DEADLINE, running_site
 
 START = datetime.datetime(2030, 1, 1, 12, 0, tzinfo=datetime.UTC)
 
@@ -172,6 +177,38 @@ async def test_what_nobody_goes_on_with_is_told_as_ended(bench: Bench) -> None:
     await chronicle.beat()
     (one,) = await bench.told()
     assert one["occurred_at"] == "2030-01-01T12:00:00.000Z"
+
+
+async def test_what_becomes_of_knocks_is_told(tmp_path: Path, database_url: str) -> None:
+    settings = {"database.url": database_url, "webhook.allow_networks": "127.0.0.0/8"}
+    async with running_site(tmp_path, settings) as site:
+        await Subscriptions(site.database, networks(site.settings)).create("http://127.0.0.1:9/", [], START)
+        draft = MeetingDraft("Planning", settings=MeetingSettings(lobby="all"))
+        meeting, secret = await Meetings(site.database).create(draft, START)
+        path = f"{site.url}/api/v1/meetings/{meeting.code}"
+        host = {"Cookie": f"veche_host={secret}"}
+        knocks = []
+        for name in ("Boris", "Clara"):
+            asked = {"name": name, "tab": name.ljust(22, "A")}
+            async with site.web.post(f"{path}/join", json=asked) as answer:
+                knocks.append((await answer.json())["knock"])
+        for knock, word in zip(knocks, ("admit", "refuse"), strict=True):
+            async with site.web.post(f"{path}/lobby/{knock}/{word}", headers=host) as answer:
+                assert answer.status == 200, await answer.text()
+
+        async def told() -> dict[tuple[str, str], dict[str, object]]:
+            async with site.database.session() as session:
+                bodies = [json.loads(text) for text in await session.scalars(select(DeliveryRow.body))]
+            return {(one["type"], one["data"]["name"]): one for one in bodies}
+
+        wanted = {("lobby.knocked", "Boris"), ("lobby.admitted", "Boris"), ("lobby.knocked", "Clara")}
+        wanted.add(("lobby.refused", "Clara"))
+        async with asyncio.timeout(DEADLINE):
+            while set(await told()) != wanted:  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+        one = (await told())["lobby.admitted", "Boris"]
+        assert one["meeting"] == {"id": meeting.id, "title": "Planning"}
+        assert one["data"]["id"] == knocks[0]  # type: ignore[index]
 
 
 async def test_without_subscribers_nothing_is_written(bench: Bench) -> None:

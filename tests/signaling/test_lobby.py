@@ -61,6 +61,27 @@ def test_a_secret_opens_its_own_knock_alone() -> None:
     assert lobby.opened_by(found, "KN_anna1", "anna1", NOW + STREAM_GONE) is None
 
 
+def test_what_became_of_knocks() -> None:
+    two = knock(knock(EMPTY, "anna"), "boris")
+
+    def told(before: Lobby, after: Lobby) -> list[tuple[str, str]]:
+        return [(turn, one.identity) for turn, one in lobby.turns(before, after)]
+
+    assert told(EMPTY, two) == [("knocked", "anna"), ("knocked", "boris")]
+    assert told(two, two) == []
+    assert told(two, knock(two, "anna", number=2)) == [], "a reload is no other knock"
+    assert told(two, lobby.refuse(lobby.admit(two, "KN_anna1", NOW), "KN_boris1", NOW)) == [
+        ("admitted", "anna"),
+        ("refused", "boris"),
+    ]
+    assert told(two, lobby.withdraw(two, "KN_boris1", NOW)) == [("expired", "boris")]
+    assert told(two, lobby.keep(two, ["KN_anna1"], NOW + STREAM_GONE)) == [("expired", "anna"), ("expired", "boris")]
+    early = knock(EMPTY, "anna", reason="not_started")
+    assert told(EMPTY, early) == [], "nobody can let in who waits for the host to come at all"
+    admitted = lobby.admit_all(two, NOW)
+    assert told(admitted, lobby.keep(admitted, [], NOW + ADMITTED_KEPT)) == [], "it had its answer"
+
+
 def test_the_first_decision_stands() -> None:
     found = knock(knock(EMPTY, "anna"), "boris")
     found = lobby.refuse(lobby.admit(found, "KN_anna1", NOW), "KN_boris1", NOW)
