@@ -70,7 +70,7 @@ MEETING = DurableMeeting(
     updated_at=NOW,
     cancelled_at=None,
 )
-SOURCES = tuple(TrackSource.values())
+SOURCES = tuple(NEEDED)
 
 SOUNDS = (TrackSource.MICROPHONE, TrackSource.SCREEN_SHARE_AUDIO)
 HEADER = DataStream.Header(stream_id="s", topic="lk.chat", text_header=DataStream.TextHeader())
