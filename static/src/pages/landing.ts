@@ -7,6 +7,7 @@ import { rememberZone, startCopying } from "./meetings";
 import "./pages.css";
 import "./forms.css";
 import "./meetings.css";
+import "./reference.css";
 
 /** A server that has not answered by now will not be believed later, ms. */
 const PATIENCE = 15_000;
