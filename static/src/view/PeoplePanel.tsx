@@ -28,7 +28,8 @@ export function PeoplePanel(): ReactNode {
         </button>
         <p className="invite-link">{visit.link()}</p>
       </div>
-      <ul className="people" aria-label={t("people.count", { count: people.size })}>
+      {/* eslint-disable-next-line jsx-a11y/no-noninteractive-tabindex -- keys have to reach what scrolls (WCAG 2.1.1) */}
+      <ul className="people" tabIndex={0} aria-label={t("people.count", { count: people.size })}>
         {listOrder(people, i18n.language).map((person) => (
           <PersonRow key={person.identity} person={person} />
         ))}
