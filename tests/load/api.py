@@ -40,7 +40,7 @@ MANY = 10_000
 AT_ONCE = 16
 """Requests on their way together."""
 CALLS, SLOW_CALLS = 1000, 50
-"""Of each quick kind, and of those that take a password or fill a page."""
+"""Of each kind, and of those that take a password."""
 PASSWORD = "a quiet bench of words"
 EMAIL = "anna@example.org"
 SETTINGS = {
@@ -124,7 +124,7 @@ async def measure(call: Call, count: int, at_once: int) -> tuple[float, float, f
             status = await call(number)
             times.append((time.perf_counter() - begun) * 1000)
             if status >= 400:
-                raise RuntimeError(f"call {number} was answered with {status}")
+                raise RuntimeError(f"call {number} of {count} was answered with {status}")
 
     begun = time.perf_counter()
     async with asyncio.TaskGroup() as group:
@@ -158,7 +158,7 @@ async def signing_in(one: Caller) -> Call:
 
 
 def calls_of(one: Caller) -> list[tuple[str, Call]]:
-    """What is measured with many at once: a line each."""
+    """What is measured with many at once, by who is signed in: a line each."""
     join = {"name": "Anna", "tab": "A" * 22}
     return [
         ("GET /healthz", lambda _: one.get("/healthz")),
@@ -172,21 +172,26 @@ def calls_of(one: Caller) -> list[tuple[str, Call]]:
 
 def lists_of(one: Caller) -> list[tuple[str, Call]]:
     """Lists with ten thousand rows behind them, one call at a time: a line each."""
-    return [("GET /accounts, the page", lambda _: one.get("/accounts", Accept="text/html"))]
+    return [
+        ("GET /accounts, the page", lambda _: one.get("/accounts", Accept="text/html")),
+        ("GET /accounts?find=, the page", lambda n: one.get(f"/accounts?find=person{n}@", Accept="text/html")),
+        ("GET /meetings, the page", lambda _: one.get("/meetings", Accept="text/html")),
+        ("GET /api/v1/meetings", lambda _: one.get("/api/v1/meetings?limit=50")),
+    ]
 
 
 async def play(service: Service, meeting_codes: list[str]) -> None:
     columns = ("call", "a second", "ms, p50", "ms, p99")
     async with caller(service, meeting_codes) as one:
-        rows = [(name, *await measure(call, CALLS, AT_ONCE)) for name, call in calls_of(one)]
-        show(f"{AT_ONCE} calls at once, {MANY} meetings and accounts, one core", columns, rows)
         call = await signing_in(one)
         before = service.cpu_seconds()
         rows = [(f"signing in, {at_once} at once", *await measure(call, SLOW_CALLS, at_once)) for at_once in (1, 8)]
         cost = 1000 * (service.cpu_seconds() - before) / (2 * SLOW_CALLS)
         show(f"signing in (argon2id): {cost:.0f} ms of CPU each", columns, rows)
-        rows = [(name, *await measure(call, SLOW_CALLS, 1)) for name, call in lists_of(one)]
-        show(f"lists of {MANY}", columns, rows)
+        rows = [(name, *await measure(call, CALLS, AT_ONCE)) for name, call in calls_of(one)]
+        show(f"{AT_ONCE} calls at once, {MANY} meetings and accounts, one core", columns, rows)
+        rows = [(name, *await measure(call, CALLS, 1)) for name, call in lists_of(one)]
+        show(f"lists of {MANY}, one call at a time", columns, rows)
 
 
 def main() -> None:
