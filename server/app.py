@@ -40,6 +40,7 @@ from server.api.planned import PlannedApi
 from server.api.requests import Callers
 from server.api.rooms import RoomsApi
 from server.api.search import Search
+from server.api.webhooks import WebhooksApi
 from server.api_keys import ApiKeys
 from server.calendar_feeds import CalendarFeeds
 from server.captures import Captures
@@ -73,6 +74,7 @@ from server.pages.sign_in_pages import SignInPages
 from server.passwords import Passwords
 from server.planning import Planning
 from server.sign_in import SignIns, Visitors
+from server.subscriptions import Subscriptions
 from server.usage import Usage
 from server.webhook_settings import check_webhook_key, networks, open_webhooks
 from signaling import websocket, websocket_agents
@@ -236,6 +238,7 @@ def application(
         LiveApi(authorities, search, rooms, hosts),
         OccurrencesApi(authorities, search, occurrences),
         AdministrationApi(reception, keys, rooms, meetings, Usage(database), callers, version()),
+        WebhooksApi(Subscriptions(database, networks(settings)), deliveries, visitors, callers),
         DebugApi(node),
     )
     described = openapi.OpenApi([type(each) for each in apis], version())

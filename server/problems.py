@@ -27,6 +27,7 @@ from server.meetings import ExternalIdTaken, MeetingChanged, MeetingNotFound
 from server.members import MemberNotFound
 from server.occurrences import OccurrenceNotFound
 from server.pages.assets import ClientNotBuilt
+from server.subscriptions import DeliveryNotFound, SubscriptionNotFound
 from server.texts import WrongInput
 from signaling.errors import FailedPrecondition, InvalidArgument, LimitExceeded, NotAllowed, NotFound, Unavailable
 from signaling.lobby import KnockNotFound, KnockRefused, LobbyFull
@@ -112,6 +113,8 @@ TABLE: dict[type[Exception], Problem] = {
     RequestDiffers: Problem(422, "idempotency_key_reused", "The Idempotency-Key belongs to another request"),
     RequestUnderWay: Problem(409, "request_under_way", "The same request is under way"),
     MemberNotFound: Problem(404, "member_not_found", "There is no such member"),
+    SubscriptionNotFound: Problem(404, "webhook_not_found", "There is no such webhook"),
+    DeliveryNotFound: Problem(404, "delivery_not_found", "The webhook has no such message"),
     OccurrenceNotFound: Problem(404, "occurrence_not_found", "The meeting has no such occurrence"),
     PasscodeRequired: Problem(403, "passcode_required", "The meeting has a passcode"),
     WrongPasscode: Problem(403, "wrong_passcode", "The passcode is another one"),

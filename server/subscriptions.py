@@ -154,10 +154,13 @@ class Subscriptions:
         self,
         subscription_id: str,
         most: int = 50,
-        before: Delivery | None = None,
+        after: tuple[datetime.datetime, str] | None = None,
         status: DeliveryStatus | None = None,
     ) -> Sequence[Delivery]:
-        """The log of one, the newest first, what is older than `before`. Raises SubscriptionNotFound."""
+        """The log of one, the newest first; what stands after a message, given by when it was made and its id.
+
+        Raises SubscriptionNotFound.
+        """
         wanted = (
             select(DeliveryRow)
             .where(DeliveryRow.subscription_id == subscription_id)
@@ -166,9 +169,10 @@ class Subscriptions:
         )
         if status is not None:
             wanted = wanted.where(DeliveryRow.status == status)
-        if before is not None:
-            at_once = and_(DeliveryRow.created_at == before.created_at, DeliveryRow.id < before.id)
-            wanted = wanted.where(or_(DeliveryRow.created_at < before.created_at, at_once))
+        if after is not None:
+            made_at, delivery_id = after
+            at_once = and_(DeliveryRow.created_at == made_at, DeliveryRow.id < delivery_id)
+            wanted = wanted.where(or_(DeliveryRow.created_at < made_at, at_once))
         async with self._database.session() as session:
             await _row(session, subscription_id)
             return [delivery_of(row) for row in await session.scalars(wanted)]

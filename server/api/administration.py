@@ -11,7 +11,7 @@ from livekit.protocol.models import Room as RoomInfo
 from pydantic import AwareDatetime, Field
 
 from server.accounts import EMAIL_LENGTH, Account, AccountNotFound, AccountRole, EmailTaken, LastAdministrator
-from server.api.authority import known_key
+from server.api.authority import check_administrator, known_key
 from server.api.cursors import Page, PageQuery
 from server.api.meetings import Body, json_answer
 from server.api.operations import Operation, serves
@@ -22,7 +22,6 @@ from server.pages.reception import Reception
 from server.problems import FieldError, SignInRequired, WrongFields
 from server.texts import NAME_LENGTH
 from server.usage import MOST_DAYS, Usage
-from signaling.errors import NotAllowed
 from signaling.room_service import RoomService
 
 ACCOUNTS = "/api/v1/accounts"
@@ -422,16 +421,7 @@ class AdministrationApi:
         return web.Response(status=204)
 
     async def _check(self, request: web.Request) -> None:
-        """An API key whose scope was looked at, or an administrator. Raises SignInRequired, NotAllowed, WrongOrigin."""
-        if known_key(request) is not None:
-            return
-        if request.method != "GET":
-            self._callers.check_origin(request)
-        account = await self._reception.visitors.account(request)
-        if account is None:
-            raise SignInRequired("takes an API key or an administrator")
-        if not account.is_administrator:
-            raise NotAllowed("takes an administrator")
+        await check_administrator(request, self._reception.visitors, self._callers)
 
 
 def account_details(account: Account) -> AccountDetails:

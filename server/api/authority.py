@@ -13,6 +13,7 @@ from server.api.requests import Callers
 from server.api_keys import ApiKey
 from server.meetings import Meeting
 from server.members import Members
+from server.problems import SignInRequired
 from server.sign_in import Visitors
 from signaling import token
 from signaling.errors import NotAllowed, NotFound
@@ -122,3 +123,16 @@ class Authorities:
         except NotFound:
             return Authority(None, identity=grants.identity, by_token=True)
         return Authority(read_role(info.attributes.get(ROLE_ATTRIBUTE)), identity=grants.identity, by_token=True)
+
+
+async def check_administrator(request: web.Request, visitors: Visitors, callers: Callers) -> None:
+    """An API key whose scope was looked at, or an administrator. Raises SignInRequired, NotAllowed, WrongOrigin."""
+    if known_key(request) is not None:
+        return
+    if request.method != "GET":
+        callers.check_origin(request)
+    account = await visitors.account(request)
+    if account is None:
+        raise SignInRequired("takes an API key or an administrator")
+    if not account.is_administrator:
+        raise NotAllowed("takes an administrator")

@@ -24,6 +24,8 @@ PARAMETERS = {
     "occurrence": "The id of one of its occurrences.",
     "room": "A room's name, percent-encoded.",
     "identity": "A participant's identity, percent-encoded.",
+    "webhook": "A webhook's id.",
+    "delivery": "The id of a message in a webhook's log.",
 }
 """What is variable in a path."""
 

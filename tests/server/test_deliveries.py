@@ -7,7 +7,7 @@ import datetime
 import ipaddress
 import json
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
@@ -24,54 +24,12 @@ from server.members import Members
 from server.planning import Planning
 from server.subscriptions import DeliveryNotFound, SubscriptionNotFound, Subscriptions
 from server.texts import WrongInput
+from tests.application import DEADLINE
+from tests.server.subscriber import subscriber
 
-DEADLINE = 30.0
 QUICK = Pace(poll=0.05, haste=0.001, farewell=0.2)
 LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"),)
 START = datetime.datetime(2030, 1, 1, 12, 0, tzinfo=datetime.UTC)
-Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-
-class Subscriber:
-    """A real HTTP server that keeps what came; `answers` are given first, then 200."""
-
-    def __init__(self) -> None:
-        self.url = ""
-        self.answers: list[int | Answer] = []
-        self.requests: list[tuple[dict[str, str], bytes]] = []
-
-    async def receive(self, request: web.Request) -> web.StreamResponse:
-        self.requests.append((dict(request.headers), await request.read()))
-        answer = self.answers.pop(0) if self.answers else 200
-        return web.Response(status=answer) if isinstance(answer, int) else await answer(request)
-
-    @property
-    def types(self) -> list[str]:
-        return [json.loads(text)["type"] for _, text in self.requests]
-
-    async def has(self, count: int) -> None:
-        await until(lambda: len(self.requests) >= count)
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(DEADLINE):
-        while not condition():  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
-
-
-@asynccontextmanager
-async def subscriber() -> AsyncIterator[Subscriber]:
-    made = Subscriber()
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", made.receive)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        made.url = f"http://127.0.0.1:{runner.addresses[0][1]}/hook"
-        yield made
-    finally:
-        await runner.cleanup()
 
 
 class Bench:
@@ -248,7 +206,9 @@ async def test_a_message_is_sent_once_more(bench: Bench) -> None:
         assert await bench.settled(made.id) == ["delivered"] * 2
         page = await bench.subscriptions.deliveries(made.id, most=1)
         assert [one.id for one in page] == [again.id]
-        assert [one.id for one in await bench.subscriptions.deliveries(made.id, before=page[0])] == [first.id]
+        assert [
+            one.id for one in await bench.subscriptions.deliveries(made.id, after=(page[0].created_at, page[0].id))
+        ] == [first.id]
         with pytest.raises(DeliveryNotFound):
             await bench.subscriptions.replay("WH_other", first.id, bench.now)
         with pytest.raises(SubscriptionNotFound):
