@@ -56,6 +56,20 @@ export async function askToJoin(code: string, { name, tab, passcode }: JoinReque
   };
 }
 
+/** Asks for something about a meeting as who is inside, by their access token. Rejects where no answer comes. */
+export async function askInside(method: string, path: string, token: string, body?: object): Promise<Response> {
+  return fetch(path, {
+    method,
+    headers: {
+      accept: "application/json",
+      authorization: `Bearer ${token}`,
+      ...(body && { "content-type": "application/json" }),
+    },
+    signal: AbortSignal.timeout(PATIENCE),
+    ...(body && { body: JSON.stringify(body) }),
+  });
+}
+
 /** The API's path of a meeting. */
 export function pathOf(code: string): string {
   return `/api/v1/meetings/${encodeURIComponent(code)}`;

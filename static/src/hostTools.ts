@@ -1,11 +1,8 @@
 /** What a host can do with the meeting and the people in it: each is a request that the server decides about. */
 
-import { pathOf } from "./api";
+import { askInside, pathOf } from "./api";
 import type { Role } from "./state/people";
 import type { Allowance } from "./state/rules";
-
-/** An answer that has not come by then will not, ms. */
-const PATIENCE = 15_000;
 
 /** What can be done to one person without saying more. */
 export type Deed = "mute" | "ask-to-unmute" | "ask-to-start-video" | "stop-video" | "stop-share";
@@ -62,16 +59,7 @@ export class HostTools {
 
   private async request(method: string, path: string, body?: object): Promise<boolean> {
     try {
-      const response = await fetch(`${pathOf(this.code)}/live${path}`, {
-        method,
-        headers: {
-          accept: "application/json",
-          authorization: `Bearer ${this.token()}`,
-          ...(body && { "content-type": "application/json" }),
-        },
-        signal: AbortSignal.timeout(PATIENCE),
-        ...(body && { body: JSON.stringify(body) }),
-      });
+      const response = await askInside(method, `${pathOf(this.code)}/live${path}`, this.token(), body);
       return response.ok;
     } catch {
       return false;

@@ -1,13 +1,11 @@
 /** The lobby for a host inside: asks who waits whenever the server says that it changed, and decides. */
 
-import { field, pathOf } from "./api";
+import { askInside, field, pathOf } from "./api";
 import { newcomers, type WaitingPerson } from "./state/lobby";
 import type { Store } from "./store";
 
 /** A question that failed is asked again after so long, ms. */
 const RETRY = 5000;
-/** An answer that has not come by then will not, ms. */
-const PATIENCE = 15_000;
 
 export class HostsLobby {
   private asking = false;
@@ -69,16 +67,7 @@ export class HostsLobby {
   /** Whether the server answered with the lobby as it is now. */
   private async request(method: string, path: string, body?: object): Promise<boolean> {
     try {
-      const response = await fetch(`${pathOf(this.code)}/lobby${path}`, {
-        method,
-        headers: {
-          accept: "application/json",
-          authorization: `Bearer ${this.token()}`,
-          ...(body && { "content-type": "application/json" }),
-        },
-        signal: AbortSignal.timeout(PATIENCE),
-        ...(body && { body: JSON.stringify(body) }),
-      });
+      const response = await askInside(method, `${pathOf(this.code)}/lobby${path}`, this.token(), body);
       if (!response.ok) return false;
       this.found(await response.json());
       return true;

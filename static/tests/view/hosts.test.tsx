@@ -85,7 +85,7 @@ test("an attendee may change the own name alone, and not where that is closed", 
   expect(screen.queryByRole("button", { name: "More about Anna" })).toBeNull();
 });
 
-test("where the host does not allow it the button says so, and a press does not open the microphone", () => {
+test("where the host does not allow it the button says so", () => {
   const muted = person("me", { self: true, microphone: "muted" });
   const permitted = { microphone: false, camera: true, screen: true };
   const visit = draw(<Toolbar onDialog={vi.fn()} />, [...INSIDE, { type: "person-changed", person: muted }, { type: "permitted", permitted }]);
