@@ -13,6 +13,7 @@ from pathlib import Path
 import aiohttp
 from aiohttp import web
 from livekit.protocol.rtc import SignalRequest, SignalResponse
+from sqlalchemy.pool import QueuePool
 
 from media._engine import Engine
 from server import app, data_folder
@@ -121,6 +122,15 @@ async def running_site(
         session = aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar(), timeout=aiohttp.ClientTimeout(DEADLINE))
         client = await stack.enter_async_context(session)
         yield Site(f"http://{address}:{port}", port, node, engine, database, read, application, client)
+
+
+async def database_idle(database: Database) -> None:
+    """Waits until nobody uses a connection: one that is given back after the database was closed stays open."""
+    pool = database.engine.pool
+    assert isinstance(pool, QueuePool)
+    async with asyncio.timeout(DEADLINE):
+        while pool.checkedout():  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
 
 
 async def database_threads_ended() -> None:

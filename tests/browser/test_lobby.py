@@ -81,6 +81,7 @@ async def several_are_let_in_together(service: Service) -> None:
         for guest in guests:
             await knock(guest, meeting)
         only = host.page.get_by_test_id("knock-card")
+        await expect(only).to_have_count(1, timeout=MINUTE)
         await expect(only).to_have_text("4 people are waiting" + "Show" + "Admit all", timeout=MINUTE)
         await expect(host.page.get_by_role("button", name="4 people are waiting")).to_have_count(1)
 
