@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from server import app as service
-from server import data_folder, doctor, livekit_config, logs
+from server import data_folder, doctor, livekit_config, logs, supervisor
 from server.api_keys import SCOPES, ApiKeyNotFound, ApiKeys
 from server.config import Settings, SettingsError, load
 from server.database import Database, newest_revision
@@ -92,6 +92,7 @@ def _announce(ready: service.Ready) -> None:
         print(f"  Accounts  {ready.set_up}   (makes the first administrator, once; meetings need no accounts)")
     print("  Next      press New meeting and send the link; set your own certificate with http.cert and http.key")
     sys.stdout.flush()
+    supervisor.tell("READY=1")
 
 
 @cli.command()

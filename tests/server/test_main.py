@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -218,3 +219,18 @@ def test_logs_are_json_where_that_is_wanted(tmp_path: Path, network: None) -> No
     made = next(line for line in lines if line["event"] == "request" and line.get("status") == 201)
     assert (made["method"], made["path"], made["level"]) == ("POST", "/api/v1/meetings", "info")
     assert "timestamp" in made
+
+
+def test_systemd_hears_when_people_can_meet(tmp_path: Path, network: None) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as supervisor:
+        supervisor.bind(str(tmp_path / "notify"))
+        supervisor.settimeout(180)
+        with running_service(tmp_path / "live", {"NOTIFY_SOCKET": str(tmp_path / "notify")}) as service:
+            assert supervisor.recv(100) == b"READY=1"
+            # From then on SIGHUP, which `systemctl reload` sends, is understood.
+            service.process.send_signal(signal.SIGHUP)
+            until = time.monotonic() + 60
+            while "are read again" not in service.log.read_text():
+                assert time.monotonic() < until
+                time.sleep(0.05)
+            assert service.process.poll() is None
