@@ -29,10 +29,10 @@ MESSAGE_KEPT = 4 * 3600.0
 MOST_OF_NETWORK = 0.5
 """Share of the lobby that one address may fill: the others still find room."""
 
-KnockState = Literal["waiting", "admitted", "refused"]
-"""What has expired, or was taken back, is not there any more."""
+KnockState = Literal["waiting", "admitted", "refused", "ended"]
+"""`ended`: the meeting was over first. What has expired, or was taken back, is not there any more."""
 Turn = Literal["knocked", "admitted", "refused", "expired"]
-"""What becomes of a knock."""
+"""What becomes of a knock. It expires with its meeting, too."""
 Reason = Literal["lobby", "not_started", "started"]
 """Why somebody waits: for a host's word; for a host to come; or not any more, since one has come."""
 
@@ -210,9 +210,11 @@ def say(lobby: Lobby, message: str, now: float) -> Lobby:
     return replace(current(lobby, now), message=message, message_until=now + MESSAGE_KEPT if message else 0.0)
 
 
-def close(lobby: Lobby) -> Lobby:
-    """The meeting is over for all: nobody waits any longer, and nobody is let in any more."""
-    return EMPTY if lobby.knocks or lobby.message else lobby
+def close(lobby: Lobby, now: float) -> Lobby:
+    """The meeting is over for all: who waits hears that it is, and nobody is let in any more."""
+    over = (one for one in current(lobby, now).knocks if one.state == "waiting")
+    knocks = tuple(replace(one, state="ended", expires_at=now + STREAM_GONE) for one in over)
+    return Lobby(knocks) if lobby.knocks or lobby.message else lobby
 
 
 def is_admitted(lobby: Lobby, identity: str, now: float) -> bool:
@@ -248,7 +250,7 @@ def turns(before: Lobby, after: Lobby) -> list[tuple[Turn, Knock]]:
         if one.reason != "lobby":
             continue
         if one.state != "waiting" and earlier is not None:
-            found.append((one.state, one))
+            found.append(("expired" if one.state == "ended" else one.state, one))
         elif one.state == "waiting" and earlier is None:
             found.append(("knocked", one))
     return found + [("expired", one) for one in waited.values()]

@@ -140,7 +140,7 @@ class LobbyDesk:
             case StandingGiven(room, _, standing) if standing.role in ("host", "cohost"):
                 self._note(room.name, lambda was: lobby.start(was, self._clock()))
             case RoomFinished(room, RoomEndReason.ROOM_END_API_DELETE):
-                self._note(room.name, lobby.close)
+                self._note(room.name, lambda was: lobby.close(was, self._clock()))
 
     # Who waits.
 

@@ -1,7 +1,7 @@
 """/api/v1/meetings/{meeting}/lobby and .../knocks: hosts let people in, and who waits hears of it.
 
 Who waits has the secret of one knock. It opens that knock's event stream and takes the knock back, and nothing else:
-the stream tells the meeting's title, what the hosts say to all who wait, and what becomes of this knock.
+the stream tells the meeting's title and time, what the hosts say to all who wait, and what becomes of this knock.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from server.api.requests import read_json
 from server.api.search import Search
 from server.entrance import Live
 from server.meetings import Meeting
+from server.recurrence import next_times
 from server.texts import MESSAGE_LENGTH, clean_message
 from signaling.lobby import Knock, KnockNotFound, Lobby
 from signaling.lobby_desk import LobbyDesk
@@ -34,12 +35,15 @@ KNOCK = f"{PATH}/{{meeting}}/knocks/{{knock}}"
 class KnockEvent(Body):
     """What becomes of a knock. All but `waiting` are the last event of their stream."""
 
-    event: Literal["waiting", "started", "admitted", "refused", "expired"]
-    """`started`: a host has come; `started` and `admitted`: ask to join again, by the same tab's secret."""
+    event: Literal["waiting", "started", "admitted", "refused", "ended", "expired"]
+    """`started`: a host has come; `started` and `admitted`: ask to join again, by the same tab's secret.
+    `ended`: the meeting was ended for all."""
     reason: Literal["lobby", "not_started"] | None = None
     """With `waiting`: for a host to let them in, or for a host to come at all."""
     title: str = ""
     """Of the meeting, with `waiting`."""
+    starts_at: datetime.datetime | None = None
+    """When it is planned, with `waiting`: the time under way, or the next one; null where none is."""
     message: str = ""
     """What the hosts say to all who wait, with `waiting`."""
 
@@ -134,7 +138,8 @@ class LobbyApi:
                 told: KnockEvent | None = None
                 while not watcher.ended:
                     await self._notice_start(meeting, knock)
-                    event = event_of(meeting, await self._desk.look(room), knock.id)
+                    now = datetime.datetime.now(datetime.UTC)
+                    event = event_of(meeting, await self._desk.look(room), knock.id, now)
                     if event != told:
                         await stream.send(event)
                         told = event
@@ -225,7 +230,7 @@ class LobbyApi:
             await self._desk.start_meeting(meeting.room_name)
 
 
-def event_of(meeting: Meeting, lobby: Lobby, knock_id: str) -> KnockEvent:
+def event_of(meeting: Meeting, lobby: Lobby, knock_id: str, now: datetime.datetime) -> KnockEvent:
     """What somebody who waits may know."""
     knock = lobby.find(knock_id)
     if knock is None:
@@ -234,7 +239,14 @@ def event_of(meeting: Meeting, lobby: Lobby, knock_id: str) -> KnockEvent:
         return KnockEvent(event=knock.state)
     if knock.reason == "started":
         return KnockEvent(event="started")
-    return KnockEvent(event="waiting", reason=knock.reason, title=meeting.title, message=lobby.message)
+    planned = next(iter(next_times(meeting.schedule, now, 1)), None) if meeting.schedule else None
+    return KnockEvent(
+        event="waiting",
+        reason=knock.reason,
+        title=meeting.title,
+        starts_at=planned.starts_at if planned else None,
+        message=lobby.message,
+    )
 
 
 def found(lobby: Lobby) -> LobbyFound:

@@ -172,7 +172,7 @@ export class Visit {
   private told(told: Told): void {
     switch (told.kind) {
       case "waiting":
-        this.store.dispatch({ type: "wait-told", reason: told.reason, message: told.message });
+        this.store.dispatch({ type: "wait-told", reason: told.reason, message: told.message, startsAt: told.startsAt });
         return;
       case "shaken":
         this.store.dispatch({ type: "wait-shaken" });
@@ -190,6 +190,7 @@ export class Visit {
         return;
       case "refused":
       case "expired":
+      case "over":
         this.waiting = null;
         rememberInside(null);
         this.store.dispatch({ type: "ended", reason: told.kind });

@@ -1,15 +1,17 @@
 /** Waiting before a meeting: reads a knock's event stream, over losses, until something is decided. */
 
 import { field, pathOf, type Knock } from "./api";
-import type { WaitReason } from "./state/connection";
+import type { Wait } from "./state/connection";
 import { readEvents } from "./state/eventStream";
 
 export type Told =
-  | { readonly kind: "waiting"; readonly reason: WaitReason; readonly message: string }
+  | ({ readonly kind: "waiting" } & Wait)
   /** A host let this person in, or has come: ask to join again. */
   | { readonly kind: "let-in" }
   | { readonly kind: "refused" }
   | { readonly kind: "expired" }
+  /** The meeting was ended for all. */
+  | { readonly kind: "over" }
   /** The connection is gone and is being restored. */
   | { readonly kind: "shaken" }
   /** The server does not know the knock any more: knock anew. */
@@ -93,7 +95,12 @@ function toldBy(data: string): Told | null {
   }
   switch (field(body, "event")) {
     case "waiting":
-      return { kind: "waiting", reason: field(body, "reason") === "not_started" ? "not_started" : "lobby", message: field(body, "message") };
+      return {
+        kind: "waiting",
+        reason: field(body, "reason") === "not_started" ? "not_started" : "lobby",
+        message: field(body, "message"),
+        startsAt: timeIn(field(body, "starts_at")),
+      };
     case "admitted":
     case "started":
       return { kind: "let-in" };
@@ -101,9 +108,17 @@ function toldBy(data: string): Told | null {
       return { kind: "refused" };
     case "expired":
       return { kind: "expired" };
+    case "ended":
+      return { kind: "over" };
     default:
       return null;
   }
+}
+
+/** Unix ms of an RFC 3339 time; null where there is none. */
+function timeIn(text: string): number | null {
+  const time = Date.parse(text);
+  return Number.isNaN(time) ? null : time;
 }
 
 /** Never in the address: that stands in logs and histories. */

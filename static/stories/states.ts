@@ -80,6 +80,8 @@ function waiting(reason: WaitReason, ...more: MeetingEvent[]): Meeting {
   return after(...DEVICES, { type: "join-started" }, { type: "wait-begun", reason }, ...more);
 }
 
+/** The longest day and month that there are, and of another year. */
+const START = Date.UTC(2031, 8, 24, 16, 30);
 const MESSAGES = {
   ru: "Совет ещё совещается. Начнём через десять минут, спасибо за терпение!",
   en: "The board is still in session. We start in ten minutes, thank you for your patience!",
@@ -122,12 +124,13 @@ export const STORIES: Record<string, Story> = {
   "passcode-wrong": () => after(...DEVICES, { type: "join-refused", problem: { code: "wrong_passcode", detail: "" } }),
   "sign-in-required": () => after(...DEVICES, { type: "join-refused", problem: { code: "sign_in_required", detail: "" } }),
   waiting: () => waiting("lobby"),
-  "waiting-message": (locale) => waiting("lobby", { type: "wait-told", reason: "lobby", message: MESSAGES[locale] }),
+  "waiting-message": (locale) => waiting("lobby", { type: "wait-told", reason: "lobby", message: MESSAGES[locale], startsAt: START }),
   "waiting-shaken": () => waiting("lobby", { type: "wait-shaken" }),
-  "not-started": () => waiting("not_started"),
+  "not-started": () => waiting("not_started", { type: "wait-told", reason: "not_started", message: "", startsAt: START }),
   "let-in": () => waiting("lobby", { type: "let-in" }),
   "waiting-refused": () => waiting("lobby", { type: "ended", reason: "refused" }),
   "waiting-expired": () => waiting("lobby", { type: "ended", reason: "expired" }),
+  "waiting-over": () => waiting("lobby", { type: "ended", reason: "over" }),
   "waiting-withdrawn": () => waiting("lobby", { type: "ended", reason: "withdrawn" }),
   knock: (locale) => inside(people(locale, 4), SPEAKING, lobby(locale, 1)),
   knocks: (locale) => inside(people(locale, 4), SPEAKING, lobby(locale, 3), { type: "panel-toggled", panel: "chat" }),

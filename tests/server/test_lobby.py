@@ -15,10 +15,14 @@ import aiohttp
 import pytest
 
 from server.accounts import Accounts
+from server.api.lobby import event_of
+from server.meetings import MeetingDraft, Meetings
 from server.members import Members
 from server.passwords import Passwords
+from server.schedule import Schedule
 from server.sign_in import COOKIE, SignIns
-from signaling import token
+from signaling import lobby, token
+from signaling.lobby import Guest
 from signaling.redis_store import RedisStore
 from signaling.token import Grants, VideoGrant
 from tests.application import DEADLINE, KEY, SECRET, Site, running_site
@@ -43,7 +47,8 @@ async def test_a_guest_knocks_waits_and_is_let_in(site: Site) -> None:
     guest = await door.knock("Boris")
     assert guest.reason == "lobby"
     async with guest.listening() as heard:
-        assert await anext(heard) == {"event": "waiting", "reason": "lobby", "title": "Weekly", "message": ""}
+        told = {"event": "waiting", "reason": "lobby", "title": "Weekly", "starts_at": None, "message": ""}
+        assert await anext(heard) == told
         assert (await door.join("Boris"))[1]["decision"] == "wait", "waiting alone opens nothing"
         guest = await door.knock("Boris")
         assert [event["event"] async for event in heard] == ["expired"], "the newer knock of a tab replaces the older"
@@ -105,6 +110,44 @@ async def test_who_came_too_early_comes_in_by_itself_when_a_host_is_there(site: 
         # Nobody told of the host yet, whose media is not connected: who begins to listen then finds them there.
         assert [event["event"] async for event in heard] == ["started"]
         assert (await door.join("Boris"))[1]["decision"] == "enter"
+
+
+async def test_who_waits_is_told_when_the_meeting_is_ended_for_all(site: Site) -> None:
+    door = await Door.of(site, lobby="all")
+    guest = await door.knock("Boris")
+    async with door.inside("Host", door.host), guest.listening() as heard:
+        assert (await anext(heard))["event"] == "waiting"
+        assert (await door.ask("POST", "/live/end", headers=door.host))[0] == 204
+        assert [event["event"] async for event in heard] == ["ended"]
+    async with guest.listening() as heard:
+        assert [event["event"] async for event in heard] == ["ended"], "who was away for a moment hears it, too"
+    assert await door.waiting() == []
+    assert (await door.ask("POST", f"/lobby/{guest.knock}/admit", headers=door.host))[0] == 200
+    assert (await door.join("Boris"))[1]["decision"] == "wait", "into another gathering they are let in anew"
+
+
+@pytest.mark.parametrize(
+    ("moment", "starts_at"),
+    [
+        ("2030-03-19T07:00:00Z", "2030-03-19T08:00:00Z"),
+        ("2030-03-19T08:30:00Z", "2030-03-19T08:00:00Z"),  # under way
+        ("2030-03-19T09:30:00Z", "2030-03-26T08:00:00Z"),
+        ("2030-03-27T00:00:00Z", None),
+    ],
+)
+async def test_who_waits_is_told_when_the_meeting_is_planned(site: Site, moment: str, starts_at: str | None) -> None:
+    schedule = Schedule.model_validate({"starts_at": "2030-03-19T08:00:00Z", "recurrence": "FREQ=WEEKLY;COUNT=2"})
+    door = await Door.of(site, lobby="all")
+    meeting = await Meetings(site.database).change(
+        door.meeting, MeetingDraft("Weekly", "", door.meeting.settings, schedule), NOW
+    )
+    guest = await door.knock("Boris")
+    async with guest.listening() as heard:
+        assert (await anext(heard))["starts_at"] == "2030-03-19T08:00:00Z"
+    knocked = Guest("boris", "Boris", member=False, network="")
+    waiting = lobby.knock(lobby.EMPTY, knocked, "lobby", "KN_1", "", 9, 0.0)
+    told = event_of(meeting, waiting, "KN_1", datetime.datetime.fromisoformat(moment))
+    assert told.starts_at == (None if starts_at is None else datetime.datetime.fromisoformat(starts_at))
 
 
 async def test_a_message_reaches_all_who_wait_and_who_comes_later(site: Site) -> None:
@@ -192,7 +235,7 @@ async def test_who_waits_hears_nothing_of_who_is_inside(site: Site) -> None:
         guest, other = await door.knock("Boris"), await door.knock("Vera Kim")
         async with guest.listening() as heard:
             first = await anext(heard)
-            assert set(first) == {"event", "reason", "title", "message"}
+            assert set(first) == {"event", "reason", "title", "starts_at", "message"}
             await door.ask("POST", f"/lobby/{other.knock}/admit", headers=door.host)
             await door.ask("POST", "/lobby/message", {"text": "Soon"}, door.host)
             told = [first, await anext(heard)]

@@ -76,6 +76,7 @@ def test_what_became_of_knocks() -> None:
     ]
     assert told(two, lobby.withdraw(two, "KN_boris1", NOW)) == [("expired", "boris")]
     assert told(two, lobby.keep(two, ["KN_anna1"], NOW + STREAM_GONE)) == [("expired", "anna"), ("expired", "boris")]
+    assert told(two, lobby.close(two, NOW)) == [("expired", "anna"), ("expired", "boris")]
     early = knock(EMPTY, "anna", reason="not_started")
     assert told(EMPTY, early) == [], "nobody can let in who waits for the host to come at all"
     admitted = lobby.admit_all(two, NOW)
@@ -164,10 +165,16 @@ def test_a_message_is_for_this_gathering() -> None:
     assert lobby.say(found, "", NOW) == EMPTY
 
 
-def test_when_the_meeting_is_over_nobody_waits() -> None:
-    found = lobby.say(lobby.admit(knock(knock(EMPTY, "anna"), "boris"), "KN_anna1", NOW), "Hello", NOW)
-    assert lobby.close(found) == EMPTY
-    assert lobby.close(EMPTY) is EMPTY
+def test_when_the_meeting_is_over_nobody_waits_and_who_did_can_hear_it() -> None:
+    three = knock(knock(knock(EMPTY, "anna"), "boris"), "vera", reason="not_started")
+    found = lobby.close(lobby.say(lobby.admit(three, "KN_anna1", NOW), "Hello", NOW), NOW)
+    assert (states(found), found.waiting, found.message) == ({"boris": "ended", "vera": "ended"}, (), "")
+    assert lobby.admit(lobby.admit_all(found, NOW), "KN_boris1", NOW) == found, "nobody comes in any more"
+    assert lobby.opened_by(found, "KN_boris1", "boris1", NOW) == found.of("boris")
+    again = knock(found, "boris", now=NOW + 1, number=2)
+    assert [(one.id, one.since) for one in again.waiting] == [("KN_boris2", NOW + 1)]
+    assert states(found, NOW + STREAM_GONE) == {}
+    assert lobby.close(EMPTY, NOW) is EMPTY
 
 
 def test_taking_a_knock_back_takes_back_no_decision() -> None:
@@ -261,7 +268,7 @@ class AnyOrder(RuleBasedStateMachine):
 
     @rule()
     def the_meeting_ends(self) -> None:
-        self.lobby = lobby.close(self.lobby)
+        self.lobby = lobby.close(self.lobby, self.now)
         self.let_in.clear()
 
     @rule(seconds=st.sampled_from([1.0, 30.0, 61.0, 400.0, 90_000.0]))

@@ -191,7 +191,10 @@ async def test_a_lobby(store: Store) -> None:
     assert (said.knocks, said.message) == (waiting.knocks, "Сейчас!")
     await store.apply([RoomChanged(Room(name="r:1 🌳")), RoomForgotten("r:1 🌳", "")])
     assert await store.load_lobby("r:1 🌳") == said, "a lobby is there without its room"
-    assert await store.change_lobby("r:1 🌳", lambda before: lobby.close(before)) == lobby.EMPTY
+    closed = await store.change_lobby("r:1 🌳", lambda before: lobby.close(before, LATER))
+    assert ([one.state for one in closed.knocks], closed.message) == (["ended"], "")
+    assert await store.load_lobby("r:1 🌳") == closed
+    assert await store.change_lobby("r:1 🌳", lambda before: lobby.EMPTY) == lobby.EMPTY
     assert await store.load_lobby("r:1 🌳") == lobby.EMPTY
 
 

@@ -1,13 +1,22 @@
 /** The life of a visit's connection, from the first attempt to the page after it. */
 
 /**
- * Why a visit ended. `lost` is the network or the server; the others are somebody's will. `refused`, `expired` and
- * `withdrawn` end the waiting before a meeting.
+ * Why a visit ended. `lost` is the network or the server; the others are somebody's will. `refused`, `expired`,
+ * `withdrawn` and `over`, of a meeting that was ended meanwhile, end the waiting before it.
  */
-export type EndReason = "left" | "removed" | "ended" | "duplicate" | "lost" | "refused" | "expired" | "withdrawn";
+export type EndReason = "left" | "removed" | "ended" | "duplicate" | "lost" | "refused" | "expired" | "withdrawn" | "over";
 
 /** What somebody waits for: a host's word, or a host. */
 export type WaitReason = "lobby" | "not_started";
+
+/** What who waits is told of. */
+export interface Wait {
+  readonly reason: WaitReason;
+  /** What hosts say to all who wait; "" for nothing. */
+  readonly message: string;
+  /** When the meeting is planned, Unix ms; null where it is not. */
+  readonly startsAt: number | null;
+}
 
 /** Why the server did not let someone in, or `unreachable` where it gave no answer. */
 export interface JoinProblem {
@@ -19,7 +28,7 @@ export interface JoinProblem {
 export type Connection =
   | { readonly phase: "before"; readonly problem: JoinProblem | null }
   | { readonly phase: "joining"; readonly letIn: boolean }
-  | { readonly phase: "waiting"; readonly reason: WaitReason; readonly message: string; readonly shaken: boolean }
+  | ({ readonly phase: "waiting"; readonly shaken: boolean } & Wait)
   | { readonly phase: "connected"; readonly since: number }
   | { readonly phase: "reconnecting"; readonly since: number; readonly joinedAt: number }
   | { readonly phase: "ended"; readonly reason: EndReason };
@@ -28,7 +37,7 @@ export type ConnectionEvent =
   | { readonly type: "join-started" }
   | { readonly type: "join-refused"; readonly problem: JoinProblem }
   | { readonly type: "wait-begun"; readonly reason: WaitReason }
-  | { readonly type: "wait-told"; readonly reason: WaitReason; readonly message: string }
+  | ({ readonly type: "wait-told" } & Wait)
   | { readonly type: "wait-shaken" }
   | { readonly type: "let-in" }
   | { readonly type: "connected" }
@@ -50,11 +59,11 @@ export function reduceConnection(connection: Connection, event: ConnectionEvent,
       // Whoever waits already and had to knock anew keeps what they were told.
       return connection.phase === "waiting"
         ? { ...connection, reason: event.reason, shaken: false }
-        : { phase: "waiting", reason: event.reason, message: "", shaken: false };
-    case "wait-told":
-      return connection.phase === "waiting"
-        ? { phase: "waiting", reason: event.reason, message: event.message, shaken: false }
-        : connection;
+        : { phase: "waiting", reason: event.reason, message: "", startsAt: null, shaken: false };
+    case "wait-told": {
+      const { reason, message, startsAt } = event;
+      return connection.phase === "waiting" ? { phase: "waiting", reason, message, startsAt, shaken: false } : connection;
+    }
     case "wait-shaken":
       return connection.phase === "waiting" ? { ...connection, shaken: true } : connection;
     case "let-in":

@@ -15,6 +15,7 @@ const ICONS = {
   refused: DoorClosed,
   expired: Hourglass,
   withdrawn: LogOut,
+  over: Clock,
 } as const;
 
 /** The page after a meeting: why it is over for this person, and the way back where there is one. */
@@ -42,7 +43,7 @@ export function EndPage({ reason }: { readonly reason: EndReason }): ReactNode {
         <div className="end-buttons">
           {returnable && (
             <button type="button" className="button main" data-testid={TEST_IDS.rejoinButton} onClick={() => void visit.rejoin()}>
-              {reason === "duplicate" ? t("end.here") : reason === "expired" ? t("end.again") : t("end.rejoin")}
+              {reason === "duplicate" ? t("end.here") : reason === "expired" || reason === "over" ? t("end.again") : t("end.rejoin")}
             </button>
           )}
           <a className="button quiet" href="/">

@@ -1,4 +1,4 @@
-import { LoaderCircle, LogOut, MessageSquareText } from "lucide-react";
+import { CalendarClock, LoaderCircle, LogOut, MessageSquareText } from "lucide-react";
 import { useEffect, useRef, type ReactNode } from "react";
 import { useTranslation } from "react-i18next";
 import { signInAddress } from "../state/links";
@@ -44,10 +44,14 @@ function WaitingCard(): ReactNode {
   useEffect(() => heading.current?.focus({ preventScroll: true }), []);
   const waits = connection.phase === "waiting" ? connection : null;
   const notStarted = waits?.reason === "not_started";
+  const startsAt = waits?.startsAt ?? null;
   return (
     <section className="join-card waiting-card" data-testid={TEST_IDS.waiting} data-reason={waits?.reason ?? "let-in"}>
-      <p className="join-meeting">{title}</p>
-      <div aria-live="polite">
+      <div className="waiting-what">
+        <p className="join-meeting">{title}</p>
+        {startsAt !== null && <StartTime at={startsAt} />}
+      </div>
+      <div className="waiting-why" aria-live="polite">
         <h1 ref={heading} tabIndex={-1}>
           {waits === null ? t("waiting.letIn") : notStarted ? t("waiting.notStarted") : t("waiting.lobby")}
         </h1>
@@ -78,5 +82,25 @@ function WaitingCard(): ReactNode {
         </p>
       )}
     </section>
+  );
+}
+
+/** When the meeting is planned, as the clocks here show it. */
+function StartTime({ at }: { readonly at: number }): ReactNode {
+  const { t, i18n } = useTranslation();
+  const thisYear = new Date(at).getFullYear() === new Date().getFullYear();
+  const format = new Intl.DateTimeFormat(i18n.language, {
+    weekday: "long",
+    day: "numeric",
+    month: "long",
+    ...(thisYear ? {} : { year: "numeric" }),
+    hour: "numeric",
+    minute: "2-digit",
+  });
+  return (
+    <p className="waiting-time" data-testid={TEST_IDS.waitingTime}>
+      <CalendarClock size={16} aria-hidden="true" />
+      <time dateTime={new Date(at).toISOString()}>{t("waiting.start", { time: format.format(at) })}</time>
+    </p>
   );
 }

@@ -38,6 +38,7 @@ export const TEST_IDS = {
   rejoinButton: "rejoin-button",
   passcodeInput: "passcode-input",
   waiting: "waiting",
+  waitingTime: "waiting-time",
   waitingMessage: "waiting-message",
   stopWaiting: "stop-waiting",
   knockCard: "knock-card",

@@ -55,30 +55,31 @@ describe("waiting", () => {
   const BEGUN = { type: "wait-begun", reason: "lobby" } as const;
 
   test("begins, is told, is shaken, and is let in", () => {
-    expect(after(START, BEGUN)).toEqual({ phase: "waiting", reason: "lobby", message: "", shaken: false });
-    const told = { type: "wait-told", reason: "lobby", message: "Soon" } as const;
-    expect(after(START, BEGUN, told, { type: "wait-shaken" })).toEqual({ phase: "waiting", reason: "lobby", message: "Soon", shaken: true });
-    expect(after(START, BEGUN, { type: "wait-shaken" }, told)).toEqual({ phase: "waiting", reason: "lobby", message: "Soon", shaken: false });
+    expect(after(START, BEGUN)).toEqual({ phase: "waiting", reason: "lobby", message: "", startsAt: null, shaken: false });
+    const told = { type: "wait-told", reason: "lobby", message: "Soon", startsAt: 1000 } as const;
+    expect(after(START, BEGUN, told, { type: "wait-shaken" })).toEqual({ phase: "waiting", reason: "lobby", message: "Soon", startsAt: 1000, shaken: true });
+    expect(after(START, BEGUN, { type: "wait-shaken" }, told)).toEqual({ phase: "waiting", reason: "lobby", message: "Soon", startsAt: 1000, shaken: false });
     expect(after(START, BEGUN, { type: "let-in" })).toEqual({ phase: "joining", letIn: true });
     expect(after(START, BEGUN, { type: "let-in" }, CONNECTED)).toMatchObject({ phase: "connected" });
   });
 
   test("goes on for who had to knock anew, with what they were told", () => {
-    const told = { type: "wait-told", reason: "not_started", message: "Soon" } as const;
+    const told = { type: "wait-told", reason: "not_started", message: "Soon", startsAt: 1000 } as const;
     expect(after(START, { ...BEGUN, reason: "not_started" }, told, { type: "wait-shaken" }, BEGUN)).toEqual({
       phase: "waiting",
       reason: "lobby",
       message: "Soon",
+      startsAt: 1000,
       shaken: false,
     });
   });
 
-  test.each(["refused", "expired", "withdrawn"] as const)("may end as %s", (reason) => {
+  test.each(["refused", "expired", "withdrawn", "over"] as const)("may end as %s", (reason) => {
     expect(after(START, BEGUN, { type: "ended", reason })).toEqual({ phase: "ended", reason });
   });
 
   test("is not told what comes too late", () => {
-    const late = [{ type: "wait-told", reason: "lobby", message: "Soon" }, { type: "wait-shaken" }, { type: "let-in" }] as const;
+    const late = [{ type: "wait-told", reason: "lobby", message: "Soon", startsAt: 1000 }, { type: "wait-shaken" }, { type: "let-in" }] as const;
     for (const event of late) expect(after(START, CONNECTED, event)).toMatchObject({ phase: "connected" });
   });
 });

@@ -97,7 +97,8 @@ test("the panel lists everybody and takes a word to them", async () => {
 test("who waits sees what for, what hosts say, and the way out", () => {
   const visit = draw(<Waiting />, [{ type: "join-started" }, { type: "wait-begun", reason: "lobby" }]);
   expect(screen.getByRole("heading").textContent).toBe("Please wait: the host will let you in soon");
-  act(() => visit.store.dispatch({ type: "wait-told", reason: "not_started", message: "Soon <b>" }));
+  act(() => visit.store.dispatch({ type: "wait-told", reason: "not_started", message: "Soon <b>", startsAt: null }));
+  expect(screen.queryByTestId("waiting-time")).toBeNull();
   expect(screen.getByRole("heading").textContent).toBe("The host has not started the meeting yet");
   expect(screen.getByRole("link", { name: "Sign in" }).getAttribute("href")).toBe("/sign-in?next=%2Fm%2Fbcdf-ghjk-mnpq");
   expect(screen.getByTestId("waiting-message").textContent).toContain("Soon <b>");
@@ -105,6 +106,15 @@ test("who waits sees what for, what hosts say, and the way out", () => {
   expect(screen.getByText("Connection lost. Reconnecting…")).toBeTruthy();
   fireEvent.click(screen.getByRole("button", { name: "Leave" }));
   expect(visit.store.state().connection).toEqual({ phase: "ended", reason: "withdrawn" });
+});
+
+test.each([
+  ["en", "Start: Wednesday, September 24, 2031 at 4:30 PM"],
+  ["ru", "Начало: среда, 24 сентября 2031 г. в 16:30"],
+] as const)("who waits reads when the meeting is planned (%s)", (locale, text) => {
+  const told = { type: "wait-told", reason: "not_started", message: "", startsAt: new Date(2031, 8, 24, 16, 30).getTime() } as const;
+  draw(<Waiting />, [{ type: "join-started" }, { type: "wait-begun", reason: "not_started" }, told], locale);
+  expect(screen.getByTestId("waiting-time").textContent.replace(/\s/g, " ")).toBe(text);
 });
 
 test("the preview asks for a passcode where there is one, and says when it is wrong", async () => {
