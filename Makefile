@@ -86,7 +86,7 @@ test-client: build/packages
 test-python: build build/tools build/agents build/bundle
 	@! command -v go >/dev/null || $(MAKE) --no-print-directory build/go-client \
 		|| echo "veche: the client of LiveKit's Go SDK was not built: its tests are skipped"
-	$(PYTHON) -m pytest -q
+	$(PYTHON) -m pytest -q --numprocesses 2
 
 # What takes minutes of real time: prints figures beside its outcomes.
 test-long: build build/tools

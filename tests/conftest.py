@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from xdist.remote import Producer
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
+from tests.lanes import Lanes  # noqa: E402
 from tests.network import NetworkUnavailable, enter  # noqa: E402
 from tests.service import Service, running_service  # noqa: E402
 
@@ -26,10 +28,18 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", "cuts: cuts connections or ends sessions on purpose, of which clients may complain"
     )
+    is_worker = hasattr(config, "workerinput")
+    if config.option.numprocesses and not is_worker:
+        return  # this process only hands tests out; each worker has a network of its own
     try:
-        enter()
+        enter(anew=is_worker)
     except NetworkUnavailable as problem:
         _network_problem = str(problem)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Lanes:
+    """Called where the suite runs in several processes (`--numprocesses`)."""
+    return Lanes(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -46,13 +46,13 @@ def inside() -> bool:
     return {line.split(":")[0].strip() for line in lines} - {"link0"} == {"lo", "veche0", "veche1"}
 
 
-def enter() -> None:
-    """Moves this process, and all that it starts from now on, into a new test network.
+def enter(*, anew: bool = False) -> None:
+    """Moves this process, and all that it starts from now on, into a new test network, unless it is in one.
 
-    Must run before other threads start. Raises NetworkUnavailable. The kernel removes the network with its last
-    process, so nothing is left behind.
+    `anew`: also then. Must run before other threads start. Raises NetworkUnavailable. The kernel removes the network
+    with its last process, so nothing is left behind.
     """
-    if inside():
+    if inside() and not anew:
         return
     libc = ctypes.CDLL(None, use_errno=True)
     uid, gid = os.getuid(), os.getgid()
