@@ -221,6 +221,27 @@ def test_logs_are_json_where_that_is_wanted(tmp_path: Path, network: None) -> No
     assert "timestamp" in made
 
 
+def test_the_readme_makes_a_meeting_as_it_says(tmp_path: Path, network: None) -> None:
+    script = (
+        (ROOT / "README.md").read_text().partition("## Meetings from your programs")[2].partition("\n\nThe answer")[0]
+    )
+    lines = [line[4:] for line in script.splitlines() if line.startswith("    ")]
+    with running_service(tmp_path / "live") as service:
+        program = "\n".join(lines).replace(".venv/bin/veche", f"{sys.executable} -m server")
+        done = subprocess.run(
+            ["sh", "-euc", program.replace("http://localhost:8080", service.http)],
+            check=True,
+            capture_output=True,
+            cwd=ROOT,
+            env=service.environment,
+            timeout=120,
+        )
+        meeting = json.loads(done.stdout)
+        assert meeting["title"] == "Council"
+        assert meeting["settings"]["lobby"] == "guests"
+        assert meeting["link"].endswith(f"/m/{meeting['code']}")
+
+
 def test_systemd_hears_when_people_can_meet(tmp_path: Path, network: None) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as supervisor:
         supervisor.bind(str(tmp_path / "notify"))
