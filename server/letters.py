@@ -183,8 +183,9 @@ class Letters:
             logger.exception("letters: %s about %s can't be sent", row.id, row.meeting_id)
             await self._fail(row, "the letter could not be written")
         else:
+            # One that replaced it meanwhile may have its id: SQLite gives the highest again once it is free.
             async with self._database.session.begin() as session:
-                await session.execute(delete(LetterRow).where(LetterRow.id == row.id))
+                await session.execute(delete(LetterRow).where(LetterRow.id == row.id, LetterRow.due_at == row.due_at))
 
     async def _fail(self, row: LetterRow, problem: str) -> None:
         await self._write(row, due_at=None, failed_at=_now(), problem=problem[:200], attempts=row.attempts + 1)

@@ -23,6 +23,19 @@ def now() -> datetime.datetime:
     return datetime.datetime.now(datetime.UTC)
 
 
+class Slow(Mail):
+    """A mail server that takes a letter, and then says so when it is let."""
+
+    def __init__(self) -> None:
+        super().__init__("smtp://127.0.0.1:9", SENDER)
+        self.taken: asyncio.Queue[str] = asyncio.Queue()
+        self.let = asyncio.Event()
+
+    async def send(self, to: str, subject: str, *_: object) -> None:
+        await self.taken.put(subject)
+        await self.let.wait()
+
+
 def letter(number: int = 0, subject: str = "News", meeting_id: str = "MT_1", email: str = "") -> Letter:
     return Letter(meeting_id, email or f"person{number}@example.org", subject, f"Text {number}\n")
 
@@ -191,3 +204,19 @@ async def test_an_invitation_is_a_form_of_the_text_and_a_file(database: Database
     assert calendar.get_payload(decode=True) == file
     assert attached.get_payload(decode=True) == file
     assert attached.get_filename() == "invite.ics"
+
+
+async def test_the_letter_after_one_that_is_being_sent_is_sent_too(database: Database) -> None:
+    mail = Slow()
+    letters = Letters(database, mail, QUICK)
+    await letters.start()
+    try:
+        async with asyncio.timeout(DEADLINE):
+            await letters.add([letter(0, "First")], now())
+            assert await mail.taken.get() == "First"
+            await letters.add([letter(0, "Second")], now())
+            mail.let.set()
+            assert await mail.taken.get() == "Second"
+        await until_empty(database)
+    finally:
+        await letters.close()
