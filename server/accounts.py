@@ -119,9 +119,9 @@ class Accounts:
         """Whether anybody can sign in yet."""
         return await accounts_exist(self._database)
 
-    async def get(self, account_id: str) -> Account:
+    async def get(self, account_id: str, within: AsyncSession | None = None) -> Account:
         """Raises AccountNotFound."""
-        async with self._database.session() as session:
+        async with self._database.transaction(within) as session:
             return account_of(await _row(session, account_id))
 
     async def find(self, email: str) -> Account | None:
@@ -146,10 +146,10 @@ class Accounts:
                 found.update((row.id, account_of(row)) for row in rows)
         return found
 
-    async def locales(self, emails: Sequence[str]) -> Mapping[str, str]:
+    async def locales(self, emails: Sequence[str], within: AsyncSession | None = None) -> Mapping[str, str]:
         """The languages of those addresses that have an account; addresses are in the form in which they are kept."""
         found: dict[str, str] = {}
-        async with self._database.session() as session:
+        async with self._database.transaction(within) as session:
             for at in range(0, len(emails), _IN_ONE_STATEMENT):
                 some = AccountRow.email.in_(emails[at : at + _IN_ONE_STATEMENT])
                 rows = await session.execute(select(AccountRow.email, AccountRow.locale).where(some))

@@ -214,7 +214,11 @@ def application(
     invitations = Invitations(
         accounts, letters, renderer, lambda code, passcode: link_to(URL(outward), code, passcode), mail.address
     )
-    planning, hosts, keys = Planning(meetings, members, [invitations, deliveries]), HostService(node), ApiKeys(database)
+    planning, hosts, keys = (
+        Planning(database, meetings, members, [invitations, deliveries]),
+        HostService(node),
+        ApiKeys(database),
+    )
     apis = (
         PlannedApi(
             planning,

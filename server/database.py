@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -317,6 +319,19 @@ class Database:
         if scheme == "sqlite":
             event.listen(self.engine.sync_engine, "connect", _prepare_sqlite)
         self.session: async_sessionmaker[AsyncSession] = async_sessionmaker(self.engine, expire_on_commit=False)
+
+    @asynccontextmanager
+    async def transaction(self, within: AsyncSession | None = None) -> AsyncIterator[AsyncSession]:
+        """What is written is there as a whole, or not at all: with the transaction `within` is in, or by itself.
+
+        Who has begun `within` commits it. Raises IntegrityError where the database's rules forbid what was written.
+        """
+        if within is None:
+            async with self.session.begin() as session:
+                yield session
+        else:
+            yield within
+            await within.flush()
 
     async def migrate(self) -> tuple[str | None, str | None]:
         """Brings the tables to their newest form; the revisions before and after."""

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import aiohttp
 from sqlalchemy import delete, select
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncSession
 from yarl import URL
 
 from server import happenings, subscriptions
@@ -133,12 +134,19 @@ class Deliveries:
             await subscriptions.put(session, [happening])
         self.wake()
 
-    async def planned(self, before: Plan | None, after: Plan | None) -> None:
-        """Tells of a change to a meeting (`PlanListener`)."""
+    async def planned(self, session: AsyncSession, before: Plan | None, after: Plan | None) -> None:
+        """Tells of a change to a meeting, with the change (`PlanListener`)."""
         if after is not None:
-            await self.tell(_news_of(before.meeting if before else None, after.meeting))
+            happening = _news_of(before.meeting if before else None, after.meeting)
         elif before is not None:
-            await self.tell(Happening("meeting.deleted", self._clock(), meeting=meeting_of(before.meeting)))
+            happening = Happening("meeting.deleted", self._clock(), meeting=meeting_of(before.meeting))
+        else:
+            return
+        await subscriptions.put(session, [happening])
+
+    def settled(self) -> None:
+        """Has the messages sent (`PlanListener`)."""
+        self.wake()
 
     def lobby_turned(self, room: str, turns: Sequence[tuple[Turn, Knock]]) -> None:
         """Tells what became of knocks before a meeting's room; returns at once."""

@@ -13,8 +13,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from server.accounts import Account, AccountNotFound, Accounts
-from server.calendar_files import Entry, Method, Organizer, calendar_file
+from server.calendar_files import Entry, Method, Organizer, calendar_file, with_attendee
 from server.invitation_text import change_texts, when_text
 from server.letters import Letter, Letters, Undelivered
 from server.mail import Invitation
@@ -100,8 +102,8 @@ class Invitations:
         self._link = link
         self._sender = sender
 
-    async def planned(self, before: Plan | None, after: Plan | None) -> None:
-        """Puts the letters about a change in line."""
+    async def planned(self, session: AsyncSession, before: Plan | None, after: Plan | None) -> None:
+        """Puts the letters about a change in line, with the change."""
         plan = after or before
         if plan is None or plan.meeting.owner_id is None or not self._letters.is_set_up:
             return
@@ -110,13 +112,18 @@ class Invitations:
         if not told:
             return
         try:
-            owner = await self._accounts.get(plan.meeting.owner_id)
+            owner = await self._accounts.get(plan.meeting.owner_id, session)
         except AccountNotFound:
             return
-        locales = await self._accounts.locales([each.member.email for each in told])
+        locales = await self._accounts.locales([each.member.email for each in told], session)
         told = [each for each in told if each.member.email != owner.email]
-        # Hundreds of letters take a moment, in which others want to be served.
-        await self._letters.add(await asyncio.to_thread(self._write, told, owner, locales, now), now)
+        # Some milliseconds for each language, in which others want to be served.
+        letters = await asyncio.to_thread(self._write, told, owner, locales, now)
+        await self._letters.add(letters, now, session)
+
+    def settled(self) -> None:
+        """Has the letters sent."""
+        self._letters.wake()
 
     def entry(
         self, meeting: Meeting, organizer: Account | None, locale: str, members: Sequence[Member], link: str = ""
@@ -150,9 +157,18 @@ class Invitations:
     def _write(
         self, told: Sequence[News], owner: Account, locales: Mapping[str, str], now: datetime.datetime
     ) -> Sequence[Letter]:
-        return [self._letter(each, owner, locales.get(each.member.email) or owner.locale or "en", now) for each in told]
+        # Those who hear the same in the same language get the same but for their own line in the file.
+        written: dict[tuple[Kind, str], Letter] = {}
+        letters: list[Letter] = []
+        for each in told:
+            locale = locales.get(each.member.email) or owner.locale or "en"
+            if (each.kind, locale) not in written:
+                written[each.kind, locale] = self._letter(each, owner, locale, now)
+            letters.append(_to(written[each.kind, locale], each.member))
+        return letters
 
     def _letter(self, each: News, owner: Account, locale: str, now: datetime.datetime) -> Letter:
+        """To nobody yet."""
         meeting, is_off = each.meeting, each.kind in ("cancelled", "uninvited")
         title, details = self.text(meeting, locale, now)
         dates: Sequence[str] = ()
@@ -171,10 +187,17 @@ class Invitations:
         )
         invitation = None
         if meeting.schedule is not None:
-            entry = replace(self.entry(meeting, owner, locale, [each.member]), is_off=is_off)
+            entry = replace(self.entry(meeting, owner, locale, []), is_off=is_off)
             method: Method = "CANCEL" if is_off else "REQUEST"
             invitation = Invitation(calendar_file([entry], method, now), method)
-        return Letter(meeting.id, each.member.email, subject, body, invitation, owner.email)
+        return Letter(meeting.id, "", subject, body, invitation, owner.email)
+
+
+def _to(letter: Letter, member: Member) -> Letter:
+    invitation = letter.invitation
+    if invitation is not None:
+        invitation = replace(invitation, file=with_attendee(invitation.file, member))
+    return replace(letter, email=member.email, invitation=invitation)
 
 
 def _is_over(meeting: Meeting, now: datetime.datetime) -> bool:

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.engine import CursorResult
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from server.database import Database, LetterRow
 from server.mail import AddressRefused, Invitation, Mail, MailNotSent
@@ -110,11 +111,18 @@ class Letters:
         yield
         await self.close()
 
-    async def add(self, letters: Sequence[Letter], now: datetime.datetime) -> None:
-        """Puts letters in line; they are in the database when this returns. Without a mail server there is no line."""
+    def wake(self) -> None:
+        """New letters are in the database."""
+        self._wake.set()
+
+    async def add(self, letters: Sequence[Letter], now: datetime.datetime, within: AsyncSession | None = None) -> None:
+        """Puts letters in line: `within` a transaction, after which `wake` is called, or in one of their own.
+
+        Without a mail server there is no line.
+        """
         if not letters or not self.is_set_up:
             return
-        async with self._database.session.begin() as session:
+        async with self._database.transaction(within) as session:
             waiting = await session.scalar(select(func.count()).where(LetterRow.due_at.is_not(None))) or 0
             taken = letters[: max(0, MOST_WAITING - waiting)]
             for meeting_id in {letter.meeting_id for letter in taken}:
@@ -125,7 +133,8 @@ class Letters:
             session.add_all([_row(letter, now) for letter in taken])
         if len(taken) < len(letters):
             logger.error("letters: %d are not sent: %d wait already", len(letters) - len(taken), waiting)
-        self._wake.set()
+        if within is None:
+            self.wake()
 
     async def undelivered(self, meeting_id: str) -> Sequence[Undelivered]:
         """Who was not reached by the last letter about a meeting: refused, given up, or tried more than once."""

@@ -12,6 +12,7 @@ from typing import Literal, get_args
 
 from sqlalchemy import delete, or_, select, update
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from server import codes
 from server.database import Database, MeetingRow, MemberRow
@@ -102,8 +103,13 @@ class Meetings:
         *,
         personal: bool = False,
         origin: Origin | None = None,
+        within: AsyncSession | None = None,
     ) -> tuple[Meeting, str]:
-        """A new meeting and its host secret, which is kept nowhere else. Raises WrongInput, ExternalIdTaken."""
+        """A new meeting and its host secret, which is kept nowhere else.
+
+        Raises WrongInput, and by itself ExternalIdTaken; `within` a transaction IntegrityError for that and for a code
+        that is taken: the whole of it is begun again.
+        """
         host_secret = secrets.token_urlsafe(32)
         while True:
             row = MeetingRow(
@@ -124,9 +130,11 @@ class Meetings:
             )
             _write(row, draft)
             try:
-                async with self._database.session.begin() as session:
+                async with self._database.transaction(within) as session:
                     session.add(row)
             except IntegrityError:
+                if within is not None:
+                    raise
                 if origin is not None and await self.of_origin(origin) is not None:
                     raise ExternalIdTaken("external_id: another meeting has it") from None
                 continue  # the code is taken: draw another
@@ -151,10 +159,10 @@ class Meetings:
             raise MeetingNotFound
         return meeting_of(row)
 
-    async def of_origin(self, origin: Origin) -> Meeting | None:
+    async def of_origin(self, origin: Origin, within: AsyncSession | None = None) -> Meeting | None:
         """The meeting that this API key called so."""
         same = (MeetingRow.external_id == origin.external_id, MeetingRow.api_key_id == origin.api_key_id)
-        async with self._database.session() as session:
+        async with self._database.transaction(within) as session:
             row = await session.scalar(select(MeetingRow).where(*same))
         return meeting_of(row) if row else None
 
@@ -198,7 +206,12 @@ class Meetings:
             return [meeting_of(row) for row in await session.scalars(wanted.limit(most))]
 
     async def change(
-        self, meeting: Meeting, draft: MeetingDraft, now: datetime.datetime, version: int | None = None
+        self,
+        meeting: Meeting,
+        draft: MeetingDraft,
+        now: datetime.datetime,
+        version: int | None = None,
+        within: AsyncSession | None = None,
     ) -> Meeting:
         """Another title, description, settings, times. `version` is what the caller has read, None for any.
 
@@ -210,28 +223,33 @@ class Meetings:
             _write(row, draft)
             row.sequence += before != (row.title, row.description, row.schedule)
 
-        return await self._rewrite(meeting, rewrite, now, version)
+        return await self._rewrite(meeting, rewrite, now, version, within)
 
-    async def cancel(self, meeting: Meeting, now: datetime.datetime) -> Meeting:
+    async def cancel(self, meeting: Meeting, now: datetime.datetime, within: AsyncSession | None = None) -> Meeting:
         """It does not take place; nobody comes in any more. Raises MeetingNotFound."""
 
         def rewrite(row: MeetingRow) -> None:
             row.sequence += row.cancelled_at is None
             row.cancelled_at = row.cancelled_at or now
 
-        return await self._rewrite(meeting, rewrite, now, None)
+        return await self._rewrite(meeting, rewrite, now, None, within)
 
-    async def delete(self, meeting: Meeting) -> None:
+    async def delete(self, meeting: Meeting, within: AsyncSession | None = None) -> None:
         """It is gone with everything that belongs to it. Raises MeetingNotFound."""
-        async with self._database.session.begin() as session:
+        async with self._database.transaction(within) as session:
             if await session.get(MeetingRow, meeting.id) is None:
                 raise MeetingNotFound
             await session.execute(delete(MeetingRow).where(MeetingRow.id == meeting.id))
 
     async def _rewrite(
-        self, meeting: Meeting, rewrite: Callable[[MeetingRow], None], now: datetime.datetime, version: int | None
+        self,
+        meeting: Meeting,
+        rewrite: Callable[[MeetingRow], None],
+        now: datetime.datetime,
+        version: int | None,
+        within: AsyncSession | None,
     ) -> Meeting:
-        async with self._database.session.begin() as session:
+        async with self._database.transaction(within) as session:
             # Written before it is read: two writers at once would both have read the same version.
             count = update(MeetingRow).where(MeetingRow.id == meeting.id).values(version=MeetingRow.version + 1)
             await session.execute(count)

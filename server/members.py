@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import delete, select
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from server.accounts import Account, clean_email
 from server.database import Database, MemberRow
@@ -34,24 +35,27 @@ class Member:
 
 
 class Members:
-    """The members in the database."""
+    """The members in the database. What is done `within` a transaction raises IntegrityError where another one has
+    invited the same person in this moment: the whole of it is begun again."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def list(self, meeting: Meeting) -> Sequence[Member]:
+    async def list(self, meeting: Meeting, within: AsyncSession | None = None) -> Sequence[Member]:
         """All of a meeting's, by address."""
         wanted = select(MemberRow).where(MemberRow.meeting_id == meeting.id).order_by(MemberRow.email)
-        async with self._database.session() as session:
+        async with self._database.transaction(within) as session:
             return [_member(row) for row in await session.scalars(wanted)]
 
-    async def put(self, meeting: Meeting, email: str, role: Role, name: str = "") -> Member:
+    async def put(
+        self, meeting: Meeting, email: str, role: Role, name: str = "", within: AsyncSession | None = None
+    ) -> Member:
         """Invites somebody, or changes as what. Raises WrongInput."""
         usual, shown = clean_email(email), clean_name(name) if name else ""
         mine = (MemberRow.meeting_id == meeting.id, MemberRow.email == usual)
         while True:
             try:
-                async with self._database.session.begin() as session:
+                async with self._database.transaction(within) as session:
                     row = await session.scalar(select(MemberRow).where(*mine))
                     if row is None:
                         others = await session.scalars(select(MemberRow.id).where(MemberRow.meeting_id == meeting.id))
@@ -63,9 +67,11 @@ class Members:
                     row.name = shown or row.name
                     return _member(row)
             except IntegrityError:
+                if within is not None:
+                    raise
                 continue  # invited by somebody else in this moment
 
-    async def replace(self, meeting: Meeting, wanted: Mapping[str, Role]) -> None:
+    async def replace(self, meeting: Meeting, wanted: Mapping[str, Role], within: AsyncSession | None = None) -> None:
         """Invites those addresses, each as what is said, and nobody else. Raises WrongInput."""
         usual = {clean_email(email): role for email, role in wanted.items()}
         if len(usual) > MOST_MEMBERS:
@@ -73,7 +79,7 @@ class Members:
         mine = MemberRow.meeting_id == meeting.id
         while True:
             try:
-                async with self._database.session.begin() as session:
+                async with self._database.transaction(within) as session:
                     rows = {row.email: row for row in await session.scalars(select(MemberRow).where(mine))}
                     gone = [row.id for email, row in rows.items() if email not in usual]
                     if gone:
@@ -85,12 +91,14 @@ class Members:
                             session.add(_new(meeting, email, role))
                 return
             except IntegrityError:
+                if within is not None:
+                    raise
                 continue  # one of them was invited by somebody else in this moment
 
-    async def remove(self, meeting: Meeting, member_id: str) -> Member:
+    async def remove(self, meeting: Meeting, member_id: str, within: AsyncSession | None = None) -> Member:
         """Takes an invitation back. Raises MemberNotFound."""
         mine = (MemberRow.meeting_id == meeting.id, MemberRow.id == member_id)
-        async with self._database.session.begin() as session:
+        async with self._database.transaction(within) as session:
             row = await session.scalar(select(MemberRow).where(*mine))
             if row is None:
                 raise MemberNotFound("the meeting has no such member")

@@ -1,18 +1,30 @@
 """Planning: every change of a meeting and of who is invited goes through here, from pages and API alike.
 
-Who must hear of it (letters, calendars, webhooks) listens here, and hears of each change once.
+Who must hear of it (letters, calendars, webhooks) listens here, and hears of each change once, within the transaction
+that writes it: what listeners write is there with the change, or neither is.
 """
 
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from itertools import count
+from typing import Generic, Protocol, TypeVar
 
-from server.meetings import Meeting, MeetingDraft, Meetings, Origin
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from server.database import Database
+from server.meetings import ExternalIdTaken, Meeting, MeetingDraft, Meetings, Origin
 from server.members import Member, Members
 from signaling.token import Role
+
+ATTEMPTS = 10
+"""Of one change, each after another one wrote the same in between: a code, an invitation. More is no accident."""
+
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,16 +36,32 @@ class Plan:
 
 
 class PlanListener(Protocol):
-    """Hears of what was planned, after it is in the database."""
+    """Hears of what is planned."""
 
-    async def planned(self, before: Plan | None, after: Plan | None) -> None:
-        """`before` is None for a new meeting, `after` for one that was deleted."""
+    async def planned(self, session: AsyncSession, before: Plan | None, after: Plan | None) -> None:
+        """`before` is None for a new meeting, `after` for one that is deleted. `session` writes the change; a change
+        that meets another one is begun again and told of again, and what was written for it is gone."""
+
+    def settled(self) -> None:
+        """What was planned is in the database, with what listeners wrote."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Done(Generic[T]):
+    """A change, as far as its transaction has come."""
+
+    result: T
+    before: Plan | None
+    after: Plan | None
 
 
 class Planning:
     """Makes, changes, cancels and deletes meetings."""
 
-    def __init__(self, meetings: Meetings, members: Members, listeners: Sequence[PlanListener] = ()) -> None:
+    def __init__(
+        self, database: Database, meetings: Meetings, members: Members, listeners: Sequence[PlanListener] = ()
+    ) -> None:
+        self._database = database
         self._meetings = meetings
         self._members = members
         self._listeners = listeners
@@ -49,11 +77,18 @@ class Planning:
         origin: Origin | None = None,
     ) -> tuple[Meeting, str]:
         """A new meeting and its host secret; `people` are invited, by address. Raises WrongInput, ExternalIdTaken."""
-        meeting, host_secret = await self._meetings.create(draft, now, owner_id, personal=personal, origin=origin)
-        if people:
-            await self._members.replace(meeting, people)
-        await self._tell(None, await self._plan(meeting))
-        return meeting, host_secret
+
+        async def work(session: AsyncSession) -> _Done[tuple[Meeting, str]]:
+            if origin is not None and await self._meetings.of_origin(origin, session) is not None:
+                raise ExternalIdTaken("external_id: another meeting has it")
+            meeting, host_secret = await self._meetings.create(
+                draft, now, owner_id, personal=personal, origin=origin, within=session
+            )
+            if people:
+                await self._members.replace(meeting, people, session)
+            return _Done((meeting, host_secret), None, await self._plan(meeting, session))
+
+        return await self._do(work)
 
     async def change(
         self,
@@ -67,43 +102,72 @@ class Planning:
 
         Raises WrongInput, MeetingNotFound, MeetingChanged.
         """
-        before = await self._plan(meeting)
-        changed = await self._meetings.change(meeting, draft, now, version)
-        if people is not None:
-            await self._members.replace(changed, people)
-        await self._tell(before, await self._plan(changed))
-        return changed
+
+        async def work(session: AsyncSession) -> _Done[Meeting]:
+            before = await self._plan(meeting, session)
+            changed = await self._meetings.change(meeting, draft, now, version, session)
+            if people is not None:
+                await self._members.replace(changed, people, session)
+            return _Done(changed, before, await self._plan(changed, session))
+
+        return await self._do(work)
 
     async def cancel(self, meeting: Meeting, now: datetime.datetime) -> Meeting:
         """It does not take place. Raises MeetingNotFound."""
-        before = await self._plan(meeting)
-        cancelled = await self._meetings.cancel(meeting, now)
-        await self._tell(before, Plan(cancelled, before.members))
-        return cancelled
+
+        async def work(session: AsyncSession) -> _Done[Meeting]:
+            before = await self._plan(meeting, session)
+            cancelled = await self._meetings.cancel(meeting, now, session)
+            return _Done(cancelled, before, Plan(cancelled, before.members))
+
+        return await self._do(work)
 
     async def delete(self, meeting: Meeting) -> None:
         """It is gone with everything that belongs to it. Raises MeetingNotFound."""
-        before = await self._plan(meeting)
-        await self._meetings.delete(meeting)
-        await self._tell(before, None)
+
+        async def work(session: AsyncSession) -> _Done[None]:
+            before = await self._plan(meeting, session)
+            await self._meetings.delete(meeting, session)
+            return _Done(None, before, None)
+
+        await self._do(work)
 
     async def invite(self, meeting: Meeting, email: str, role: Role, name: str = "") -> Member:
         """Invites one person, or changes as what. Raises WrongInput."""
-        before = await self._plan(meeting)
-        member = await self._members.put(meeting, email, role, name)
-        await self._tell(before, await self._plan(meeting))
-        return member
+
+        async def work(session: AsyncSession) -> _Done[Member]:
+            before = await self._plan(meeting, session)
+            member = await self._members.put(meeting, email, role, name, session)
+            return _Done(member, before, await self._plan(meeting, session))
+
+        return await self._do(work)
 
     async def uninvite(self, meeting: Meeting, member_id: str) -> Member:
         """Takes one invitation back. Raises MemberNotFound."""
-        before = await self._plan(meeting)
-        member = await self._members.remove(meeting, member_id)
-        await self._tell(before, await self._plan(meeting))
-        return member
 
-    async def _plan(self, meeting: Meeting) -> Plan:
-        return Plan(meeting, await self._members.list(meeting))
+        async def work(session: AsyncSession) -> _Done[Member]:
+            before = await self._plan(meeting, session)
+            member = await self._members.remove(meeting, member_id, session)
+            return _Done(member, before, await self._plan(meeting, session))
 
-    async def _tell(self, before: Plan | None, after: Plan | None) -> None:
-        for listener in self._listeners:
-            await listener.planned(before, after)
+        return await self._do(work)
+
+    async def _plan(self, meeting: Meeting, session: AsyncSession) -> Plan:
+        return Plan(meeting, await self._members.list(meeting, session))
+
+    async def _do(self, work: Callable[[AsyncSession], Awaitable[_Done[T]]]) -> T:
+        """Works and tells of it in one transaction. Raises what `work` does, and after ATTEMPTS IntegrityError."""
+        for attempt in count(1):
+            try:
+                async with self._database.session.begin() as session:
+                    done = await work(session)
+                    for listener in self._listeners:
+                        await listener.planned(session, done.before, done.after)
+            except IntegrityError:  # another one has written the same in this moment
+                if attempt == ATTEMPTS:
+                    raise
+            else:
+                for listener in self._listeners:
+                    listener.settled()
+                return done.result
+        raise AssertionError("counting does not end")

@@ -305,7 +305,7 @@ async def test_the_log_is_kept_for_a_week(bench: Bench) -> None:
 async def test_changes_of_meetings_are_told(bench: Bench) -> None:
     async with subscriber() as other, bench.running() as sending:
         await bench.subscriptions.create(other.url, [], START)
-        planning = Planning(Meetings(bench.database), Members(bench.database), [sending])
+        planning = Planning(bench.database, Meetings(bench.database), Members(bench.database), [sending])
         meeting, _ = await planning.make(MeetingDraft("Planning"), bench.now)
         await planning.change(meeting, MeetingDraft("Retrospective"), bench.now)
         await planning.cancel(meeting, bench.now)

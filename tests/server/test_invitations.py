@@ -90,7 +90,7 @@ async def opened(database: Database, mail_url: str | None = None) -> AsyncIterat
         anna = await accounts.create("anna@example.org", "Anna", "host", NOW)
         await letters.start()
         try:
-            planning = Planning(Meetings(database), members, [invitations])
+            planning = Planning(database, Meetings(database), members, [invitations])
             yield Office(planning, members, accounts, anna, server)
         finally:
             await letters.close()

@@ -20,7 +20,13 @@ from tests.server.forms import Page, Reader
 from tests.service import Service, running_service
 
 PASSWORD = "несколько тихих слов"
-SETTINGS = {"VECHE_LIMIT__NEW_MEETINGS_PER_MINUTE": "0", "VECHE_HTTP__TLS_PORT": "0"}
+SETTINGS = {
+    "VECHE_LIMIT__NEW_MEETINGS_PER_MINUTE": "0",
+    "VECHE_HTTP__TLS_PORT": "0",
+    # Nobody listens there: every letter stays in the database.
+    "VECHE_MAIL__URL": "smtp://127.0.0.1:9",
+    "VECHE_MAIL__FROM": "veche@example.org",
+}
 MAKERS = 4
 """Clients that make meetings at the same time."""
 MOST_WRITES = 60
@@ -60,6 +66,15 @@ async def make_meeting(reader: Reader, known: Acknowledged) -> None:
         known.meetings[(await answer.json())["code"]] = title
 
 
+async def gather_people(reader: Reader, known: Acknowledged) -> None:
+    """A meeting to which somebody is invited, who is to be told."""
+    title = f"Gathering {len(known.meetings)}"
+    members = [{"email": f"member{number}@example.org"} for number in range(3)]
+    async with reader.web.post(f"{reader.url}/api/v1/meetings", json={"title": title, "members": members}) as answer:
+        assert answer.status == 201, await answer.text()
+        known.meetings[(await answer.json())["code"]] = title
+
+
 async def rename(reader: Reader, known: Acknowledged) -> None:
     page = await reader.send("/account/name", {"name": f"Anna {known.name + 1}"}, shown="/account")
     assert page.path == "/account", page.text
@@ -86,7 +101,7 @@ async def write(work: Callable[[Reader, Acknowledged], Awaitable[None]], reader:
 async def kill_while_writing(service: Service, reader: Reader, known: Acknowledged, chance: random.Random) -> None:
     known.count = 0
     async with asyncio.TaskGroup() as group:
-        for work in (*[make_meeting] * MAKERS, rename, invite):
+        for work in (*[make_meeting] * MAKERS, gather_people, rename, invite):
             group.create_task(write(work, reader, known))
         await known.reach(chance.randint(1, MOST_WRITES))
         await asyncio.sleep(chance.uniform(0, 0.02))  # so that the kill comes anywhere in a write, not after an answer
@@ -104,6 +119,8 @@ def look_at_the_file(service: Service, folder: Path, known: Acknowledged) -> Non
         assert database.execute("PRAGMA foreign_key_check").fetchall() == []
         meetings = dict(database.execute("SELECT code, title FROM meetings").fetchall())
         assert {code: meetings.get(code) for code in known.meetings} == known.meetings
+        untold = "SELECT count(*) FROM members LEFT JOIN letters USING (meeting_id, email) WHERE letters.id IS NULL"
+        assert database.execute(untold).fetchone() == (0,), "whoever is invited is told, whenever the kill came"
         people = dict(database.execute("SELECT email, name FROM accounts").fetchall())
         assert set(known.invitations) <= set(people)
         assert people["anna@example.org"] in (f"Anna {known.name}", f"Anna {known.name + 1}")

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime
 import random
 from pathlib import Path
 
 import pytest
+from argon2 import PasswordHasher
+from sqlalchemy import delete, func, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
 from yarl import URL
 
+from server.accounts import Accounts
 from server.api.meetings import link_to
-from server.database import Database
+from server.database import AccountRow, Database, LetterRow, MeetingRow, MemberRow
 from server.meeting_policy import check_settings, starting_settings
 from server.meeting_settings import MeetingSettings
-from server.meetings import MeetingChanged, MeetingDraft, Meetings
+from server.meetings import ExternalIdTaken, MeetingChanged, MeetingDraft, Meetings, Origin
 from server.members import MOST_MEMBERS, Members
+from server.passwords import Passwords
 from server.planning import Plan, Planning
 from server.sections import MeetingsSection
 from server.texts import WrongInput
@@ -28,9 +35,13 @@ class Listener:
 
     def __init__(self) -> None:
         self.heard: list[tuple[Plan | None, Plan | None]] = []
+        self.count = 0
 
-    async def planned(self, before: Plan | None, after: Plan | None) -> None:
+    async def planned(self, session: AsyncSession, before: Plan | None, after: Plan | None) -> None:
         self.heard.append((before, after))
+
+    def settled(self) -> None:
+        self.count += 1
 
 
 def people(plan: Plan | None) -> dict[str, str]:
@@ -40,7 +51,7 @@ def people(plan: Plan | None) -> dict[str, str]:
 
 async def test_who_listens_hears_of_each_change_once(database: Database) -> None:
     listener, members = Listener(), Members(database)
-    planning = Planning(Meetings(database), members, [listener])
+    planning = Planning(database, Meetings(database), members, [listener])
     meeting, _ = await planning.make(MeetingDraft("Weekly"), NOW, None, {"Anna@example.org": "cohost"})
     changed = await planning.change(meeting, MeetingDraft("Monthly"), NOW, {"boris@example.org": "attendee"}, 1)
     with pytest.raises(MeetingChanged):
@@ -51,6 +62,7 @@ async def test_who_listens_hears_of_each_change_once(database: Database) -> None
     await planning.delete(cancelled)
 
     made, altered, invited, uninvited, called_off, deleted = listener.heard
+    assert listener.count == len(listener.heard)
     assert made[0] is None
     assert people(made[1]) == {"anna@example.org": "cohost"}
     assert people(altered[0]) == {"anna@example.org": "cohost"}
@@ -69,6 +81,70 @@ async def test_who_listens_hears_of_each_change_once(database: Database) -> None
     assert called_off[1].meeting.cancelled_at == NOW
     assert deleted[1] is None
     assert people(deleted[0]) == {"boris@example.org": "attendee"}
+
+
+class Full(Listener):
+    """Writes a letter, and then has no place for another."""
+
+    async def planned(self, session: AsyncSession, before: Plan | None, after: Plan | None) -> None:
+        await super().planned(session, before, after)
+        row = LetterRow(meeting_id="MT_1", email="anna@example.org", subject="", body="", calendar=b"", method="")
+        row.reply_to = row.problem = ""
+        row.attempts, row.created_at, row.due_at = 0, NOW, NOW
+        session.add(row)
+        await session.flush()
+        raise OSError("no space left")
+
+
+async def test_a_change_of_which_nobody_could_be_told_was_not_made(database: Database) -> None:
+    meetings, members = Meetings(database), Members(database)
+    kept, _ = await Planning(database, meetings, members).make(MeetingDraft("Weekly"), NOW)
+    anna = await members.put(kept, "anna@example.org", "attendee")
+    full = Full()
+    planning = Planning(database, meetings, members, [full])
+    for change in (
+        planning.make(MeetingDraft("Monthly"), NOW, None, {"boris@example.org": "attendee"}),
+        planning.change(kept, MeetingDraft("Daily"), NOW, {}),
+        planning.invite(kept, "boris@example.org", "attendee"),
+        planning.uninvite(kept, anna.id),
+        planning.cancel(kept, NOW),
+        planning.delete(kept),
+    ):
+        with pytest.raises(OSError, match="no space left"):
+            await change
+    assert (len(full.heard), full.count) == (6, 0)
+    async with database.session() as session:
+        assert list(await session.scalars(select(MeetingRow.title))) == ["Weekly"]
+        assert list(await session.scalars(select(MemberRow.email))) == ["anna@example.org"]
+        assert await session.scalar(select(func.count()).select_from(LetterRow)) == 0
+    assert await meetings.get(kept.id) == kept
+
+
+async def test_the_same_changes_at_once_are_made_once(database: Database) -> None:
+    meetings, members, listener = Meetings(database), Members(database), Listener()
+    planning = Planning(database, meetings, members, [listener])
+    origin = Origin("AK_1", "board")
+    made = await asyncio.gather(
+        *(planning.make(MeetingDraft(), NOW, origin=origin) for _ in range(5)), return_exceptions=True
+    )
+    assert sorted(type(each).__name__ for each in made) == [*["ExternalIdTaken"] * 4, "tuple"]
+    meeting = await meetings.of_origin(origin)
+    assert meeting is not None
+    with pytest.raises(ExternalIdTaken):
+        await planning.make(MeetingDraft(), NOW, origin=origin)
+    invited = await asyncio.gather(*(planning.invite(meeting, "anna@example.org", "attendee") for _ in range(5)))
+    assert len({each.id for each in invited}) == 1
+    assert [people(after) for _, after in listener.heard[-5:]] == [{"anna@example.org": "attendee"}] * 5
+    assert listener.count == 6
+
+
+async def test_a_meeting_of_an_account_that_is_gone_is_not_tried_for_ever(database: Database) -> None:
+    accounts = Accounts(database, Passwords(PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)))
+    anna = await accounts.create("anna@example.org", "Anna", "host", NOW)
+    async with database.session.begin() as session:
+        await session.execute(delete(AccountRow))
+    with pytest.raises(IntegrityError):
+        await Planning(database, Meetings(database), Members(database)).make(MeetingDraft(), NOW, anna.id)
 
 
 async def test_those_who_stay_invited_stay_who_they_are(database: Database) -> None:
