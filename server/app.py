@@ -237,7 +237,7 @@ def application(
             start,
         ),
         MeetingsApi(authorities, rooms, search, callers, signing_key, visitors, policy, occurrences, lobbies),
-        InvitationsApi(authorities, search, callers, signing_key, node.settings.limit),
+        InvitationsApi(authorities, search, callers, signing_key, node.settings.limit, invitations, accounts),
         LobbyApi(lobbies, authorities, search, lambda meeting: presence.live(rooms, occurrences, meeting)),
         LiveApi(authorities, search, rooms, hosts),
         OccurrencesApi(authorities, search, occurrences),

@@ -1,4 +1,4 @@
-"""/api/v1/meetings/{meeting}/tokens: an access token for one person, with which another product embeds a meeting."""
+"""/api/v1/meetings/{meeting}/tokens and /invitation: ways in for one person, and what to send to people."""
 
 from __future__ import annotations
 
@@ -7,17 +7,21 @@ import secrets
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Literal
 
 from aiohttp import web
 from pydantic import Field
 
+from server.accounts import Accounts
 from server.api.authority import Authorities
 from server.api.meetings import Body, json_answer, link_to
 from server.api.operations import Operation, serves
 from server.api.planned import ONE
-from server.api.requests import Callers, read_json
+from server.api.requests import Callers, read_json, read_query
 from server.api.search import Search
+from server.calendar_files import calendar_file
 from server.entrance import MeetingCancelled, grants_for
+from server.invitations import Invitations
 from server.problems import FieldError, WrongFields
 from server.texts import NAME_LENGTH, clean_name
 from signaling import token
@@ -68,8 +72,29 @@ class TokenMade(Body):
     expires_at: datetime.datetime
 
 
+class InvitationQuery(Body):
+    """In which language."""
+
+    locale: Literal["en", "ru"] = "en"
+
+
+class InvitationText(Body):
+    """What hosts send to people, where they don't have the service do it."""
+
+    locale: str
+    title: str
+    text: str
+    """When, what about, the link, the code and the passcode."""
+    link: str
+    """The meeting's page, with the passcode."""
+    calendar_link: str | None
+    """A file for the calendar of whoever has the link; null without a time, and where there is a passcode."""
+    calendar: str | None
+    """iCalendar, as that of whoever is invited; null without a time."""
+
+
 class InvitationsApi:
-    """The route; `signing_key` gives the key and secret that sign tokens now."""
+    """The routes; `signing_key` gives the key and secret that sign tokens now."""
 
     def __init__(
         self,
@@ -78,12 +103,16 @@ class InvitationsApi:
         callers: Callers,
         signing_key: Callable[[], tuple[str, str]],
         limits: Limits,
+        invitations: Invitations,
+        accounts: Accounts,
     ) -> None:
         self._authorities = authorities
         self._search = search
         self._callers = callers
         self._signing_key = signing_key
         self._limits = limits
+        self._invitations = invitations
+        self._accounts = accounts
 
     @serves(
         Operation(
@@ -129,3 +158,38 @@ class InvitationsApi:
             expires_at=datetime.datetime.fromtimestamp(int(now) + asked.lifetime, datetime.UTC),
         )
         return json_answer(made, status=201)
+
+    @serves(
+        Operation(
+            "GET",
+            f"{ONE}/invitation",
+            "Read what to send to people",
+            gives=InvitationText,
+            query=InvitationQuery,
+            access=("cookie", "token"),
+            scope="meetings:read",
+        )
+    )
+    async def text(self, request: web.Request) -> web.Response:
+        """200 InvitationText."""
+        meeting = await self._search.either(request, request.match_info["meeting"])
+        await self._authorities.host(request, meeting)
+        locale = read_query(request, InvitationQuery).locale
+        base, settings = self._callers.shared_base(request), meeting.settings
+        link = link_to(base, meeting.code, settings.passcode)
+        title, text = self._invitations.text(meeting, locale, datetime.datetime.now(datetime.UTC), link)
+        calendar = None
+        if meeting.schedule is not None:
+            owners = await self._accounts.by_id({meeting.owner_id} if meeting.owner_id else ())
+            entry = self._invitations.entry(meeting, owners.get(meeting.owner_id or ""), locale, (), link)
+            calendar = calendar_file([entry], "PUBLISH").decode()
+        is_open = meeting.schedule is not None and not settings.passcode
+        said = InvitationText(
+            locale=locale,
+            title=title,
+            text=text,
+            link=link,
+            calendar_link=str(base / "m" / meeting.code / "meeting.ics") if is_open else None,
+            calendar=calendar,
+        )
+        return json_answer(said)
