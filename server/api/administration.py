@@ -56,13 +56,18 @@ class NewAccount(Body):
     email: str = Field(max_length=EMAIL_LENGTH)
     name: str = Field(default="", max_length=4 * NAME_LENGTH)
     role: AccountRole = "member"
+    send: bool = True
+    """Whether a letter goes to them, where there is a mail server; false: the caller hands the link over."""
 
 
 class AccountInvited(Body):
-    """An account that was made, and the link for its owner to choose a password, which works once."""
+    """An account that was made, and how its owner comes to choose a password."""
 
     account: AccountDetails
-    link: str
+    sent: bool
+    """Whether the mail server has taken a letter with the link."""
+    link: str | None
+    """Where it has not: the link to hand over, which works once."""
 
 
 class AccountPatch(Body):
@@ -309,14 +314,14 @@ class AdministrationApi:
         )
     )
     async def invite(self, request: web.Request) -> web.Response:
-        """201 AccountInvited. No letter is sent: the caller has the link."""
+        """201 AccountInvited."""
         await self._check(request)
         asked = await read_json(request, NewAccount)
         now = datetime.datetime.now(datetime.UTC)
         account = await self._reception.accounts.create(asked.email, asked.name, asked.role, now)
-        secret = await self._reception.links.make("invitation", now, account.id)
-        link = str(self._callers.shared_base(request) / "invitation" / secret)
-        return json_answer(AccountInvited(account=account_details(account), link=link), status=201)
+        link, sent = await self._reception.hand_over(request, account, send=asked.send)
+        invited = AccountInvited(account=account_details(account), sent=sent, link=None if sent else link)
+        return json_answer(invited, status=201)
 
     @serves(
         Operation(

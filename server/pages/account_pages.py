@@ -9,8 +9,6 @@ from collections.abc import Mapping
 from aiohttp import web
 
 from server.accounts import EMAIL_LENGTH, ROLES, Account, EmailTaken, LastAdministrator, clean_role
-from server.links import LinkKind
-from server.mail import MailNotSent
 from server.pages.forms import see_other
 from server.pages.reception import Reception
 from server.texts import WrongInput
@@ -134,17 +132,7 @@ class AccountPages:
         return see_other("/accounts")
 
     async def _hand_over(self, request: web.Request, account: Account) -> web.Response:
-        kind: LinkKind = "reset" if account.has_password else "invitation"
-        secret = await self._reception.links.make(kind, datetime.datetime.now(datetime.UTC), account.id)
-        link = str(self._reception.callers.shared_base(request) / kind / secret)
-        sent = False
-        if self._reception.mail.is_set_up:
-            subject, text = self._reception.renderer.mail(request, "invitation.txt", link=link)
-            try:
-                await self._reception.mail.send(account.email, subject, text)
-                sent = True
-            except MailNotSent as error:
-                logger.error("an invitation was not sent: %s", error)
+        link, sent = await self._reception.hand_over(request, account)
         return await self._all(request, link=link, invited=account.email, sent=sent)
 
     async def _administrator(self, request: web.Request) -> Account:

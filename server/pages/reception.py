@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -11,11 +13,13 @@ from yarl import URL
 from server.accounts import Account, Accounts
 from server.api.requests import Callers
 from server.calendar_feeds import CalendarFeeds
-from server.links import Links
-from server.mail import Mail
+from server.links import LinkKind, Links
+from server.mail import Mail, MailNotSent
 from server.pages.forms import read_form
 from server.pages.rendering import Renderer
 from server.sign_in import SignIns, Visitors
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +34,21 @@ class Reception:
     links: Links
     mail: Mail
     feeds: CalendarFeeds
+
+    async def hand_over(self, request: web.Request, account: Account, *, send: bool = True) -> tuple[str, bool]:
+        """A new link with which somebody chooses their password, and whether a letter with it went to them."""
+        kind: LinkKind = "reset" if account.has_password else "invitation"
+        secret = await self.links.make(kind, datetime.datetime.now(datetime.UTC), account.id)
+        link = str(self.callers.shared_base(request) / kind / secret)
+        if not send or not self.mail.is_set_up:
+            return link, False
+        subject, text = self.renderer.mail(request, "invitation.txt", link=link)
+        try:
+            await self.mail.send(account.email, subject, text)
+        except MailNotSent as error:
+            logger.error("an invitation was not sent: %s", error)
+            return link, False
+        return link, True
 
     async def signed_in(self, request: web.Request) -> Account:
         """The account; raises the way to sign in."""

@@ -93,3 +93,20 @@ async def test_programs_read_what_to_send_to_people(site: Site) -> None:
     assert (await maker.ask("GET", f"{one}/invitation")).body["calendar"] is None
     assert (await maker.ask("GET", f"{one}/invitation?locale=de")).status == 422
     assert (await Program(site, "").ask("GET", f"{one}/invitation")).status == 403
+
+
+async def test_an_account_invited_over_the_api_gets_a_letter(site: Site, mail: MailServer) -> None:
+    clerk = await program(site, "accounts:write")
+    invited = (await clerk.ask("POST", "/accounts", {"email": "boris@example.org"}, Accept_Language="ru")).body
+    assert (invited["sent"], invited["link"]) == (True, None)
+    letter = await mail.next()
+    assert letter["To"] == "boris@example.org"
+    assert "https://meet.example.org/invitation/" in text_of(letter)
+    assert "Пароль Вашей учётной записи" in text_of(letter)
+    quiet = (await clerk.ask("POST", "/accounts", {"email": "vera@example.org", "send": False})).body
+    assert quiet["sent"] is False
+    assert quiet["link"].startswith("https://meet.example.org/invitation/")
+    assert mail.waiting == 0
+    mail.refused.add("eve@example.org")
+    refused = (await clerk.ask("POST", "/accounts", {"email": "eve@example.org"})).body
+    assert (refused["sent"], "/invitation/" in refused["link"]) == (False, True)
