@@ -12,6 +12,8 @@ const GROWTH: f64 = 1.08;
 /// The estimate runs ahead of what was tried only so far: part of it, and bits a second on top.
 const AHEAD: f64 = 1.5;
 const AHEAD_MORE: f64 = 10_000.0;
+/// Beside a rival no probe finds the next layer: the estimate runs so far ahead that it comes into reach.
+const AHEAD_OF_RIVAL: (f64, f64) = (3.0, 50_000.0);
 /// Near the limit it grows by a packet each response time (round trip and so much for the detector).
 const PACKET: f64 = 1200.0 * 8.0;
 const DETECTION: Duration = Duration::from_millis(100);
@@ -78,6 +80,19 @@ impl DelayRate {
         self.grown = Some(now);
         if self.limit.is_some_and(|limit| rate / 1000.0 > limit.rate + LIMIT_DEVIATIONS * limit.deviation()) {
             self.limit = None;
+        }
+    }
+
+    /// Somebody else keeps the queue long: it says nothing, and growth ends where packets are lost. `claim` is what it grows
+    /// from at least, in bits a second.
+    pub(super) fn compete(&mut self, now: Instant, claim: Option<f64>, acknowledged: Option<f64>, overflows: bool) {
+        let passed = now.saturating_duration_since(self.grown.replace(now).unwrap_or(now)).as_secs_f64().min(1.0);
+        (self.limit, self.holds) = (None, false);
+        self.rate = claim.unwrap_or(self.rate);
+        let (times, more) = AHEAD_OF_RIVAL;
+        let most = times * acknowledged.unwrap_or(0.0) + more;
+        if !overflows && self.rate < most {
+            self.rate = (self.rate * GROWTH.powf(passed)).min(most);
         }
     }
 

@@ -7,6 +7,7 @@ mod loss_rate;
 mod meter;
 mod probing;
 mod queue;
+mod rival;
 mod trend;
 
 use std::collections::VecDeque;
@@ -18,6 +19,7 @@ use loss_rate::LossRate;
 use meter::Meter;
 use probing::Probing;
 use queue::Queue;
+use rival::{Owner, Rival};
 use trend::{Trend, Usage};
 
 use crate::transport_feedback::TransportFeedback;
@@ -58,6 +60,7 @@ pub(crate) struct Bandwidth {
     departures: Departures,
     trend: Trend,
     queue: Queue,
+    rival: Rival,
     acknowledged: Meter,
     departed: Meter,
     delay_rate: DelayRate,
@@ -81,6 +84,7 @@ impl Bandwidth {
             departures: Departures::default(),
             trend: Trend::default(),
             queue: Queue::default(),
+            rival: Rival::default(),
             acknowledged: Meter::default(),
             departed: Meter::default(),
             delay_rate: DelayRate::new(START),
@@ -122,7 +126,7 @@ impl Bandwidth {
         }
         self.count_lost(now);
         let delays = reports.iter().filter_map(|report| Some(report.arrived? - report.departed));
-        self.queue.note(self.micros(now), delays);
+        self.queue.note(self.micros(now), delays, self.rival.is_there());
         let has_news = !reports.is_empty();
         self.reports = reports;
         if !has_news {
@@ -138,8 +142,11 @@ impl Bandwidth {
         let through = departed.map(|departed| departed * (1.0 - self.queue.growth()));
         let newest = newest.zip(through).map(|(newest, through)| newest.min(through.max(newest * LEAST_THROUGH)));
         let is_too_much = departed.zip(newest).is_some_and(|(departed, newest)| departed > TOO_MUCH * newest);
+        let owner = self.owner(now, departed, smooth);
         let usage = match self.trend.usage() {
-            _ if overflows || is_long && is_too_much => Usage::Over,
+            // A rival makes itself heard by loss.
+            _ if owner == Owner::Rival => Usage::Normal,
+            _ if overflows || is_long && is_too_much || owner == Owner::Unknown => Usage::Over,
             Usage::Normal if is_long => Usage::Under,
             // Frames of another size move the trend too, and leave no queue.
             Usage::Over if !self.is_queueing() => Usage::Normal,
@@ -151,9 +158,15 @@ impl Bandwidth {
         let acknowledged = if overflows || is_long { newest } else { highest };
         // A queue that a probe has made says nothing against what the path carried before.
         let carried = self.probing.carried(now).filter(|_| !overflows);
-        self.delay_rate.update(now, usage, acknowledged, departed, self.rtt, carried);
+        if owner == Owner::Rival {
+            let claim = self.rival.take_claim().filter(|claim| *claim > self.delay_rate.rate());
+            self.delay_rate.compete(now, claim, smooth, overflows);
+            self.probing.note_overuse(now);
+        } else {
+            self.delay_rate.update(now, usage, acknowledged, departed, self.rtt, carried);
+        }
         let target = self.delay_rate.rate();
-        if overflows {
+        if overflows && owner != Owner::Rival {
             self.loss_rate.pass_over();
         } else {
             self.loss_rate.update(now, target, acknowledged, self.rtt);
@@ -167,7 +180,7 @@ impl Bandwidth {
             if usage != Usage::Over && proven > estimate {
                 self.delay_rate.set(now, proven.min(HIGHEST));
                 self.loss_rate.raise(proven);
-            } else if proven < DISPROVED * estimate && !self.queue.is_shaky() {
+            } else if proven < DISPROVED * estimate && !self.queue.is_shaky() && owner != Owner::Rival {
                 self.delay_rate.set(now, proven.max(acknowledged.unwrap_or(0.0)));
             }
         }
@@ -229,10 +242,14 @@ impl Bandwidth {
         self.queue.is_longer(self.usual_queue().max(SHORTEST_QUEUE))
     }
 
-    /// What a small frame takes, in microseconds.
     fn usual_queue(&self) -> i64 {
-        let rate = self.acknowledged.rate().unwrap_or(START).max(LOWEST);
-        (QUEUE_OF_A_FRAME * 8e6 / rate) as i64
+        queue_of_a_frame(self.acknowledged.rate().unwrap_or(START))
+    }
+
+    /// Who makes the queue. What others leave to us of the path is no measure of what is long on it.
+    fn owner(&mut self, now: Instant, departed: Option<f64>, through: Option<f64>) -> Owner {
+        let waits = self.queue.is_longer(queue_of_a_frame(self.rival.most()).max(STANDING_QUEUE));
+        self.rival.note(now, waits, departed, through, self.delay_rate.rate())
     }
 
     /// Whether packets have left long enough for a receiver that tells of them to have told.
@@ -280,4 +297,9 @@ impl Bandwidth {
     fn micros(&self, now: Instant) -> i64 {
         now.saturating_duration_since(self.epoch).as_micros() as i64
     }
+}
+
+/// What a small frame takes at a rate in bits a second, in microseconds.
+fn queue_of_a_frame(rate: f64) -> i64 {
+    (QUEUE_OF_A_FRAME * 8e6 / rate.max(LOWEST)) as i64
 }

@@ -4,6 +4,8 @@ use std::collections::VecDeque;
 
 /// The least delay counts for one to two of these, in microseconds: clocks drift apart, and routes change.
 const MEMORY: i64 = 15_000_000;
+/// The same while somebody else lets no queue drain.
+const MEMORY_BESIDE_RIVAL: i64 = 300_000_000;
 
 /// The jitter follows as RFC 3550 section 6.4.1 has it.
 const JITTER_SMOOTHING: i64 = 16;
@@ -34,7 +36,7 @@ pub(super) struct Queue {
 
 impl Queue {
     /// Takes the delays of the packets that one report tells of; the clocks at both ends need not agree.
-    pub(super) fn note(&mut self, now: i64, delays: impl Iterator<Item = i64>) {
+    pub(super) fn note(&mut self, now: i64, delays: impl Iterator<Item = i64>, has_rival: bool) {
         let mut least = None;
         for delay in delays {
             let step = self.last.replace(delay).map_or(0, |last| (delay - last).abs());
@@ -43,7 +45,7 @@ impl Queue {
         }
         let Some(delay) = least else { return };
         let [mut present, mut before] = self.least.unwrap_or([delay; 2]);
-        if now - self.begun > MEMORY {
+        if now - self.begun > if has_rival { MEMORY_BESIDE_RIVAL } else { MEMORY } {
             before = present;
             present = delay;
             self.begun = now;
@@ -90,10 +92,10 @@ mod tests {
     fn times_that_jump_blind_nobody() {
         let mut queue = Queue::default();
         for report in 0..100 {
-            queue.note(report * 100_000, [0, 3_600_000_000].into_iter());
+            queue.note(report * 100_000, [0, 3_600_000_000].into_iter(), false);
         }
         assert_eq!(queue.longest_shake(), LONGEST_SHAKE);
-        queue.note(10_100_000, [LONGEST_SHAKE + 1].into_iter());
+        queue.note(10_100_000, [LONGEST_SHAKE + 1].into_iter(), false);
         assert!(queue.is_longer(100_000));
     }
 }
