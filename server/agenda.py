@@ -7,11 +7,11 @@ go on are read, of which nobody has many.
 from __future__ import annotations
 
 import datetime
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, and_, or_, select
-from sqlalchemy.orm import InstrumentedAttribute
+from sqlalchemy import ColumnElement, Integer, Select, String, and_, bindparam, literal, or_, select, union_all
+from sqlalchemy.orm import InstrumentedAttribute, aliased
 
 from server.accounts import Account
 from server.database import Database, MeetingRow, MemberRow
@@ -24,8 +24,6 @@ PAGE = 50
 """Meetings of one page."""
 MOST_RECURRING = 500
 """Recurring meetings of one account that are shown: more are no agenda."""
-
-_Column = InstrumentedAttribute[datetime.datetime] | InstrumentedAttribute[datetime.datetime | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,17 +92,15 @@ class Agenda:
         most: int = PAGE,
     ) -> Page:
         """What is not over, the next first; with it what was made for now since `today` began."""
-        under_way = MeetingRow.starts_at >= now - datetime.timedelta(minutes=LONGEST)
-        once = and_(MeetingRow.repeats.is_(False), under_way, MeetingRow.ends_at > now)
-        again = and_(MeetingRow.repeats.is_(True), or_(MeetingRow.ends_at.is_(None), MeetingRow.ends_at > now))
-        instant = and_(MeetingRow.kind == "instant", MeetingRow.created_at >= today)
+        begun = now - datetime.timedelta(minutes=LONGEST)
         found: list[Entry] = []
-        for row, role in await self._read(account, once, MeetingRow.starts_at, cursor, most + 1):
-            found += self._coming(row, role, now)
-        for row, role in await self._read(account, again, MeetingRow.starts_at, None, MOST_RECURRING):
-            found += self._coming(row, role, now)
-        for row, role in await self._read(account, instant, MeetingRow.created_at, cursor, most + 1):
-            found.append(Entry(meeting_of(row), role, None, row.created_at))
+        for row, role in await self._read(_COMING, account, cursor, most, now=now, begun=begun, today=today):
+            meeting = meeting_of(row)
+            if meeting.schedule is None:
+                found.append(Entry(meeting, role, None, row.created_at))
+            else:
+                times = next_times(meeting.schedule, now, 1)
+                found += [Entry(meeting, role, time, time.starts_at) for time in times]
         found = [entry for entry in found if cursor is None or _key(entry.cursor) > _key(cursor)]
         return _page(sorted(found, key=lambda entry: _key(entry.cursor)), most)
 
@@ -112,18 +108,16 @@ class Agenda:
         self, account: Account, now: datetime.datetime, cursor: Cursor | None = None, most: int = PAGE
     ) -> Page:
         """What is over, and what was made for now, the last first."""
-        over = and_(MeetingRow.schedule != "", MeetingRow.ends_at <= now)
-        instant = MeetingRow.kind == "instant"
         found: list[Entry] = []
-        for row, role in await self._read(account, over, MeetingRow.ends_at, cursor, most + 1, newest_first=True):
+        for row, role in await self._read(_PAST, account, cursor, most, now=now):
             meeting = meeting_of(row)
-            assert row.ends_at is not None, "the statement asked for those with an end"
-            assert meeting.schedule is not None, "the statement asked for those with a schedule"
-            minutes = meeting.schedule.duration_minutes
-            began = row.ends_at - datetime.timedelta(minutes=minutes)
-            found.append(Entry(meeting, role, Planned(began, began, minutes), row.ends_at))
-        for row, role in await self._read(account, instant, MeetingRow.created_at, cursor, most + 1, newest_first=True):
-            found.append(Entry(meeting_of(row), role, None, row.created_at))
+            if meeting.schedule is None:
+                found.append(Entry(meeting, role, None, row.created_at))
+            else:
+                assert row.ends_at is not None, "the statement asked for those with an end"
+                minutes = meeting.schedule.duration_minutes
+                began = row.ends_at - datetime.timedelta(minutes=minutes)
+                found.append(Entry(meeting, role, Planned(began, began, minutes), row.ends_at))
         return _page(sorted(found, key=lambda entry: _key(entry.cursor), reverse=True), most)
 
     async def find(self, account: Account, meeting_id: str) -> tuple[Meeting, Role]:
@@ -146,42 +140,98 @@ class Agenda:
         return meeting_of(row), "host" if row.owner_id == account.id else read_role(role)
 
     async def _read(
-        self,
-        account: Account,
-        which: ColumnElement[bool],
-        by: _Column,
-        cursor: Cursor | None,
-        most: int,
-        *,
-        newest_first: bool = False,
+        self, order: _Order, account: Account, cursor: Cursor | None, most: int, **moments: datetime.datetime
     ) -> Sequence[tuple[MeetingRow, Role]]:
-        """Rows behind the cursor with the account's role in them: its own, and those it is invited to."""
+        """Rows behind the cursor, one more than `most` of each part, with the account's role in them."""
+        values: dict[str, object] = {**moments, "account": account.id, "email": account.email, "most": most + 1}
         if cursor is not None:
-            at, tie = (
-                (by < cursor.at, MeetingRow.id < cursor.meeting_id)
-                if newest_first
-                else (by > cursor.at, MeetingRow.id > cursor.meeting_id)
-            )
-            which = and_(which, or_(at, and_(by == cursor.at, tie)))
-        order = (by.desc(), MeetingRow.id.desc()) if newest_first else (by.asc(), MeetingRow.id.asc())
-        own = select(MeetingRow).where(MeetingRow.owner_id == account.id, which).order_by(*order).limit(most)
-        invited = (
+            values |= {"at": cursor.at, "tie": cursor.meeting_id}
+        async with self._database.session() as session:
+            found = await session.execute(order.first if cursor is None else order.behind, values)
+            return [(row, read_role(role)) for row, role in found]
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Some of an account's meetings in an order of the database's, read as far as a page may need them."""
+
+    which: Callable[[type[MeetingRow]], ColumnElement[bool]]
+    by: str
+    """The column of a time; one time is ordered by id."""
+    in_pages: bool = True
+    """Whether those before the cursor are left out; else their place is known only when their rule was laid out."""
+
+
+class _Order:
+    """What is read for an agenda: one statement for all parts, the account's own and those it is invited to.
+
+    Written out once: SQLAlchemy takes longer to put it together than databases take to answer it.
+    """
+
+    def __init__(self, *parts: _Part, newest_first: bool = False) -> None:
+        self._parts = parts
+        self._newest_first = newest_first
+        self.first = self._statement(behind=False)
+        self.behind = self._statement(behind=True)
+
+    def _statement(self, *, behind: bool) -> Select[MeetingRow, str]:
+        is_own = MeetingRow.owner_id == bindparam("account")
+        # No index has by time what somebody is invited to: all of it is gone through, once and not for each part.
+        theirs = (
             select(MeetingRow, MemberRow.role)
             .join(MemberRow, MemberRow.meeting_id == MeetingRow.id)
-            .where(MemberRow.email == account.email, which)
-            .where(or_(MeetingRow.owner_id.is_(None), MeetingRow.owner_id != account.id))
-            .order_by(*order)
-            .limit(most)
+            .where(MemberRow.email == bindparam("email"), or_(MeetingRow.owner_id.is_(None), ~is_own))
+            .where(or_(*(part.which(MeetingRow) for part in self._parts)))
+            .cte("invited")
         )
-        async with self._database.session() as session:
-            rows: list[tuple[MeetingRow, Role]] = [(row, "host") for row in await session.scalars(own)]
-            rows += [(row, read_role(role)) for row, role in await session.execute(invited)]
-        return rows
+        invited = aliased(MeetingRow, theirs)
+        found: list[Select[str, str]] = []
+        for part in self._parts:
+            own = select(MeetingRow.id, literal("host").label("role")).where(is_own, part.which(MeetingRow))
+            found.append(self._cut(own, part, MeetingRow, behind=behind))
+            others = select(invited.id, theirs.c.role).where(part.which(invited))
+            found.append(self._cut(others, part, invited, behind=behind))
+        chosen = union_all(*(select(some.subquery()) for some in found)).subquery("chosen")
+        return select(MeetingRow, chosen.c.role).join(chosen, chosen.c.id == MeetingRow.id)
 
-    def _coming(self, row: MeetingRow, role: Role, now: datetime.datetime) -> Sequence[Entry]:
-        meeting = meeting_of(row)
-        times = next_times(meeting.schedule, now, 1) if meeting.schedule else ()
-        return [Entry(meeting, role, time, time.starts_at) for time in times]
+    def _cut(self, some: Select[str, str], part: _Part, rows: type[MeetingRow], *, behind: bool) -> Select[str, str]:
+        by: InstrumentedAttribute[datetime.datetime] = getattr(rows, part.by)
+        if not part.in_pages:
+            return some.order_by(by, rows.id).limit(MOST_RECURRING)
+        at, tie = bindparam("at", type_=by.type), bindparam("tie", type_=String)
+        if self._newest_first:
+            behind_it, order = (by < at, rows.id < tie), (by.desc(), rows.id.desc())
+        else:
+            behind_it, order = (by > at, rows.id > tie), (by.asc(), rows.id.asc())
+        if behind:
+            some = some.where(or_(behind_it[0], and_(by == at, behind_it[1])))
+        return some.order_by(*order).limit(bindparam("most", type_=Integer))
+
+
+def _once(rows: type[MeetingRow]) -> ColumnElement[bool]:
+    return and_(rows.repeats.is_(False), rows.starts_at >= bindparam("begun"), rows.ends_at > bindparam("now"))
+
+
+def _again(rows: type[MeetingRow]) -> ColumnElement[bool]:
+    return and_(rows.repeats.is_(True), or_(rows.ends_at.is_(None), rows.ends_at > bindparam("now")))
+
+
+def _instant(rows: type[MeetingRow]) -> ColumnElement[bool]:
+    return and_(rows.kind == "instant", rows.schedule == "")
+
+
+def _instant_today(rows: type[MeetingRow]) -> ColumnElement[bool]:
+    return and_(_instant(rows), rows.created_at >= bindparam("today"))
+
+
+def _over(rows: type[MeetingRow]) -> ColumnElement[bool]:
+    return and_(rows.schedule != "", rows.ends_at <= bindparam("now"))
+
+
+_COMING = _Order(
+    _Part(_once, "starts_at"), _Part(_again, "starts_at", in_pages=False), _Part(_instant_today, "created_at")
+)
+_PAST = _Order(_Part(_over, "ends_at"), _Part(_instant, "created_at"), newest_first=True)
 
 
 def _key(cursor: Cursor) -> tuple[datetime.datetime, str]:

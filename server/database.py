@@ -20,8 +20,8 @@ from sqlalchemy.types import DateTime, TypeDecorator
 DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}
 """By the scheme of the address that an operator gives."""
 MIGRATIONS = Path(__file__).parent / "migrations"
-
-
+CONNECTIONS = 15
+"""To the database at most, opened when they are needed and kept: to open one takes longer than most statements."""
 MIGRATION_LOCK = 8_367_243_241
 """Any number that no other program takes for its own lock in the same database."""
 
@@ -57,8 +57,9 @@ class MeetingRow(Table):
 
     __tablename__ = "meetings"
     __table_args__ = (
-        # The agenda of an account is read in each of these orders.
-        Index("ix_meetings_owner_id_starts_at", "owner_id", "starts_at"),
+        # The parts of an account's agenda, each in its order: somebody may have thousands that none of them shows.
+        Index("ix_meetings_owner_id_repeats", "owner_id", "repeats", "starts_at"),
+        Index("ix_meetings_owner_id_kind", "owner_id", "kind", "created_at"),
         Index("ix_meetings_owner_id_ends_at", "owner_id", "ends_at"),
         Index("ix_meetings_owner_id_created_at", "owner_id", "created_at"),
         Index("ix_meetings_external_id", "external_id", "api_key_id", unique=True),
@@ -314,8 +315,12 @@ class Database:
 
     def __init__(self, url: str) -> None:
         scheme, _, place = url.partition("://")
-        # A connection that the server has closed is found out before it is used.
-        self.engine: AsyncEngine = create_async_engine(f"{DRIVERS[scheme]}://{place}", pool_pre_ping=True)
+        self.engine: AsyncEngine = create_async_engine(
+            f"{DRIVERS[scheme]}://{place}",
+            pool_size=CONNECTIONS,
+            max_overflow=0,
+            pool_pre_ping=scheme != "sqlite",  # one that the server has closed is found out before it is used
+        )
         if scheme == "sqlite":
             event.listen(self.engine.sync_engine, "connect", _prepare_sqlite)
         self.session: async_sessionmaker[AsyncSession] = async_sessionmaker(self.engine, expire_on_commit=False)

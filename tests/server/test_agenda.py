@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import datetime
+from pathlib import Path
+from typing import Any, cast
 
 import pytest
+from sqlalchemy import event
 
 from server.accounts import Account, Accounts
 from server.agenda import Agenda, Cursor, Page, read_cursor
@@ -13,6 +16,7 @@ from server.meetings import Meeting, MeetingDraft, MeetingNotFound, Meetings
 from server.members import Members
 from server.passwords import Passwords
 from server.schedule import Changed, Schedule
+from tests.application import QUICK
 
 NOW = datetime.datetime(2030, 1, 2, 12, 0, tzinfo=datetime.UTC)
 TODAY = NOW.replace(hour=0)
@@ -21,7 +25,7 @@ DAY = 24 * HOUR
 
 
 async def account(database: Database, name: str) -> Account:
-    return await Accounts(database, Passwords()).create(f"{name}@example.org", name, "host", NOW)
+    return await Accounts(database, Passwords(QUICK)).create(f"{name}@example.org", name, "host", NOW)
 
 
 async def planned(
@@ -99,6 +103,43 @@ async def test_pages_hold_each_meeting_once(database: Database) -> None:
             cursor = read_cursor(str(page.next))
             assert cursor == page.next
         assert len(found) == len(set(found)) == expected
+
+
+async def test_an_account_with_many_meetings_waits_for_none_that_are_not_shown(tmp_path: Path) -> None:
+    """Whether the database walks by an index to what a page shows is in its plan, whatever the machine does else."""
+    database = Database(f"sqlite:///{tmp_path / 'veche.sqlite3'}")
+    await database.migrate()
+    anna = await account(database, "anna")
+    asked: list[tuple[str, object]] = []
+
+    def note(_: object, cursor: object, statement: str, parameters: object, *others: object) -> None:
+        asked.append((statement, parameters))
+
+    event.listen(database.engine.sync_engine, "before_cursor_execute", note)
+    behind = Cursor(NOW, "MT_1")
+    for cursor in (None, behind):
+        await Agenda(database).coming(anna, NOW, TODAY, cursor)
+        await Agenda(database).past(anna, NOW, cursor)
+    await Meetings(database).personal(anna.id)
+    event.remove(database.engine.sync_engine, "before_cursor_execute", note)
+    assert len(asked) == 5, "each is one statement"
+    async with database.engine.connect() as connection:
+        for statement, parameters in asked:
+            plan = await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", cast("Any", parameters))
+            walked = [row.detail for row in plan if "owner_id=?" in row.detail]
+            assert walked
+            narrow = ("owner_id=? AND repeats=?", "owner_id=? AND kind=?", "owner_id=? AND ends_at<?")
+            assert all(any(by in step for by in narrow) for step in walked), walked
+    await database.close()
+
+
+async def test_a_meeting_made_at_once_that_was_given_a_time_stands_by_it(database: Database) -> None:
+    anna = await account(database, "anna")
+    made, _ = await Meetings(database).create(MeetingDraft("at once"), NOW, anna.id)
+    await Meetings(database).change(made, MeetingDraft("later", schedule=Schedule(starts_at=NOW + DAY)), NOW)
+    page = await Agenda(database).coming(anna, NOW, TODAY)
+    assert [(entry.meeting.title, entry.shown_at) for entry in page.entries] == [("later", NOW + DAY)]
+    assert titles(await Agenda(database).past(anna, NOW + 2 * DAY)) == ["later"]
 
 
 async def test_one_is_found_by_its_host_and_by_who_is_invited(database: Database) -> None:
