@@ -117,6 +117,7 @@ bench: build build/tools build/crowd
 	$(PYTHON) tests/load/first_frames.py
 	$(PYTHON) tests/load/link_speed.py
 	$(PYTHON) tests/load/api.py
+	$(PYTHON) tests/load/sign_ins.py
 
 # What real Chromium behind a bad network sees and hears, beside the targets. Takes about ten minutes.
 networks: build build/tools

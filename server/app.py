@@ -189,12 +189,12 @@ def application(
     store: Store,
     database: Database,
     deliveries: Deliveries,
+    passwords: Passwords,
     heard: Callable[[asyncio.BaseProtocol], None],
 ) -> web.Application:
-    """All routes of the public listeners."""
+    """All routes of the public listeners. Its end closes `passwords`."""
     outward = address_to_open(settings, node.settings.addresses)
     callers = Callers(settings.http.trusted_proxies, outward, is_fixed=bool(settings.http.url))
-    passwords = Passwords()
     accounts, sign_ins, links = Accounts(database, passwords), SignIns(database), Links(database)
     visitors = Visitors(sign_ins, accounts, callers)
     mail = Mail(settings.mail.url, settings.mail.sender)
@@ -405,7 +405,7 @@ async def run(settings: Settings, reload: Reload, announce: Callable[[Ready], No
             await hooks.start()
 
         public = listeners.Listeners(lambda: runner.server())  # type: ignore[misc]
-        app = application(settings, node, desk, lobbies, store, database, deliveries, public.heard)
+        app = application(settings, node, desk, lobbies, store, database, deliveries, Passwords(), public.heard)
         runner = web.AppRunner(
             app,
             access_log=None,

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import aiohttp
 from aiohttp import web
+from argon2 import PasswordHasher
 from livekit.protocol.rtc import SignalRequest, SignalResponse
 from sqlalchemy.pool import QueuePool
 
@@ -21,6 +22,7 @@ from server.captures import Captures
 from server.config import Settings, load
 from server.database import Database
 from server.deliveries import Deliveries
+from server.passwords import Passwords
 from server.webhook_settings import networks, open_webhooks
 from signaling import token, websocket
 from signaling.lobby_desk import LobbyDesk
@@ -33,6 +35,8 @@ KEY = "testkey"
 SECRET = "a-secret-for-tests-only-0123456789abcdef"
 DEADLINE = 30.0
 """Seconds: far above what anything here takes, for a loaded machine."""
+QUICK = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+"""Hashes passwords at once; ours takes a fifth of a second of a core for each, which guards no password of a test."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +108,9 @@ async def running_site(
         lobbies.start()
         if hooks is not None:
             await hooks.start()
-        application = app.application(read, node, desk, lobbies, store, database, deliveries, lambda protocol: None)
+        application = app.application(
+            read, node, desk, lobbies, store, database, deliveries, Passwords(QUICK), lambda protocol: None
+        )
         runner = web.AppRunner(
             application,
             access_log=None,

@@ -190,13 +190,13 @@ class MeetingsApi:
         if meeting.settings.lobby != "off":
             admitted = await self._desk.is_admitted(meeting.room_name, identity_of(meeting, caller))
             caller = replace(caller, admitted=admitted)
+        now_inside = await live(self._rooms, self._occurrences, meeting)
+        # From here to the count of what was wrong nobody else is served: guesses sent all at once wait as well.
         address, now = self._callers.address(request), time.monotonic()
         if asked.passcode and authority.role is None and self._passcodes.wait(meeting.id, address, now):
             raise TooMany("the passcode was wrong too often; try again later")
         try:
-            found = decide(
-                meeting, await live(self._rooms, self._occurrences, meeting), caller, guests=self._policy.guests
-            )
+            found = decide(meeting, now_inside, caller, guests=self._policy.guests)
         except WrongPasscode:
             self._passcodes.failed(meeting.id, address, now)
             raise

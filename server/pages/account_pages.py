@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import datetime
 import logging
+import time
 from collections.abc import Mapping
 
 from aiohttp import web
 
 from server.accounts import EMAIL_LENGTH, ROLES, Account, EmailTaken, LastAdministrator, clean_role
+from server.attempts import Attempts
 from server.pages.forms import see_other
 from server.pages.reception import Reception
+from server.problems import TooMany
 from server.texts import WrongInput
 from signaling.errors import NotAllowed
 
@@ -27,6 +30,7 @@ class AccountPages:
 
     def __init__(self, reception: Reception) -> None:
         self._reception = reception
+        self._attempts = Attempts()
 
     def routes(self) -> list[web.RouteDef]:
         """Routes for an application."""
@@ -60,8 +64,14 @@ class AccountPages:
     async def do_change_password(self, request: web.Request) -> web.Response:
         """Another password, for who knows the present one; all other browsers are signed out."""
         account, fields = await self._asked(request)
+        now = time.monotonic()
+        if wait := self._attempts.wait(account.id, "", now):
+            raise TooMany("the present password was wrong too often", wait)
+        # Counted before it is known to be wrong: guesses sent all at once wait as well.
+        self._attempts.failed(account.id, "", now)
         if not await self._reception.accounts.check_password(account, fields.get("present", "")):
             return await self._own(request, account, problem="present", status=422)
+        self._attempts.succeeded(account.id, "")
         try:
             await self._reception.accounts.set_password(account, fields.get("password", ""))
         except WrongInput:

@@ -20,11 +20,18 @@ from server.pages.reception import Reception
 from server.problems import TooMany
 from server.rates import Rate
 from server.texts import WrongInput, clean_name
+from server.turns import Turns
 
 logger = logging.getLogger(__name__)
 
 RESETS_PER_MINUTE = 5
 """Mails that one address may have sent."""
+AT_ONCE = 2
+"""Passwords of one address that are compared together: all of an office sign in from one, one after another."""
+MOST_WAITING = 100
+"""Sign-ins of one address; with two at a time each lasts some tenths of a second."""
+BUSY_WAIT = 10
+"""Seconds after which who found too many waiting is told to try again."""
 
 
 class SignInPages:
@@ -33,6 +40,7 @@ class SignInPages:
     def __init__(self, reception: Reception, failures_per_minute: int) -> None:
         self._reception = reception
         self._attempts = Attempts()
+        self._turns = Turns(AT_ONCE, MOST_WAITING)
         self._failures = Rate(failures_per_minute)
         self._resets = Rate(RESETS_PER_MINUTE)
         self._sending: set[asyncio.Task[None]] = set()
@@ -65,17 +73,22 @@ class SignInPages:
         """Signs in. Whatever is wrong, the answer is the same and takes as long."""
         fields = await read_form(request, self._reception.callers)
         email, onward = fields.get("email", "").strip().lower()[:300], local_path(fields.get("next", "/"))
-        address, now = self._reception.callers.address(request), time.monotonic()
-        wait = self._attempts.wait(email, address, now)
-        if wait or self._failures.is_spent(address, now):
-            return self._form(request, 429, onward=onward, email=email, problem="wait", seconds=max(1, round(wait)))
-        account = await self._reception.accounts.authenticate(email, fields.get("password", ""))
-        if account is None:
-            self._attempts.failed(email, address, now)
-            self._failures.count(address, now)
-            logger.info("a sign-in failed")
-            return self._form(request, 401, onward=onward, email=email, problem="wrong")
-        self._attempts.succeeded(email, address)
+        address = self._reception.callers.address(request)
+        if self._turns.are_taken(address):
+            return self._form(request, 429, onward=onward, email=email, problem="wait", seconds=BUSY_WAIT)
+        async with self._turns.one(address):
+            # Only now: of guesses sent all at once those before this one may have been wrong.
+            now = time.monotonic()
+            wait = self._attempts.wait(email, address, now)
+            if wait or self._failures.is_spent(address, now):
+                return self._form(request, 429, onward=onward, email=email, problem="wait", seconds=max(1, round(wait)))
+            account = await self._reception.accounts.authenticate(email, fields.get("password", ""))
+            if account is None:
+                self._attempts.failed(email, address, now)
+                self._failures.count(address, now)
+                logger.info("a sign-in failed")
+                return self._form(request, 401, onward=onward, email=email, problem="wrong")
+            self._attempts.succeeded(email, address)
         return await self._welcome(request, account, onward)
 
     async def do_sign_out(self, request: web.Request) -> web.Response:

@@ -321,6 +321,14 @@ async def test_a_passcode_is_asked_for_and_guessing_it_takes_ever_longer(site: S
     assert (await post(site, f"{PATH}/{other}/join", body | {"passcode": "4711"}))[0] == 200
 
 
+async def test_passcodes_sent_all_at_once_are_not_more_than_one_after_another(site: Site) -> None:
+    code, _ = await decided(site, passcode="4711")
+    path, body = f"{PATH}/{code}/join", {"name": "Anna", "tab": TAB}
+    answers = await asyncio.gather(*(post(site, path, body | {"passcode": f"{n:04}"}) for n in range(50)))
+    outcomes = [answer[1]["code"] for answer in answers]
+    assert (outcomes.count("wrong_passcode"), outcomes.count("too_many_requests")) == (5, 45)
+
+
 async def test_who_has_to_wait_gets_no_token(site: Site) -> None:
     for settings, reason in (({"lobby": "all"}, "lobby"), ({"join_before_host": False}, "not_started")):
         code, cookie = await decided(site, **settings)

@@ -24,7 +24,7 @@ from signaling import token
 from signaling.errors import NotAllowed
 from signaling.room_service import RoomService
 from signaling.token import Grants, Role, TokenRefused, VideoGrant
-from tests.application import KEY, SECRET, Site, next_response, running_site
+from tests.application import KEY, QUICK, SECRET, Site, next_response, running_site
 
 NOW = datetime.datetime(2030, 1, 1, tzinfo=datetime.UTC)
 
@@ -41,7 +41,7 @@ class Desk:
     def __init__(self, site: Site) -> None:
         self.meetings = Meetings(site.database)
         self.members = Members(site.database)
-        self.accounts = Accounts(site.database, Passwords())
+        self.accounts = Accounts(site.database, Passwords(QUICK))
         self.sign_ins = SignIns(site.database)
         callers = Callers((), site.url)
         visitors = Visitors(self.sign_ins, self.accounts, callers)

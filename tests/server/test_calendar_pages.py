@@ -15,7 +15,7 @@ from server.meetings import Meeting, MeetingDraft, Meetings
 from server.members import Members
 from server.passwords import Passwords
 from server.schedule import Schedule
-from tests.application import Site, running_site
+from tests.application import QUICK, Site, running_site
 from tests.server.forms import Browser, browser
 from tests.server.test_sign_in import now, set_up
 
@@ -29,7 +29,7 @@ async def site(tmp_path: Path, database_url: str) -> AsyncIterator[Site]:
 
 
 async def account(site: Site, email: str) -> Account:
-    found = await Accounts(site.database, Passwords()).find(email)
+    found = await Accounts(site.database, Passwords(QUICK)).find(email)
     assert found is not None
     return found
 
@@ -98,7 +98,7 @@ async def test_a_feed_ends_when_it_is_made_anew_or_taken_back_or_its_account_is_
         assert not page.has("calendar")
         assert (await anna.open(second)).status == 404
         third = await feed_of(anna)
-        accounts = Accounts(site.database, Passwords())
+        accounts = Accounts(site.database, Passwords(QUICK))
         await accounts.create("boris@example.org", "Boris", "administrator", now(), "several quiet words")
         await accounts.disable((await account(site, "anna@example.org")).id, now())
         assert (await anna.open(third)).status == 404

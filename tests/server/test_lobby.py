@@ -25,7 +25,7 @@ from signaling import lobby, token
 from signaling.lobby import Guest
 from signaling.redis_store import RedisStore
 from signaling.token import Grants, VideoGrant
-from tests.application import DEADLINE, KEY, SECRET, Site, running_site
+from tests.application import DEADLINE, KEY, QUICK, SECRET, Site, running_site
 from tests.redis_server import running_redis
 from tests.server.lobby_visits import NOW, Door, Visitor, tab_of
 
@@ -87,7 +87,7 @@ async def test_a_decision_stands_whoever_asks_again(site: Site) -> None:
 
 async def test_hosts_and_members_need_not_wait_where_only_guests_do(site: Site) -> None:
     door = await Door.of(site, lobby="guests")
-    anna = await Accounts(site.database, Passwords()).create("anna@example.org", "Anna", "member", NOW)
+    anna = await Accounts(site.database, Passwords(QUICK)).create("anna@example.org", "Anna", "member", NOW)
     signed_in = {"Cookie": f"{COOKIE}={await SignIns(site.database).begin(anna, '127.0.0.1', '', now())}"}
     assert (await door.join("Anna", headers=signed_in))[1]["decision"] == "enter"
     assert (await door.join("Host", headers=door.host))[1]["decision"] == "enter"
@@ -255,7 +255,7 @@ async def test_attendees_and_strangers_decide_nothing_and_a_cohost_inside_does(s
                 headers = {"Authorization": f"Bearer {shown}"}
                 status, _ = await door.ask(method, path.format(knock=waiting.knock), {"text": "Hello"}, headers)
                 assert status in (401, 403), (method, path)
-    anna = await Accounts(site.database, Passwords()).create("anna@example.org", "Anna", "member", NOW)
+    anna = await Accounts(site.database, Passwords(QUICK)).create("anna@example.org", "Anna", "member", NOW)
     await Members(site.database).put(door.meeting, "anna@example.org", "cohost")
     signed_in = {"Cookie": f"{COOKIE}={await SignIns(site.database).begin(anna, '127.0.0.1', '', now())}"}
     async with door.inside("Anna", signed_in) as cohost:

@@ -30,7 +30,7 @@ from signaling.effects import (
     StandingGiven,
 )
 from signaling.standing import Standing
-from tests.application import DEADLINE, running_site
+from tests.application import DEADLINE, QUICK, running_site
 
 START = datetime.datetime(2030, 1, 1, 12, 0, tzinfo=datetime.UTC)
 
@@ -82,7 +82,7 @@ def person(sid: str, identity: str, role: str = "", reason: int = 0) -> Particip
 async def test_a_meeting_from_its_start_to_its_end(bench: Bench) -> None:
     database = bench.database
     meeting, room = await meeting_of(database)
-    passwords = Passwords()
+    passwords = Passwords(QUICK)
     account = await Accounts(database, passwords).create("anna@example.org", "Anna", "host", START)
     passwords.close()
     await Occurrences(database).note_account(meeting, "account-1", account.id)

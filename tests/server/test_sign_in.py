@@ -7,6 +7,7 @@ import datetime
 import html
 import re
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,10 @@ from server.database import AccountRow, SignInRow
 from server.links import Links
 from server.pages.account_pages import PAGE_LENGTH
 from server.pages.forms import local_path
+from server.pages.sign_in_pages import AT_ONCE
 from server.passwords import Passwords
 from server.sign_in import COOKIE
-from tests.application import Site, running_site
+from tests.application import QUICK, Site, running_site
 from tests.server.forms import Browser, browser
 from tests.server.mail_server import MailServer, mail_server
 
@@ -153,6 +155,16 @@ async def test_another_password_takes_the_present_one_and_signs_out_elsewhere(si
         assert await sign_in(second, "anna@example.org", other) == 200
 
 
+async def test_who_found_a_browser_open_guesses_the_password_no_faster(site: Site) -> None:
+    async with browser(site) as anna:
+        await set_up(anna)
+        for number in range(5):
+            fields = {"present": f"guess number {number}", "password": "quite another secret"}
+            assert (await anna.send("/account/password", fields, shown="/account")).status == 422
+        fields = {"present": PASSWORD, "password": "quite another secret"}
+        assert (await anna.send("/account/password", fields, shown="/account")).status == 429
+
+
 async def test_an_invitation_is_taken_once(site: Site) -> None:
     async with browser(site) as anna, browser(site) as boris, browser(site) as thief:
         await set_up(anna)
@@ -175,7 +187,7 @@ async def test_a_long_list_of_accounts_has_parts_and_a_search(site: Site) -> Non
     async with browser(site) as anna:
         await set_up(anna)
         assert 'role="search"' not in (await anna.open("/accounts")).text
-        accounts = Accounts(site.database, Passwords())
+        accounts = Accounts(site.database, Passwords(QUICK))
         for number in range(PAGE_LENGTH + 1):
             await accounts.create(f"p{number}@example.org", f"Person {number}", "member", now())
         first = await anna.open("/accounts")
@@ -231,6 +243,37 @@ async def test_who_guesses_waits_and_nobody_else(site: Site) -> None:
         assert answers == [401] * 5 + [429]
         assert await sign_in(guesser, "anna@example.org", PASSWORD) == 429
         assert await sign_in(guesser, "boris@example.org", "a first try") == 401
+
+
+@pytest.mark.parametrize("settings", [{"limit.failed_joins_per_minute": 20}])
+async def test_guesses_sent_all_at_once_are_not_more_than_one_after_another(site: Site) -> None:
+    async with browser(site) as anna, browser(site) as guesser:
+        await set_up(anna)
+        form = (await guesser.open("/sign-in")).value(r'name="form" value="([^"]+)"')
+
+        async def guess(email: str, number: int) -> int:
+            fields = {"form": form, "email": email, "password": f"guess number {number}"}
+            headers = {"Origin": site.url}
+            async with guesser.web.post(f"{site.url}/sign-in", data=fields, headers=headers) as answer:
+                return answer.status
+
+        of_one = await asyncio.gather(*(guess("anna@example.org", number) for number in range(40)))
+        # The fifth wrong one begins the wait, and one more was under way then.
+        assert 5 <= of_one.count(401) <= 4 + AT_ONCE
+        assert set(of_one) == {401, 429}
+        of_many = await asyncio.gather(*(guess(f"person{number}@example.org", number) for number in range(60)))
+        # Twenty of a minute, which another one may follow meanwhile.
+        assert of_one.count(401) + of_many.count(401) <= 2 * (19 + AT_ONCE)
+        assert set(of_many) == {401, 429}
+
+
+async def test_a_class_behind_one_address_signs_in_together(site: Site) -> None:
+    async with browser(site) as anna:
+        await set_up(anna)
+        async with AsyncExitStack() as stack:
+            pupils = [await stack.enter_async_context(browser(site)) for _ in range(25)]
+            answers = await asyncio.gather(*(sign_in(pupil, "anna@example.org", PASSWORD) for pupil in pupils))
+        assert set(answers) == {200}
 
 
 @pytest.mark.parametrize("settings", [{"http.trusted_proxies": "127.0.0.1"}])
