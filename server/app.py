@@ -236,7 +236,7 @@ def application(
             policy,
             start,
         ),
-        MeetingsApi(authorities, rooms, search, callers, signing_key, visitors, policy, occurrences, lobbies),
+        MeetingsApi(authorities, rooms, search, callers, lambda: node.keys, policy, occurrences, lobbies),
         InvitationsApi(authorities, search, callers, signing_key, node.settings.limit, invitations, accounts),
         LobbyApi(lobbies, authorities, search, lambda meeting: presence.live(rooms, occurrences, meeting)),
         LiveApi(authorities, search, rooms, hosts),

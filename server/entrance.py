@@ -7,13 +7,14 @@ import binascii
 import hmac
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from livekit.protocol.room import RoomConfiguration
 
 from server.meetings import Meeting
 from server.texts import WrongInput, clean_name
+from server.tickets import Ticket, TicketRefused
 from signaling.rules import Rules
 from signaling.token import Grants, Role, VideoGrant
 
@@ -93,6 +94,8 @@ class Caller:
     passcode: str = ""
     admitted: bool = False
     """A host has let them in from the lobby."""
+    ticket: Ticket | None = None
+    """A host's word for this one person: it says who they are, whatever else they show."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,16 +117,22 @@ class Wait:
 def decide(meeting: Meeting, live: Live, caller: Caller, *, guests: bool = True) -> Enter | Wait:
     """Who comes in and as what; `guests` tells whether people without an account may.
 
-    Hosts pass all that hosts decide. Who is inside already comes back past lock, lobby and number.
-    Raises EntranceRefused, and WrongInput for a name that can't be.
+    Hosts pass all that hosts decide. Who is inside already comes back past lock, lobby and number. A ticket is asked
+    for neither passcode nor account, and passes the lobby where it says so; it waits for the host as others do, and
+    does not pass the lock.
+    Raises EntranceRefused, TicketRefused, and WrongInput for a name that can't be.
     """
-    name = clean_name(caller.name)
+    ticket = caller.ticket
+    if ticket is not None and ticket.meeting != meeting.id:
+        raise TicketRefused("the ticket is for another meeting")
+    name = clean_name(ticket.name if ticket else caller.name)
     identity = identity_of(meeting, caller)
-    if caller.role != "host" and _is_kept_out(identity, live.kept_out):
+    invited = ticket.role if ticket else caller.role
+    if invited != "host" and _is_kept_out(identity, live.kept_out):
         raise KeptOut("a host has removed you from this meeting")
     if meeting.cancelled_at is not None:
         raise MeetingCancelled("the meeting does not take place")
-    role = caller.role or "attendee"
+    role = invited or "attendee"
     given = live.given.get(identity)
     if given is not None and role != "host":
         role = given
@@ -140,10 +149,13 @@ def decide(meeting: Meeting, live: Live, caller: Caller, *, guests: bool = True)
             # The last place is a host's until one is there.
             if 0 < most <= len(live.inside) + (not live.has_host):
                 raise MeetingFull(f"the meeting takes {most} people")
-    return Enter(grants_for(meeting, identity, name, role, live.rules), role)
+    grants = grants_for(meeting, identity, name, role, live.rules)
+    return Enter(within(grants, ticket) if ticket else grants, role)
 
 
 def _check_invitation(meeting: Meeting, caller: Caller, *, guests: bool) -> None:
+    if caller.ticket is not None:
+        return
     if caller.account_id is None and not guests:
         raise AccountRequired("only people with an account join meetings here")
     wanted = meeting.settings.passcode
@@ -157,6 +169,8 @@ def _check_invitation(meeting: Meeting, caller: Caller, *, guests: bool) -> None
 
 def _waits(meeting: Meeting, caller: Caller) -> bool:
     policy = meeting.settings.lobby
+    if caller.ticket is not None and caller.ticket.skip_lobby:
+        return False
     return not caller.admitted and (policy == "all" or (policy == "guests" and caller.account_id is None))
 
 
@@ -176,9 +190,23 @@ def grants_for(meeting: Meeting, identity: str, name: str, role: Role, in_force:
     return Grants(identity=identity, name=name, role=role, video=grant, room_config=start)
 
 
+def within(grants: Grants, ticket: Ticket) -> Grants:
+    """The grants with what a ticket allows and adds."""
+    video = replace(
+        grants.video,
+        can_publish=ticket.publish,
+        can_subscribe=ticket.subscribe,
+        can_publish_data=ticket.data,
+    )
+    return replace(grants, video=video, attributes=ticket.attributes)
+
+
 def identity_of(meeting: Meeting, caller: Caller) -> str:
     """Of an account the same on whatever device, so that the newer session replaces the older; of a guest the same for
-    the same tab in the same meeting, so that a reload replaces itself. Tells nothing of the secrets."""
+    the same tab in the same meeting, so that a reload replaces itself; of a ticket the one that it names. Tells nothing
+    of the secrets."""
+    if caller.ticket is not None:
+        return caller.ticket.identity
     if caller.account_id is not None:
         return f"account-{_digest(meeting, caller.account_id.encode())[:24]}"
     browser = _digest(meeting, caller.browser or caller.tab)[:_BROWSER_DIGITS]

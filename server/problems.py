@@ -29,6 +29,7 @@ from server.occurrences import OccurrenceNotFound
 from server.pages.assets import ClientNotBuilt
 from server.subscriptions import DeliveryNotFound, SubscriptionNotFound
 from server.texts import WrongInput
+from server.tickets import TicketRefused
 from signaling.errors import FailedPrecondition, InvalidArgument, LimitExceeded, NotAllowed, NotFound, Unavailable
 from signaling.lobby import KnockNotFound, KnockRefused, LobbyFull
 from signaling.store import StoreUnavailable
@@ -122,6 +123,7 @@ TABLE: dict[type[Exception], Problem] = {
     MeetingLocked: Problem(403, "meeting_locked", "The meeting is locked"),
     MeetingFull: Problem(403, "meeting_full", "The meeting is full"),
     MeetingCancelled: Problem(410, "meeting_cancelled", "The meeting does not take place"),
+    TicketRefused: Problem(403, "ticket_refused", "The link for one person is not good, or is over"),
     AccountRequired: Problem(401, "sign_in_required", "This takes signing in"),
     KnockNotFound: Problem(404, "knock_not_found", "Nobody waits under this id"),
     KnockRefused: Problem(403, "knock_refused", "A host has refused this request"),

@@ -134,6 +134,11 @@ def verify(text: str, keys: Mapping[str, str], now: float) -> Grants:
 
     Raises TokenRefused, in LiveKit's words.
     """
+    return _grants(read_claims(text, keys, now))
+
+
+def read_claims(text: str, keys: Mapping[str, str], now: float) -> dict[str, Any]:
+    """What a token of whatever use says, if one of `keys` signed it and its time is now. Raises TokenRefused."""
     if len(text) > MAX_TOKEN_LENGTH:
         raise TokenRefused(f"invalid authorization token: {len(text)} characters, at most {MAX_TOKEN_LENGTH} expected")
     issuer = _decode(text, "", signed=False).get("iss")
@@ -142,7 +147,7 @@ def verify(text: str, keys: Mapping[str, str], now: float) -> Grants:
         raise TokenRefused("invalid API key")
     claims = _decode(text, secret, signed=True)
     _check_times(claims, now)
-    return _grants(claims)
+    return claims
 
 
 def check_join(grants: Grants | None, limits: Limits) -> None:
@@ -196,8 +201,6 @@ def check_not_revoked(grants: Grants, revoked_before: float) -> None:
 
 def mint(grants: Grants, key: str, secret: str, now: float, lifetime: float) -> str:
     """A token with these claims, good for `lifetime` seconds; issuer and times of `grants` are not looked at."""
-    issued = math.floor(now)
-    claims: dict[str, Any] = {"iss": key, "iat": issued, "nbf": issued, "exp": math.ceil(now + lifetime)}
     optional: dict[str, Any] = {
         "sub": grants.identity,
         "name": grants.name,
@@ -211,8 +214,14 @@ def mint(grants: Grants, key: str, secret: str, now: float, lifetime: float) -> 
         "sha256": grants.sha256,
         "veche": {"role": grants.role} if grants.role != "attendee" else None,
     }
-    claims.update({name: value for name, value in optional.items() if value})
-    return jwt.encode(claims, secret, algorithm=ALGORITHM)
+    return sign({name: value for name, value in optional.items() if value}, key, secret, now, lifetime)
+
+
+def sign(claims: Mapping[str, Any], key: str, secret: str, now: float, lifetime: float) -> str:
+    """A token that says this, good for `lifetime` seconds."""
+    issued = math.floor(now)
+    times = {"iss": key, "iat": issued, "nbf": issued, "exp": math.ceil(now + lifetime)}
+    return jwt.encode({**times, **claims}, secret, algorithm=ALGORITHM)
 
 
 def refresh(grants: Grants, key: str, secret: str, now: float) -> str:

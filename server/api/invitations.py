@@ -6,7 +6,6 @@ import datetime
 import secrets
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Literal
 
 from aiohttp import web
@@ -14,16 +13,17 @@ from pydantic import Field
 
 from server.accounts import Accounts
 from server.api.authority import Authorities
-from server.api.meetings import Body, json_answer, link_to
+from server.api.meetings import TICKET_LENGTH, Body, json_answer, link_for_one, link_to
 from server.api.operations import Operation, serves
 from server.api.planned import ONE
 from server.api.requests import Callers, read_json, read_query
 from server.api.search import Search
 from server.calendar_files import calendar_file
-from server.entrance import MeetingCancelled, grants_for
+from server.entrance import MeetingCancelled, grants_for, within
 from server.invitations import Invitations
 from server.problems import FieldError, WrongFields
 from server.texts import NAME_LENGTH, clean_name
+from server.tickets import Ticket, issue
 from signaling import token
 from signaling.permission import ROLE_ATTRIBUTE
 from signaling.settings import Limits
@@ -57,17 +57,23 @@ class NewToken(Body):
     attributes: dict[str, str] = Field(default={}, max_length=64)
     """What others see with the participant."""
     permissions: TokenPermissions = TokenPermissions()
+    skip_lobby: bool = True
+    """Whether nobody has to let them in: the caller knows them. False makes no `token`, which would pass everything."""
 
 
 class TokenMade(Body):
-    """A way in for one person, past passcode and lobby: what the caller has checked is not asked again."""
+    """A way in for one person, past the passcode: what the caller has checked is not asked again."""
 
-    token: str
-    """Access token for a LiveKit client."""
+    token: str | None
+    """Access token for a LiveKit client, which opens the room itself; null without `skip_lobby`."""
     url: str
     """WebSocket address for it."""
+    ticket: str
+    """For the entrance (`POST /meetings/{meeting}/join`), which decides when they come: locks and removals hold."""
     link: str
-    """The meeting's page, for whoever comes by a browser instead: there they are asked as everybody is."""
+    """The meeting's page with the ticket in the fragment, which browsers send to nobody: for this person alone."""
+    embed_link: str
+    """The same for an iframe of a site that the meeting names in `embed_origins`."""
     identity: str
     expires_at: datetime.datetime
 
@@ -118,7 +124,7 @@ class InvitationsApi:
         Operation(
             "POST",
             f"{ONE}/tokens",
-            "Make an access token for one person",
+            "Make a way in for one person",
             takes=NewToken,
             gives=TokenMade,
             status=201,
@@ -140,20 +146,30 @@ class InvitationsApi:
         token.check_identity(identity, self._limits)
         token.check_attributes(asked.attributes, self._limits)
         allowed = asked.permissions
-        grants = grants_for(meeting, identity, clean_name(asked.name), asked.role)
-        video = replace(
-            grants.video,
-            can_publish=allowed.publish,
-            can_subscribe=allowed.subscribe,
-            can_publish_data=allowed.data,
+        ticket = Ticket(
+            meeting=meeting.id,
+            identity=identity,
+            name=clean_name(asked.name),
+            role=asked.role,
+            skip_lobby=asked.skip_lobby,
+            publish=allowed.publish,
+            subscribe=allowed.subscribe,
+            data=allowed.data,
+            attributes=asked.attributes,
         )
         key, secret = self._signing_key()
         now, base = time.time(), self._callers.base(request)
-        text = token.mint(replace(grants, video=video, attributes=asked.attributes), key, secret, now, asked.lifetime)
+        text = issue(ticket, key, secret, now, asked.lifetime)
+        if len(text) > TICKET_LENGTH:
+            raise WrongFields([FieldError("attributes", "takes less: the link would be too long")])
+        grants = within(grants_for(meeting, identity, ticket.name, ticket.role), ticket)
+        shared = self._callers.shared_base(request)
         made = TokenMade(
-            token=text,
+            token=token.mint(grants, key, secret, now, asked.lifetime) if asked.skip_lobby else None,
             url=str(base.with_scheme("wss" if base.scheme == "https" else "ws")),
-            link=link_to(self._callers.shared_base(request), meeting.code, meeting.settings.passcode),
+            ticket=text,
+            link=link_for_one(shared, meeting.code, text),
+            embed_link=link_for_one(shared, meeting.code, text, "embed"),
             identity=identity,
             expires_at=datetime.datetime.fromtimestamp(int(now) + asked.lifetime, datetime.UTC),
         )

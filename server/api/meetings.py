@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Annotated, Literal
 from urllib.parse import quote
@@ -40,8 +40,9 @@ from server.presence import live
 from server.problems import SignInRequired, TooMany
 from server.rates import network_of
 from server.sections import AccountsSection
-from server.sign_in import GUEST_COOKIE, Visitors
+from server.sign_in import GUEST_COOKIE
 from server.texts import NAME_LENGTH, clean_name
+from server.tickets import TicketRefused, read_ticket
 from signaling import token
 from signaling.errors import NotAllowed
 from signaling.lobby import Guest, KnockRefused, LobbyFull
@@ -50,6 +51,8 @@ from signaling.room_service import RoomService
 from signaling.token import Role
 
 PATH = "/api/v1/meetings"
+TICKET_LENGTH = 32_768
+"""Characters: half of what a body takes. The attributes in it are the caller's own."""
 TOKEN_LIFETIME = 600.0
 """Seconds; a token is renewed over the open socket."""
 HOST_COOKIE_AGE = 400 * 24 * 3600
@@ -78,6 +81,8 @@ class JoinRequest(Body):
     """A secret of 16 bytes or more in base64url, made by the browser tab: the same one replaces itself."""
     passcode: str = Field(default="", max_length=4 * PASSCODE_LENGTH[1])
     """Where the meeting has one, and who asks was not invited by account."""
+    ticket: str = Field(default="", max_length=TICKET_LENGTH)
+    """Of who came by a link for one person: it says name and identity, and no cookie counts beside it."""
 
 
 class Entered(Body):
@@ -111,12 +116,12 @@ class JoinAnswer(RootModel[Annotated[Entered | Waiting, Field(discriminator="dec
 ENTRANCE_PROBLEMS = (
     *(KeptOut, MeetingCancelled, AccountRequired, PasscodeRequired),
     *(WrongPasscode, MeetingLocked, MeetingFull),
-    *(KnockRefused, LobbyFull),
+    *(KnockRefused, LobbyFull, TicketRefused),
 )
 
 
 class MeetingsApi:
-    """The routes; `signing_key` gives the API key and secret that sign tokens now."""
+    """The routes; `keys` gives the API keys with their secrets, of which the first signs tokens now."""
 
     def __init__(
         self,
@@ -124,8 +129,7 @@ class MeetingsApi:
         rooms: RoomService,
         search: Search,
         callers: Callers,
-        signing_key: Callable[[], tuple[str, str]],
-        visitors: Visitors,
+        keys: Callable[[], Mapping[str, str]],
         policy: AccountsSection,
         occurrences: Occurrences,
         desk: LobbyDesk,
@@ -134,8 +138,7 @@ class MeetingsApi:
         self._rooms = rooms
         self._search = search
         self._callers = callers
-        self._signing_key = signing_key
-        self._visitors = visitors
+        self._keys = keys
         self._policy = policy
         self._desk = desk
         self._passcodes = Attempts()
@@ -162,10 +165,11 @@ class MeetingsApi:
         self._callers.check_origin(request)
         asked = await read_json(request, JoinRequest)
         meeting = await self._search.find(request, request.match_info["meeting"])
-        found = await self._decide(request, meeting, asked)
+        caller = await self._caller(request, meeting, asked)
+        found = await self._decide(request, meeting, caller)
         if isinstance(found, Wait):
-            return json_answer(await self._knock(request, meeting, asked, found))
-        key, secret = self._signing_key()
+            return json_answer(await self._knock(request, meeting, caller, found))
+        key, secret = next(iter(self._keys().items()))
         base = self._callers.base(request)
         return json_answer(
             Entered(
@@ -176,24 +180,15 @@ class MeetingsApi:
             )
         )
 
-    async def _decide(self, request: web.Request, meeting: Meeting, asked: JoinRequest) -> Enter | Wait:
+    async def _decide(self, request: web.Request, meeting: Meeting, caller: Caller) -> Enter | Wait:
         """Raises EntranceRefused, WrongInput, and TooMany for passcodes that were wrong too often."""
-        authority = await self._authorities.by_cookie(request, meeting)
-        caller = Caller(
-            name=asked.name,
-            tab=read_tab_secret(asked.tab),
-            browser=request.cookies.get(GUEST_COOKIE, "").encode() or None,
-            account_id=authority.account.id if authority.account else None,
-            role=authority.role,
-            passcode=asked.passcode,
-        )
         if meeting.settings.lobby != "off":
             admitted = await self._desk.is_admitted(meeting.room_name, identity_of(meeting, caller))
             caller = replace(caller, admitted=admitted)
         now_inside = await live(self._rooms, self._occurrences, meeting)
         # From here to the count of what was wrong nobody else is served: guesses sent all at once wait as well.
         address, now = self._callers.address(request), time.monotonic()
-        if asked.passcode and authority.role is None and self._passcodes.wait(meeting.id, address, now):
+        if caller.passcode and caller.role is None and self._passcodes.wait(meeting.id, address, now):
             raise TooMany("the passcode was wrong too often; try again later")
         try:
             found = decide(meeting, now_inside, caller, guests=self._policy.guests)
@@ -204,12 +199,28 @@ class MeetingsApi:
             await self._occurrences.note_account(meeting, found.grants.identity, caller.account_id)
         return found
 
-    async def _knock(self, request: web.Request, meeting: Meeting, asked: JoinRequest, wait: Wait) -> Waiting:
+    async def _caller(self, request: web.Request, meeting: Meeting, asked: JoinRequest) -> Caller:
+        """Raises WrongInput, TicketRefused."""
+        tab = read_tab_secret(asked.tab)
+        if asked.ticket:
+            ticket = read_ticket(asked.ticket, self._keys(), time.time())
+            return Caller(ticket.name, tab, ticket=ticket)
+        authority = await self._authorities.by_cookie(request, meeting)
+        return Caller(
+            name=asked.name,
+            tab=tab,
+            browser=request.cookies.get(GUEST_COOKIE, "").encode() or None,
+            account_id=authority.account.id if authority.account else None,
+            role=authority.role,
+            passcode=asked.passcode,
+        )
+
+    async def _knock(self, request: web.Request, meeting: Meeting, caller: Caller, wait: Wait) -> Waiting:
         """Raises KnockRefused, LobbyFull."""
         guest = Guest(
             identity=wait.identity,
-            name=clean_name(asked.name),
-            member=await self._visitors.account(request) is not None,
+            name=clean_name(caller.name),
+            member=caller.account_id is not None,
             network=network_of(self._callers.address(request)),
         )
         made = await self._desk.knock(meeting.room_name, guest, wait.reason)
@@ -236,6 +247,11 @@ def link_to(base: URL, code: str, passcode: str = "") -> str:
     """The page of a meeting. A passcode stands in the fragment, which browsers send to nobody."""
     fragment = f"#p={quote(passcode, safe='')}" if passcode else ""
     return f"{base / 'm' / code}{fragment}"
+
+
+def link_for_one(base: URL, code: str, ticket: str, page: str = "m") -> str:
+    """A link for one person. The query says that no account is asked for; the ticket stands in the fragment."""
+    return f"{base / page / code}{'?ticket' if page == 'm' else ''}#t={ticket}"
 
 
 def json_answer(body: BaseModel, status: int = 200) -> web.Response:

@@ -85,7 +85,8 @@ class Pages:
         if request.match_info["code"] != meeting.code:
             raise web.HTTPSeeOther(URL(f"/m/{meeting.code}").with_query(request.query))
         locale = self._renderer.locale(request)
-        if account is None and not self._policy.guests:
+        # A ticket stands where only the browser sees it: the entrance asks for an account where there is none.
+        if account is None and not self._policy.guests and "ticket" not in request.query:
             raise web.HTTPSeeOther(URL("/sign-in").with_query({"next": f"/m/{meeting.code}"}))
         page = {
             "locale": locale,

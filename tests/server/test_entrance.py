@@ -28,6 +28,7 @@ from server.entrance import (
 from server.meeting_settings import ALL_PERMITTED, MeetingSettings
 from server.meetings import Meeting
 from server.texts import WrongInput
+from server.tickets import Ticket, TicketRefused
 from signaling.rules import Rules
 from signaling.token import Role
 
@@ -241,3 +242,46 @@ def test_whoever_comes_in_has_met_every_condition(
                 True,
             )
         )
+
+
+def bearer(**said: object) -> Caller:
+    """Somebody with a ticket, who says another name."""
+    given = {"meeting": "MT_1", "identity": "crm-1", "name": "Vera", "role": "attendee", "skip_lobby": True, **said}
+    return replace(ANNA, ticket=Ticket.model_validate(given))
+
+
+def test_a_ticket_says_who_comes_and_as_what() -> None:
+    entered = decide(meeting(passcode="4711", lobby="all"), Live(), bearer(publish=False, attributes={"a": "b"}))
+    assert isinstance(entered, Enter)
+    grants = entered.grants
+    assert (grants.identity, grants.name, grants.role, grants.attributes) == ("crm-1", "Vera", "attendee", {"a": "b"})
+    assert (grants.video.can_publish, grants.video.can_subscribe, grants.video.can_publish_data) == (False, True, True)
+    entered = decide(meeting(lobby="all"), Live(locked=True), bearer(role="cohost", skip_lobby=False), guests=False)
+    assert isinstance(entered, Enter)
+    assert entered.role == "cohost"
+
+
+def test_a_ticket_waits_where_it_does_not_skip_the_lobby() -> None:
+    waiting = bearer(skip_lobby=False)
+    for policy in ("guests", "all"):
+        assert decide(meeting(lobby=policy), Live(), waiting) == Wait("crm-1", "lobby")
+    assert isinstance(decide(meeting(lobby="all"), Live(), replace(waiting, admitted=True)), Enter)
+    assert isinstance(decide(meeting(lobby="off"), Live(), waiting, guests=False), Enter)
+    assert decide(meeting(join_before_host=False), Live(), bearer()) == Wait("crm-1", "not_started")
+
+
+def test_a_ticket_is_no_way_around_what_hosts_decide_later() -> None:
+    with pytest.raises(KeptOut):
+        decide(meeting(), Live(kept_out=["crm-1"]), bearer())
+    with pytest.raises(MeetingLocked):
+        decide(meeting(), Live(locked=True), bearer())
+    with pytest.raises(MeetingFull):
+        decide(meeting(max_participants=2), Live(RUN | {"another": "attendee"}), bearer())
+    with pytest.raises(MeetingCancelled):
+        decide(replace(meeting(), cancelled_at=NOW), Live(), bearer())
+    with pytest.raises(TicketRefused):
+        decide(meeting(), Live(), replace(bearer(meeting="MT_2"), role="host"))
+    # Nor does it make its bearer who else they are.
+    entered = decide(meeting(), Live(), replace(bearer(), role="host", account_id="AC_1"))
+    assert isinstance(entered, Enter)
+    assert (entered.role, entered.grants.identity) == ("attendee", "crm-1")
