@@ -65,6 +65,7 @@ from server.pages.assets import Assets
 from server.pages.attendance_pages import AttendancePages
 from server.pages.calendar_pages import CalendarPages
 from server.pages.date_pages import DatePages
+from server.pages.embed_page import EmbedPage
 from server.pages.meeting_pages import MeetingPages
 from server.pages.pages import Pages
 from server.pages.reception import Reception
@@ -299,6 +300,7 @@ def application(
         *health.routes(version(), node, store, database, redis=bool(settings.redis.url)),
         *assets.routes(),
         *pages.routes(),
+        *EmbedPage(search, callers, assets, renderer, version()).routes(),
         *SignInPages(reception, failures).routes(),
         *AccountPages(reception).routes(),
         *AttendancePages(reception, meetings, authorities, occurrences).routes(),

@@ -31,7 +31,7 @@ NAMES = (
     *("repeats", "interval", *(f"day_{day}" for day in DAYS), "ends", "until", "count"),
     *("passcode", "lobby", "join_before_host", "mute_on_entry", "max_participants"),
     *(f"allow_{name}" for name in ALL_PERMITTED),
-    *("cohosts", "attendees", "version"),
+    *("cohosts", "attendees", "embed_origins", "version"),
 )
 """Of the fields."""
 ON = "on"
@@ -180,6 +180,7 @@ def _read_settings(reading: _Reading) -> MeetingSettings:
         "mute_on_entry": reading.is_on("mute_on_entry"),
         "max_participants": fields.get("max_participants", "").strip() or 0,
         "allow": [name for name in ALL_PERMITTED if reading.is_on(f"allow_{name}")],
+        "embed_origins": [word for word in re.split(r"[\s,;]+", fields.get("embed_origins", "")) if word],
     }
     try:
         return MeetingSettings.model_validate(found)
@@ -282,6 +283,7 @@ def _settings_fields(settings: MeetingSettings) -> dict[str, str]:
         "mute_on_entry": ON if settings.mute_on_entry else "",
         "max_participants": str(settings.max_participants or ""),
         **{f"allow_{name}": ON if name in settings.allow else "" for name in ALL_PERMITTED},
+        "embed_origins": "\n".join(settings.embed_origins),
     }
 
 

@@ -16,6 +16,7 @@ def starting_settings(policy: MeetingsSection, choose: Callable[[Sequence[str]],
         lobby=policy.lobby,
         join_before_host=policy.join_before_host,
         passcode=codes.new_passcode(choose) if policy.passcode == "required" else "",
+        embed_origins=policy.embed_origins,
     )
 
 

@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from server.origins import clean_origins
+
 PASSCODE_LENGTH = (4, 32)
 """Characters: what is read out on the phone, and no sentence."""
 MOST_PARTICIPANTS = 10_000
@@ -34,6 +36,8 @@ class MeetingSettings(BaseModel):
     """At most so many people at once; 0 for as many as the service takes."""
     allow: tuple[Permitted, ...] = ALL_PERMITTED
     """What attendees may do."""
+    embed_origins: tuple[str, ...] = ()
+    """Other sites whose pages may hold the meeting in an iframe, such as `https://portal.example.org`; 20 at most."""
 
     @field_validator("passcode")
     @classmethod
@@ -48,3 +52,8 @@ class MeetingSettings(BaseModel):
     @classmethod
     def _each_once(cls, value: tuple[Permitted, ...]) -> tuple[Permitted, ...]:
         return tuple(name for name in ALL_PERMITTED if name in value)
+
+    @field_validator("embed_origins")
+    @classmethod
+    def _are_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return clean_origins(value)

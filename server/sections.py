@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 from yarl import URL
 
 from server.meeting_settings import LobbyPolicy
+from server.origins import clean_origins
 from signaling import settings as node_settings
 
 Port = Annotated[int, Field(ge=1, le=65535)]
@@ -370,8 +371,17 @@ class MeetingsSection(Section):
     """Whether people come in while no host is there; else they wait until one has come."""
     passcode: Literal["optional", "required"] = "optional"
     """Whether new meetings have a passcode always (`required`), those made by one click too, or as their host likes."""
+    embed_origins: Words = ()
+    """Other sites whose pages may hold new meetings in an iframe, each as `https://` and its host; none by default."""
     attendance_days: Annotated[int, Field(ge=0, le=36500)] = 0
     """Days for which it is kept who was in a meeting, after that has ended; 0 keeps it as long as the meeting."""
+
+    _split = field_validator("embed_origins", mode="before")(split_words)
+
+    @field_validator("embed_origins")
+    @classmethod
+    def _are_origins(cls, value: Words) -> Words:
+        return clean_origins(value)
 
 
 class Mail(Section):

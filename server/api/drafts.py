@@ -17,6 +17,7 @@ from server.meeting_lists import MeetingStatus
 from server.meeting_settings import MOST_PARTICIPANTS, PASSCODE_LENGTH, LobbyPolicy, MeetingSettings, Permitted
 from server.meetings import Meeting, MeetingDraft, MeetingKind
 from server.members import MOST_MEMBERS, Member
+from server.origins import MOST_ORIGINS
 from server.problems import FieldError, WrongFields
 from server.schedule import Schedule
 from server.texts import DESCRIPTION_LENGTH, NAME_LENGTH, TITLE_LENGTH, clean_description, clean_title
@@ -40,6 +41,8 @@ class SettingsPatch(Body):
     """At most so many people at once; 0 for as many as the service takes."""
     allow: list[Permitted] | None = None
     """What attendees may do."""
+    embed_origins: list[str] | None = Field(default=None, max_length=MOST_ORIGINS)
+    """Other sites whose pages may hold the meeting in an iframe, such as `https://portal.example.org`."""
 
 
 class NewMember(Body):

@@ -49,6 +49,10 @@ class Assets:
         files = [PREFIX + str(manifest[chunk]["file"]) for chunk in chunks]
         return Entry(files[0], tuple(PREFIX + style for style in dict.fromkeys(styles)), tuple(files[1:]))
 
+    def built(self, source: str) -> Path:
+        """The file that an entry became. Raises ClientNotBuilt."""
+        return self._dist / self.entry(source).script.removeprefix(PREFIX)
+
     def routes(self) -> list[web.RouteDef]:
         """GET /assets/..."""
         return [web.get(PREFIX + "{path:.+}", self.serve)]

@@ -22,20 +22,24 @@ export interface JoinRequest {
   readonly tab: string;
   /** "" where none was typed. */
   readonly passcode: string;
+  /** "" without a link for one person. */
+  readonly ticket: string;
+  /** Whether it counts who is signed in with this browser. */
+  readonly cookies: boolean;
 }
 
 /** A server that has not answered by now will not be believed later, ms. */
 const PATIENCE = 15_000;
 
 /** Asks to enter. */
-export async function askToJoin(code: string, { name, tab, passcode }: JoinRequest): Promise<JoinAnswer> {
+export async function askToJoin(code: string, { name, tab, passcode, ticket, cookies }: JoinRequest): Promise<JoinAnswer> {
   let response: Response;
   try {
     response = await fetch(`${pathOf(code)}/join`, {
       method: "POST",
       headers: { "content-type": "application/json", accept: "application/json" },
-      credentials: "same-origin",
-      body: JSON.stringify({ name, tab, ...(passcode === "" ? {} : { passcode }) }),
+      credentials: cookies ? "same-origin" : "omit",
+      body: JSON.stringify({ name, tab, ...(passcode === "" ? {} : { passcode }), ...(ticket === "" ? {} : { ticket }) }),
       signal: AbortSignal.timeout(PATIENCE),
     });
   } catch {

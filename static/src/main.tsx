@@ -3,6 +3,8 @@
 import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";
 import { I18nextProvider } from "react-i18next";
+import { embed } from "./embedding";
+import { takeGiven } from "./fragment";
 import { startTexts } from "./i18n";
 import { readPage } from "./page";
 import { readPreferences } from "./remembered";
@@ -18,17 +20,20 @@ const page = readPage(document);
 const root = document.getElementById("root");
 if (!root) throw new Error("the page has no #root");
 
+const given = takeGiven();
 const preferences = readPreferences();
-applyTheme(preferences.theme);
+const theme = given.theme ?? preferences.theme;
+applyTheme(theme);
 document.documentElement.lang = page.locale;
-const visit = new Visit(page, createStore(NEW_MEETING), preferences);
+const visit = new Visit(page, createStore(NEW_MEETING), preferences, given);
+if (page.origins !== null) embed(visit, page.origins);
 
 createRoot(root).render(
   <StrictMode>
     <I18nextProvider i18n={startTexts(page.locale)}>
       <VisitContext value={visit}>
-        <LooksProvider initial={preferences}>
-          <App rememberedName={page.name || preferences.name} />
+        <LooksProvider initial={{ ...preferences, theme }}>
+          <App rememberedName={visit.newcomer.name} />
         </LooksProvider>
       </VisitContext>
     </I18nextProvider>

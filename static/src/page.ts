@@ -11,6 +11,8 @@ export interface PageData {
   readonly version: string;
   /** Of the account that is signed in; "" for a guest. */
   readonly name: string;
+  /** In an iframe: the origins of the sites whose pages may hold it. Null on the meeting's own page. */
+  readonly origins: readonly string[] | null;
 }
 
 /** Reads the element `#page`; throws where the page is not a meeting's. */
@@ -29,5 +31,10 @@ export function readPage(document: Document): PageData {
     link: field("link"),
     version: field("version"),
     name: field("name"),
+    origins: originsIn(Reflect.get(found, "origins")),
   };
+}
+
+function originsIn(value: unknown): string[] | null {
+  return Array.isArray(value) ? value.filter((origin) => typeof origin === "string") : null;
 }

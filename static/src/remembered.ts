@@ -6,6 +6,7 @@ const PREFERENCES = "veche.preferences";
 const TAB = "veche.tab";
 const INSIDE = "veche.inside";
 const PASSCODE = "veche.passcode";
+const TICKET = "veche.ticket";
 /** A secret of 128 bits can't be guessed. */
 const TAB_BYTES = 16;
 
@@ -57,13 +58,31 @@ export function rememberInside(code: string | null): void {
 
 /** The passcode that was typed for this meeting in this tab, so that a reload does not ask for it again. */
 export function rememberedPasscode(code: string): string {
-  const [of, ...passcode] = attempt(() => sessionStorage.getItem(PASSCODE))?.split(" ") ?? [];
-  return of === code ? passcode.join(" ") : "";
+  return rememberedOf(PASSCODE, code);
 }
 
 export function rememberPasscode(code: string, passcode: string): void {
+  rememberOf(PASSCODE, code, passcode);
+}
+
+/** The ticket by which this tab came to the meeting, as it was taken out of the address. */
+export function rememberedTicket(code: string): string {
+  return rememberedOf(TICKET, code);
+}
+
+export function rememberTicket(code: string, ticket: string): void {
+  rememberOf(TICKET, code, ticket);
+}
+
+/** What this tab knows for one meeting. */
+function rememberedOf(key: string, code: string): string {
+  const [of, ...value] = attempt(() => sessionStorage.getItem(key))?.split(" ") ?? [];
+  return of === code ? value.join(" ") : "";
+}
+
+function rememberOf(key: string, code: string, value: string): void {
   attempt(() => {
-    sessionStorage.setItem(PASSCODE, `${code} ${passcode}`);
+    sessionStorage.setItem(key, `${code} ${value}`);
     return null;
   });
 }

@@ -3,9 +3,9 @@
 import { askToJoin, type Knock } from "./api";
 import { HostsLobby } from "./hostsLobby";
 import { HostTools } from "./hostTools";
+import { Newcomer } from "./newcomer";
 import type { PageData } from "./page";
-import { takePasscode } from "./passcode";
-import { rememberedPasscode, rememberInside, rememberPasscode, tabSecret, wasInside, writePreferences } from "./remembered";
+import { rememberInside, wasInside, writePreferences } from "./remembered";
 import { canChooseSpeaker, faultIn, listDevices, onDevicesChanged, readAccess } from "./room/capture";
 import { playChime, playKnock } from "./room/chime";
 import { markJoin } from "./room/firstFrame";
@@ -14,6 +14,7 @@ import type { LevelListener } from "./room/level";
 import { Preview } from "./room/preview";
 import { isInside } from "./state/connection";
 import { arrivals, type DeviceKind, type InputKind } from "./state/devices";
+import { NOTHING_GIVEN, type Given } from "./state/given";
 import { withPasscode } from "./state/links";
 import { runsMeeting, selfOf } from "./state/people";
 import type { Preferences } from "./state/preferences";
@@ -36,7 +37,7 @@ export class Visit {
   /** While this page is a host's. */
   lobby: HostsLobby | null = null;
   private knockHeard = 0;
-  private passcode: string;
+  readonly newcomer: Newcomer;
   private readonly levels = new Set<LevelListener>();
   private readonly cameras = new Set<() => void>();
   private opening: Promise<unknown> = Promise.resolve();
@@ -48,8 +49,9 @@ export class Visit {
     readonly page: PageData,
     readonly store: Store,
     private preferences: Preferences,
+    private readonly given: Given = NOTHING_GIVEN,
   ) {
-    this.passcode = takePasscode() || rememberedPasscode(page.code);
+    this.newcomer = new Newcomer(page, given, preferences.name);
     this.preview = new Preview(
       (level) => this.heard(level),
       () => this.cameras.forEach((listener) => listener()),
@@ -58,13 +60,33 @@ export class Visit {
 
   /** Looks for devices; opens them at once where the browser need not ask, and returns to a meeting after a reload. */
   async start(): Promise<void> {
-    const { wanted, chosen } = this.preferences;
-    this.store.dispatch({ type: "devices-remembered", wanted, chosen });
+    const { given, preferences } = this;
+    const wanted = {
+      microphone: given.microphone && preferences.wanted.microphone,
+      camera: given.camera && preferences.wanted.camera,
+    };
+    this.store.dispatch({ type: "devices-remembered", wanted, chosen: preferences.chosen });
     onDevicesChanged(() => void this.listDevices(true));
     // Who joins at once waits for all of this, or would enter without the devices that open a moment later.
     this.opening = this.openAtStart();
     await this.opening;
-    if (wasInside(this.page.code) && this.preferences.name !== "") await this.join(this.preferences.name);
+    const { name } = this.newcomer;
+    if (name === "" || this.store.state().connection.phase !== "before") return;
+    if (wasInside(this.page.code)) await this.join(name);
+    else if (!given.preview) this.comeIn({ name: "", ticket: "", passcode: "" });
+  }
+
+  /** Comes in without a click on this page, with what is given in place of what was; whether a name is known. */
+  comeIn(given: Pick<Given, "name" | "ticket" | "passcode">): boolean {
+    if (!this.newcomer.take(given)) return false;
+    const { connection, devices } = this.store.state();
+    if (connection.phase === "ended") void this.rejoin();
+    else {
+      // The entrance waits for what the browser is answered.
+      if (devices.access === "prompt") void this.askForDevices();
+      void this.join(this.newcomer.name);
+    }
+    return true;
   }
 
   /** From a click: the browser asks for what is wanted. */
@@ -110,11 +132,11 @@ export class Visit {
   }
 
   /** Enters with what the preview has open, or waits to be let in. */
-  async join(name: string, passcode = this.passcode): Promise<void> {
+  async join(name: string, passcode = this.newcomer.passcode): Promise<void> {
     if (this.room !== null || this.store.state().connection.phase === "joining") return;
     markJoin();
-    this.remember({ name });
-    this.passcode = passcode;
+    this.named(name);
+    this.newcomer.passcode = passcode;
     this.store.dispatch({ type: "join-started" });
     this.acceptFaults();
     await this.ask();
@@ -123,20 +145,20 @@ export class Visit {
   /** The meeting's address to pass on; hosts pass the passcode on with it. */
   link(): string {
     const hosts = runsMeeting(selfOf(this.store.state().people));
-    return hosts ? withPasscode(this.page.link, this.passcode) : this.page.link;
+    return hosts ? withPasscode(this.page.link, this.newcomer.passcode) : this.page.link;
   }
 
   private async ask(): Promise<void> {
-    const request = { name: this.preferences.name, tab: tabSecret(), passcode: this.passcode };
-    const [answer] = await Promise.all([askToJoin(this.page.code, request), this.opening]);
+    const [answer] = await Promise.all([askToJoin(this.page.code, this.newcomer.request()), this.opening]);
     // Who has left while the server thought about it comes in no more.
     if (this.store.state().connection.phase === "ended") return;
     if ("problem" in answer) {
       rememberInside(null);
+      if (answer.problem.code === "ticket_refused") this.newcomer.dropTicket();
       this.store.dispatch({ type: "join-refused", problem: answer.problem });
       return;
     }
-    rememberPasscode(this.page.code, this.passcode);
+    this.newcomer.accepted();
     if ("knock" in answer) this.wait(answer.knock);
     else await this.enter(answer.entry.url, answer.entry.token);
   }
@@ -223,7 +245,7 @@ export class Visit {
     this.lobby = null;
     await room?.leave();
     if (this.store.state().devices.access === "granted") void this.openWanted();
-    await this.join(this.preferences.name);
+    await this.join(this.newcomer.name);
   }
 
   async toggleShare(): Promise<void> {
@@ -271,7 +293,7 @@ export class Visit {
       this.store.dispatch({ type: "notice", body: { kind: "host-failed" } });
       return false;
     }
-    this.remember({ name });
+    this.named(name);
     return true;
   }
 
@@ -333,6 +355,11 @@ export class Visit {
   remember(change: Partial<Preferences>): void {
     this.preferences = { ...this.preferences, ...change };
     writePreferences(this.preferences);
+  }
+
+  private named(name: string): void {
+    this.newcomer.name = name;
+    if (this.newcomer.choosesName) this.remember({ name });
   }
 
   private isOn(kind: InputKind): boolean {

@@ -28,6 +28,7 @@ const page = {
   link: "https://veche.localhost/m/kfrt-mzbq-wnhd",
   version: "0.1.0",
   name: "",
+  origins: null,
 } as const;
 const visit = new PaintedVisit(page, createStore(story(locale)), { ...DEFAULTS, theme });
 const root = document.getElementById("root");

@@ -93,6 +93,7 @@ def test_all_that_is_filled_in_is_kept() -> None:
             "join_before_host": "",
             "mute_on_entry": "on",
             "max_participants": "20",
+            "embed_origins": "https://portal.example.org/\r\nhttps://other.example",
             "allow_share": "",
             "attendees": "Boris <Boris@example.org>; vera@example.org\r\n\r\n",
             "cohosts": "vera@example.org",
@@ -110,6 +111,7 @@ def test_all_that_is_filled_in_is_kept() -> None:
         join_before_host=False,
         mute_on_entry=True,
         max_participants=20,
+        embed_origins=("https://portal.example.org", "https://other.example"),
         allow=("unmute", "video", "chat", "rename"),
     )
     assert filled.people == {"boris@example.org": "attendee", "vera@example.org": "cohost"}
@@ -139,6 +141,7 @@ def test_all_that_is_filled_in_is_kept() -> None:
         ("lobby", "some", "wrong"),
         ("max_participants", "many", "wrong"),
         ("max_participants", "-1", "wrong"),
+        ("embed_origins", "https://portal.example.org/page", "wrong"),
         ("attendees", "anna@example.org\nnonsense", "nonsense"),
         ("cohosts", "anna@example.org\n@example.org", "@example.org"),
     ],

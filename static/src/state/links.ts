@@ -46,8 +46,3 @@ export function signInAddress(code: string): string {
 export function withPasscode(link: string, passcode: string): string {
   return passcode === "" || link.includes("#") ? link : `${link}#p=${encodeURIComponent(passcode)}`;
 }
-
-/** The passcode in the fragment of a link, "" for none. */
-export function passcodeIn(fragment: string): string {
-  return new URLSearchParams(fragment.replace(/^#/u, "").replaceAll("+", "%2B")).get("p") ?? "";
-}

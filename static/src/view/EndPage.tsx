@@ -46,9 +46,11 @@ export function EndPage({ reason }: { readonly reason: EndReason }): ReactNode {
               {reason === "duplicate" ? t("end.here") : reason === "expired" || reason === "over" ? t("end.again") : t("end.rejoin")}
             </button>
           )}
-          <a className="button quiet" href="/">
-            {t("end.home")}
-          </a>
+          {visit.page.origins === null && (
+            <a className="button quiet" href="/">
+              {t("end.home")}
+            </a>
+          )}
         </div>
       </main>
     </div>

@@ -1,11 +1,13 @@
 import type { ReactNode } from "react";
 import { useTranslation } from "react-i18next";
+import { useVisit } from "./context";
 
-/** The bell that calls the assembly together. */
+/** The bell that calls the assembly together, and the way to the first page; in an iframe there is none. */
 export function Logo(): ReactNode {
   const { t } = useTranslation();
-  return (
-    <a className="logo" href="/">
+  const { page } = useVisit();
+  const drawn = (
+    <>
       <svg viewBox="0 0 32 32" width="32" height="32" aria-hidden="true">
         <rect width="32" height="32" rx="9" fill="var(--accent)" />
         <path
@@ -14,6 +16,7 @@ export function Logo(): ReactNode {
         />
       </svg>
       <span>{t("app.name")}</span>
-    </a>
+    </>
   );
+  return page.origins === null ? <a className="logo" href="/">{drawn}</a> : <span className="logo">{drawn}</span>;
 }

@@ -68,7 +68,10 @@ function JoinCard({ rememberedName }: { readonly rememberedName: string }): Reac
   const [passcodeAsked, setPasscodeAsked] = useState(false);
   if (passcodeProblem !== null && !passcodeAsked) setPasscodeAsked(true);
 
-  useEffect(() => (rememberedName === "" ? field : button).current?.focus({ preventScroll: true }), [rememberedName]);
+  useEffect(() => {
+    // In an iframe the focus is the page's around it.
+    if (visit.page.origins === null) (rememberedName === "" ? field : button).current?.focus({ preventScroll: true });
+  }, [rememberedName, visit]);
 
   useEffect(() => {
     if (passcodeProblem === null) return;
@@ -101,6 +104,7 @@ function JoinCard({ rememberedName }: { readonly rememberedName: string }): Reac
           className="field"
           value={name}
           maxLength={LONGEST_NAME}
+          readOnly={visit.newcomer.isNamed}
           autoComplete="name"
           placeholder={t("prejoin.namePlaceholder")}
           aria-invalid={missing}
@@ -160,7 +164,7 @@ function Problem({ problem }: { readonly problem: JoinProblem }): ReactNode {
         <strong>{t("problem.title")}</strong>
       </p>
       <p>{problemText(problem, t)}</p>
-      {problem.code === "sign_in_required" && (
+      {problem.code === "sign_in_required" && page.origins === null && (
         <p>
           <a href={signInAddress(page.code)}>{t("prejoin.signIn")}</a>
         </p>
@@ -196,6 +200,8 @@ function problemText({ code, detail }: JoinProblem, t: Translate): string {
       return t("problem.sign-in");
     case "meeting_ended":
       return t("problem.ended");
+    case "ticket_refused":
+      return t("problem.ticket");
     case "too_many_requests":
     case "http-429":
       return t("problem.rate");

@@ -76,7 +76,7 @@ function WaitingCard(): ReactNode {
           {t("toolbar.leave")}
         </button>
       )}
-      {notStarted && visit.page.name === "" && (
+      {notStarted && visit.page.name === "" && visit.page.origins === null && (
         <p className="hint">
           {t("waiting.areYouHost")} <a href={signInAddress(visit.page.code)}>{t("prejoin.signIn")}</a>
         </p>

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
-import { passcodeIn, piecesOf, signInAddress, withPasscode } from "../../src/state/links";
+import { readGiven } from "../../src/state/given";
+import { piecesOf, signInAddress, withPasscode } from "../../src/state/links";
 
 function links(text: string): (string | null)[] {
   return piecesOf(text).flatMap(({ href }) => (href === null ? [] : [href]));
@@ -42,7 +43,7 @@ test.each([
   ["#other", ""],
   ["", ""],
 ])("the passcode in %s is %s", (fragment, passcode) => {
-  expect(passcodeIn(fragment)).toBe(passcode);
+  expect(readGiven("", fragment).passcode).toBe(passcode);
 });
 
 test.each([
@@ -52,7 +53,7 @@ test.each([
 ])("a link with the passcode %s is %s, and is read as that", (passcode, link) => {
   expect(withPasscode("https://veche.example/m/a", passcode)).toBe(link);
   expect(withPasscode(link, "another")).toBe(passcode === "" ? `${link}#p=another` : link);
-  expect(passcodeIn(new URL(link).hash)).toBe(passcode);
+  expect(readGiven("", new URL(link).hash).passcode).toBe(passcode);
 });
 
 test("signing in leads back to the meeting", () => {

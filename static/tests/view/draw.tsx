@@ -44,7 +44,7 @@ export function provide(devices: Partial<Record<keyof MediaDevices, unknown>>): 
 export function draw(view: ReactNode, events: readonly MeetingEvent[], locale: Locale = "en"): WrittenVisit {
   const store = createStore(NEW_MEETING);
   for (const event of events) store.dispatch(event);
-  const page = { locale, code: "bcdf-ghjk-mnpq", title: "Weekly", link: "https://veche.test/m/bcdf-ghjk-mnpq", version: "0", name: "" };
+  const page = { locale, code: "bcdf-ghjk-mnpq", title: "Weekly", link: "https://veche.test/m/bcdf-ghjk-mnpq", version: "0", name: "", origins: null };
   const visit = new WrittenVisit(page, store, DEFAULTS);
   render(
     <I18nextProvider i18n={startTexts(locale)}>
