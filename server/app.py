@@ -37,7 +37,7 @@ from server.api.lobby import LobbyApi
 from server.api.meetings import MeetingsApi, link_to
 from server.api.occurrences import OccurrencesApi
 from server.api.planned import PlannedApi
-from server.api.requests import Callers
+from server.api.requests import Callers, check_address
 from server.api.rooms import RoomsApi
 from server.api.search import Search
 from server.api.webhooks import WebhooksApi
@@ -271,6 +271,7 @@ def application(
     @web.middleware
     async def explain(request: web.Request, handler: Respond) -> web.StreamResponse:
         try:
+            check_address(request)
             return await handler(request)
         except web.HTTPException as error:
             if error.status < 400:

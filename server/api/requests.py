@@ -91,11 +91,36 @@ async def read_json(request: web.Request, model: type[_Model]) -> _Model:
         raise WrongContentType(f"Content-Type: got {request.content_type}, takes application/json")
     content = await read_body(request, BODY_SIZE)
     try:
-        return model.model_validate(json.loads(content, object_pairs_hook=_each_once))
+        found = json.loads(content, object_pairs_hook=_each_once)
+        if rb"\u0000" in content and _has_nul(found):
+            raise WrongInput("body: takes no text with the character U+0000")
+        return model.model_validate(found)
     except ValidationError as error:
         raise WrongFields(errors_of(error)) from None
     except (ValueError, RecursionError):
         raise WrongInput("body: takes one JSON object with each name once") from None
+
+
+def check_address(request: web.Request) -> None:
+    """Refuses U+0000 in an address: PostgreSQL keeps none in a text, so that it names nothing.
+
+    Raises HTTPNotFound, for a parameter of the API WrongFields.
+    """
+    if "\0" in request.path:
+        raise web.HTTPNotFound
+    wrong = [name for name, value in request.query.items() if "\0" in name + value]
+    if wrong and request.path.startswith("/api/"):
+        raise WrongFields([FieldError(name[:60].replace("\0", ""), "takes no U+0000") for name in wrong])
+    if wrong:
+        raise web.HTTPNotFound
+
+
+def _has_nul(value: object) -> bool:
+    if isinstance(value, dict):
+        return any(_has_nul(each) for pair in value.items() for each in pair)
+    if isinstance(value, list):
+        return any(_has_nul(each) for each in value)
+    return isinstance(value, str) and "\0" in value
 
 
 def read_query(request: web.Request, model: type[_Model]) -> _Model:

@@ -318,3 +318,19 @@ async def test_a_part_of_a_list_is_read_by_an_index(database: Database, table: s
         plan = " ".join(str(row) for row in await connection.execute(text(query)))
     assert f"USING INDEX ix_{table}_created_at" in plan
     assert "TEMP B-TREE" not in plan
+
+
+async def test_what_no_database_keeps_is_refused_and_not_taken_for_a_failure_of_it(site: Site) -> None:
+    """PostgreSQL keeps no NUL in a text: what holds one is nobody's id, and no title has it."""
+    asker = await program(site)
+    for path in ("/meetings/MT_%00", "/accounts/%00", "/api-keys/%00", "/webhooks/%00", "/meetings/MT_0/members/%00"):
+        reply = await asker.ask("GET", path)
+        assert reply.status in (404, 405), path
+    for query in ("owner=%00", "text=a%00", "external_id=%00", "cursor=%00"):
+        reply = await asker.ask("GET", f"/meetings?{query}")
+        assert (reply.status, reply.body["code"]) == (422, "wrong_input"), query
+    for body in ({"owner_id": "\0"}, {"title": "a\0b", "members": [{"email": "\0"}]}):
+        reply = await asker.ask("POST", "/meetings", body)
+        assert (reply.status, reply.body["code"]) == (422, "wrong_input"), body
+    made = await asker.ask("POST", "/meetings", {"title": "a backslash: \\u0000"})
+    assert (made.status, made.body["title"]) == (201, "a backslash: \\u0000")

@@ -400,3 +400,12 @@ async def test_without_guests_only_accounts_join(site: Site) -> None:
         assert [entry["role"] for entry in entered] == ["host", "host"]
         assert entered[0]["identity"] == entered[1]["identity"]
         assert entered[0]["identity"].startswith("account-")
+
+
+async def test_an_address_that_no_database_keeps_finds_nothing(site: Site) -> None:
+    async with browser(site) as anna:
+        await set_up(anna)
+        assert (await anna.open("/accounts?find=an%00na")).status == 404
+        assert (await anna.open("/accounts?after=%00")).status == 404
+        assert (await anna.open("/m/%00")).status == 404
+        assert (await anna.open("/meetings/MT_%00/meeting.ics")).status == 404
