@@ -81,6 +81,14 @@ class SignInRequired(RequestRefused):
     """Something that takes an account."""
 
 
+class SignInEnded(SignInRequired):
+    """A form that takes an account, sent by who is signed in no more. `kept` is what was in it, to be sent again."""
+
+    def __init__(self, kept: str) -> None:
+        super().__init__("takes signing in again")
+        self.kept = kept
+
+
 class ScopeMissing(RequestRefused):
     """An API key that is not good for this."""
 

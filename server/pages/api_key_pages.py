@@ -7,11 +7,10 @@ import logging
 from collections.abc import Mapping
 
 from aiohttp import web
-from yarl import URL
 
 from server.accounts import Account
 from server.api_keys import SCOPES, ApiKeys
-from server.pages.forms import read_form, see_other
+from server.pages.forms import see_other
 from server.pages.reception import Reception
 from server.texts import WrongInput
 from signaling.errors import NotAllowed
@@ -47,7 +46,7 @@ class ApiKeyPages:
 
     async def do_make(self, request: web.Request) -> web.Response:
         """A new key; this page alone shows its text."""
-        fields = await read_form(request, self._reception.callers)
+        _, fields = await self._reception.asked(request)
         account = await self._administrator(request)
         days = LIFETIMES.get(fields.get("days", ""))
         now = datetime.datetime.now(datetime.UTC)
@@ -63,7 +62,7 @@ class ApiKeyPages:
 
     async def do_revoke(self, request: web.Request) -> web.Response:
         """A key works no more."""
-        await read_form(request, self._reception.callers)
+        await self._reception.asked(request)
         account = await self._administrator(request)
         key = await self._keys.revoke(request.match_info["key"], datetime.datetime.now(datetime.UTC))
         logger.info("%s has revoked the API key %s", account.id, key.id)
@@ -71,9 +70,7 @@ class ApiKeyPages:
 
     async def _administrator(self, request: web.Request) -> Account:
         """Raises the way to sign in, and NotAllowed."""
-        account = await self._reception.visitors.account(request)
-        if account is None:
-            raise web.HTTPSeeOther(URL("/sign-in").with_query({"next": PATH}))
+        account = await self._reception.signed_in(request)
         if not account.is_administrator:
             raise NotAllowed("takes an administrator")
         return account

@@ -20,7 +20,7 @@ from server.calendar_files import MEDIA_TYPE, Entry, calendar_file
 from server.invitations import Invitations
 from server.meetings import Meeting, MeetingNotFound, Meetings
 from server.members import Member, Members
-from server.pages.forms import read_form, see_other
+from server.pages.forms import see_other
 from server.pages.reception import Reception
 from server.problems import TooMany
 from server.rates import Rate
@@ -109,10 +109,7 @@ class CalendarPages:
 
     async def do_make(self, request: web.Request) -> web.Response:
         """Makes the account's feed, and shows its address once; or takes it back."""
-        fields = await read_form(request, self._reception.callers)
-        account = await self._reception.visitors.account(request)
-        if account is None:
-            raise web.HTTPSeeOther(URL("/sign-in").with_query({"next": "/account"}))
+        account, fields = await self._reception.asked(request)
         if fields.get("made") == "no":
             await self._reception.feeds.revoke(account)
             return see_other("/account?saved=calendar")

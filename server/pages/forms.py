@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import hmac
+import json
 from collections.abc import Mapping
 from urllib.parse import parse_qsl
 
 from aiohttp import web
+from pydantic import TypeAdapter, ValidationError
 
 from server.api.requests import BODY_SIZE, Callers, read_body
 from server.pages.rendering import FORM_COOKIE
 from server.problems import WrongContentType, WrongOrigin
 from server.texts import WrongInput
 
+KEPT = "kept"
+"""A field that holds a whole form, which is sent again once its sender has signed in."""
 _FIELDS = 50
+_FORM = TypeAdapter(dict[str, str])
+_NEVER_KEPT = frozenset(("password", "present"))
+"""Fields that no page of ours shows again."""
 
 
 async def read_form(request: web.Request, callers: Callers) -> Mapping[str, str]:
@@ -35,9 +42,29 @@ async def read_form(request: web.Request, callers: Callers) -> Mapping[str, str]
     return fields
 
 
+def keep(fields: Mapping[str, str]) -> str:
+    """A form in one field, without passwords."""
+    return json.dumps({name: text for name, text in fields.items() if name not in _NEVER_KEPT}, ensure_ascii=False)
+
+
+def unpacked(fields: Mapping[str, str]) -> Mapping[str, str]:
+    """The form that was kept, where one was; the fields themselves otherwise. Raises WrongInput."""
+    if KEPT not in fields:
+        return fields
+    try:
+        return _FORM.validate_json(fields[KEPT])
+    except ValidationError:
+        raise WrongInput(f"{KEPT}: takes what a page of ours wrote into it") from None
+
+
 def see_other(where: str) -> web.Response:
     """What a form that was taken answers: the page to go on to."""
     return web.Response(status=303, headers={"Location": where, "Cache-Control": "no-store"})
+
+
+def send_again(where: str) -> web.Response:
+    """What a form answers that another one waits in: the browser sends the same fields there."""
+    return web.Response(status=307, headers={"Location": where, "Cache-Control": "no-store"})
 
 
 def local_path(text: str) -> str:

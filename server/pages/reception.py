@@ -15,8 +15,9 @@ from server.api.requests import Callers
 from server.calendar_feeds import CalendarFeeds
 from server.links import LinkKind, Links
 from server.mail import Mail, MailNotSent
-from server.pages.forms import read_form
+from server.pages.forms import keep, read_form, unpacked
 from server.pages.rendering import Renderer
+from server.problems import SignInEnded
 from server.sign_in import SignIns, Visitors
 
 logger = logging.getLogger(__name__)
@@ -58,6 +59,9 @@ class Reception:
         return account
 
     async def asked(self, request: web.Request) -> tuple[Account, Mapping[str, str]]:
-        """Who sent a form, and its fields. Raises as read_form, and the way to sign in."""
-        fields = await read_form(request, self.callers)
-        return await self.signed_in(request), fields
+        """Who sent a form, and its fields. Raises as read_form, and SignInEnded, which loses nothing of the form."""
+        fields = unpacked(await read_form(request, self.callers))
+        account = await self.visitors.account(request)
+        if account is None:
+            raise SignInEnded(keep(fields))
+        return account, fields

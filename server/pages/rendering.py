@@ -12,7 +12,7 @@ from aiohttp import web
 from server.api.requests import LOCAL_HOSTS, Callers
 from server.pages import language
 from server.pages.assets import Assets, ClientNotBuilt
-from server.problems import problem_of
+from server.problems import SignInEnded, problem_of
 from server.sign_in import can_sign_in, known_account
 
 TEMPLATES = Path(__file__).parents[1] / "templates"
@@ -76,6 +76,9 @@ class Renderer:
     def problem(self, request: web.Request, error: Exception) -> web.Response:
         """What went wrong, for people."""
         found = problem_of(error)
+        if isinstance(error, SignInEnded):
+            values = {"onward": request.path, "email": "", "problem": "", "kept": error.kept}
+            return self.page(request, "sign_in.html", found.status, **values)
         return self.page(request, "problem.html", found.status, problem=found.code)
 
     def mail(self, request: web.Request, template: str, **values: object) -> tuple[str, str]:

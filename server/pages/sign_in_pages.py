@@ -7,6 +7,7 @@ import datetime
 import logging
 import time
 from collections.abc import Coroutine
+from functools import partial
 
 from aiohttp import web
 
@@ -15,7 +16,7 @@ from server.accounts import Account, AccountNotFound, clean_email
 from server.attempts import Attempts
 from server.links import Link, LinkKind, LinkNotFound
 from server.mail import MailNotSent
-from server.pages.forms import local_path, read_form, see_other
+from server.pages.forms import KEPT, local_path, read_form, see_other, send_again
 from server.pages.reception import Reception
 from server.problems import TooMany
 from server.rates import Rate
@@ -70,26 +71,30 @@ class SignInPages:
         return self._form(request, onward=onward)
 
     async def do_sign_in(self, request: web.Request) -> web.Response:
-        """Signs in. Whatever is wrong, the answer is the same and takes as long."""
+        """Signs in, and sends the form on that was kept meanwhile.
+
+        Whatever is wrong, the answer is the same and takes as long.
+        """
         fields = await read_form(request, self._reception.callers)
         email, onward = fields.get("email", "").strip().lower()[:300], local_path(fields.get("next", "/"))
+        refuse = partial(self._form, request, onward=onward, email=email, kept=fields.get(KEPT, ""))
         address = self._reception.callers.address(request)
         if self._turns.are_taken(address):
-            return self._form(request, 429, onward=onward, email=email, problem="wait", seconds=BUSY_WAIT)
+            return refuse(429, problem="wait", seconds=BUSY_WAIT)
         async with self._turns.one(address):
             # Only now: of guesses sent all at once those before this one may have been wrong.
             now = time.monotonic()
             wait = self._attempts.wait(email, address, now)
             if wait or self._failures.is_spent(address, now):
-                return self._form(request, 429, onward=onward, email=email, problem="wait", seconds=max(1, round(wait)))
+                return refuse(429, problem="wait", seconds=max(1, round(wait)))
             account = await self._reception.accounts.authenticate(email, fields.get("password", ""))
             if account is None:
                 self._attempts.failed(email, address, now)
                 self._failures.count(address, now)
                 logger.info("a sign-in failed")
-                return self._form(request, 401, onward=onward, email=email, problem="wrong")
+                return refuse(401, problem="wrong")
             self._attempts.succeeded(email, address)
-        return await self._welcome(request, account, onward)
+        return await self._welcome(request, account, onward, again=KEPT in fields)
 
     async def do_sign_out(self, request: web.Request) -> web.Response:
         """Signs this browser out."""
@@ -196,8 +201,10 @@ class SignInPages:
             raise
         return kind, link
 
-    async def _welcome(self, request: web.Request, account: Account, onward: str) -> web.Response:
-        response = see_other(onward)
+    async def _welcome(
+        self, request: web.Request, account: Account, onward: str, *, again: bool = False
+    ) -> web.Response:
+        response = send_again(onward) if again else see_other(onward)
         await self._reception.visitors.begin(request, response, account)
         await self._reception.accounts.speak(account, self._reception.renderer.locale(request))
         return response
@@ -211,8 +218,9 @@ class SignInPages:
         email: str = "",
         problem: str = "",
         seconds: int = 0,
+        kept: str = "",
     ) -> web.Response:
-        values = {"onward": onward, "email": email, "problem": problem, "seconds": seconds}
+        values = {"onward": onward, "email": email, "problem": problem, "seconds": seconds, "kept": kept}
         response = self._reception.renderer.page(request, "sign_in.html", status, **values)
         if status == 429:
             response.headers["Retry-After"] = str(seconds)

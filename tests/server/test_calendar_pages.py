@@ -117,7 +117,7 @@ async def test_who_guesses_feeds_is_stopped_and_others_read_on(site: Site) -> No
 async def test_only_who_is_signed_in_makes_a_feed_and_only_by_a_form_of_ours(site: Site) -> None:
     async with browser(site) as visitor:
         page = await visitor.send("/account/calendar", shown="/sign-in")
-        assert page.path == "/sign-in"
+        assert (page.status, page.has("form-is-kept")) == (401, True)
         async with site.web.post(f"{site.url}/account/calendar", data={}) as answer:
             assert answer.status == 403
 

@@ -10,10 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from server.accounts import Accounts
 from server.links import Links
 from server.meeting_form import NAMES
 from server.meetings import MeetingNotFound, Meetings
 from server.members import Members
+from server.passwords import Passwords
+from server.sign_in import SignIns
 from tests.application import Site, running_site
 from tests.server.forms import Browser, Page, browser
 
@@ -100,6 +103,38 @@ async def test_a_weekly_meeting_is_scheduled_seen_changed_and_deleted(anna: Brow
     assert page.path == "/meetings"
     with pytest.raises(MeetingNotFound):
         await Meetings(site.database).get(meeting.id)
+
+
+async def test_who_was_signed_out_meanwhile_loses_nothing_of_the_form(anna: Browser, site: Site) -> None:
+    async def signed_out(path: str, **fields: str) -> dict[str, str]:
+        """Sends a form after the sign-in is over; what the sign-in page holds then."""
+        accounts = Accounts(site.database, Passwords())
+        account = await accounts.find("anna@example.org")
+        assert account is not None
+        await SignIns(site.database).end_all(account.id)
+        page = await anna.send(path, fields, shown="/sign-in")
+        assert (page.status, page.has("form-is-kept")) == (401, True)
+        return {name: html.unescape(page.value(f'name="{name}" value="([^"]*)"')) for name in ("next", "kept")}
+
+    title = 'Talk "of" <b>Tuesday</b>'
+    waiting = await signed_out("/meetings/new", **{**WEEKLY, "title": title, "description": "Ёлка\r\nи &"})
+    email = {"email": "anna@example.org"}
+    page = await anna.send("/sign-in", {**waiting, **email, "password": "wrong"})
+    assert (page.status, page.has("sign-in-problem")) == (401, True)
+    assert html.unescape(page.value('name="kept" value="([^"]*)"')) == waiting["kept"]
+    page = await anna.send("/sign-in", {**waiting, **email, "password": PASSWORD})
+    assert (page.status, page.has("saved")) == (200, True), page.text
+    meeting = await Meetings(site.database).get(page.path.removeprefix("/meetings/"))
+    assert (meeting.title, meeting.description) == (title, "Ёлка\nи &")
+
+    # Nor is a press of a button lost that has no page of its own.
+    waiting = await signed_out(f"/meetings/{meeting.id}/cancel")
+    assert (await anna.send("/sign-in", {**waiting, **email, "password": PASSWORD})).has("is-cancelled")
+    # Passwords stand on no page, and what no page of ours wrote is not taken.
+    waiting = await signed_out("/account/password", present=PASSWORD, password="secret new words")
+    assert waiting["kept"] == "{}"
+    page = await anna.send("/sign-in", {**waiting, "kept": "[1]", **email, "password": PASSWORD})
+    assert page.status == 422
 
 
 async def test_one_date_is_moved_cancelled_and_comes_back(anna: Browser, site: Site) -> None:
