@@ -13,6 +13,7 @@ from server.accounts import EMAIL_LENGTH, ROLES, Account, EmailTaken, LastAdmini
 from server.attempts import Attempts
 from server.pages.forms import see_other
 from server.pages.reception import Reception
+from server.pages.times import Times, reader_zone
 from server.problems import TooMany
 from server.texts import WrongInput
 from signaling.errors import NotAllowed
@@ -162,7 +163,9 @@ class AccountPages:
         self, request: web.Request, account: Account, *, saved: str = "", problem: str = "", status: int = 200
     ) -> web.Response:
         present = await self._reception.visitors.sign_in(request)
+        zone, now = reader_zone(request), datetime.datetime.now(datetime.UTC)
         values = {
+            "times": Times(self._reception.renderer.locale(request), zone, now),
             "sign_ins": await self._reception.sign_ins.list(account),
             "present": present.id if present else "",
             "calendar_since": await self._reception.feeds.made_at(account),
