@@ -53,12 +53,12 @@ def wishes_settled(track: Track) -> list[Effect]:
 
 def ask_again(participant: Participant) -> list[Effect]:
     """What a publisher who resumed must know: messages may have been lost with its socket."""
-    effects: list[Effect] = []
-    for track in participant.tracks.values():
-        asked = (track.offered_quality, track.backup_quality)
-        if track.kind == "video" and asked != (VideoQuality.HIGH, VideoQuality.OFF):
-            effects += _ask(track, asked)
-    return effects
+    return [effect for track in participant.tracks.values() for effect in media_began(track)]
+
+
+def media_began(track: Track) -> list[Effect]:
+    """Says again what is wanted of a video, if anything was said: clients drop what they hear while they publish it."""
+    return _ask(track, (track.offered_quality, track.backup_quality)) if track.was_asked else []
 
 
 def wanted(track: Track) -> tuple[VideoQuality, VideoQuality]:
@@ -84,6 +84,7 @@ def _wish(subscription: Subscription) -> VideoQuality:
 
 def _ask(track: Track, best: tuple[VideoQuality, VideoQuality]) -> list[Effect]:
     track.offered_quality, track.backup_quality = best
+    track.was_asked = True
     if not track.publisher.attached:
         return []
     mimes = (track.info.mime_type, track.backup_mime) if track.backup_mime else (track.info.mime_type,)

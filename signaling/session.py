@@ -258,7 +258,8 @@ def heard(room: Room, participant: Participant, transport: Transport, event: eve
         case events.LayersChanged(_, number, layers):
             for track in participant.tracks.values():
                 if track.number == number:
-                    track.layers = layers
+                    before, track.layers = track.layers, layers
+                    return dynacast.media_began(track) if layers and not before else []
         case events.LoudnessMeasured(_, number, loudness):
             for track in participant.tracks.values():
                 if track.number == number:

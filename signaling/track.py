@@ -58,6 +58,8 @@ class Track:
     """From the client's request for it, which we ask for."""
     backup_quality: VideoQuality = VideoQuality.OFF
     """Highest quality of the backup codec that the publisher was asked to send."""
+    was_asked: bool = False
+    """Either was told to the publisher, or would have been, had it had a socket."""
     regressed: bool = False
     """All who can are to receive the backup codec, so that the publisher encodes but one."""
     subscribed_told: bool = False

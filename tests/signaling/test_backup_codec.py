@@ -7,6 +7,7 @@ from livekit.protocol.models import BackupCodecPolicy
 from livekit.protocol.rtc import LeaveRequest, UpdateSubscription, UpdateTrackSettings
 
 from media.commands import AddSubscription, AddTrack, BlockTrack, RemoveSubscription, RemoveTrack, SetSubscription
+from media.events import LayersChanged
 from signaling import publishing
 from tests.signaling.meeting import Client, Meeting, video
 
@@ -62,6 +63,20 @@ def test_who_lacks_the_first_codec_gets_the_backup_once_it_comes() -> None:
         ("video/VP8", "cam-vp8", "2"),
     ]
     assert set(anna.participant.tracks) == {sid}
+
+
+def test_the_request_for_a_backup_is_said_again_when_media_begins() -> None:
+    """livekit-client drops what it hears of a publication before it has registered it; it sends only afterwards."""
+    _, anna, _, _, sid = meet()
+    track = anna.participant.tracks[sid]
+    assert anna.participant.publisher is not None
+    transport = anna.participant.publisher.number
+    anna.forget()
+    anna.hears(LayersChanged(transport, track.number, (0,)))
+    assert asked(anna) == {"av1": [True, True, True], "vp8": [True, True, True]}
+    anna.forget()
+    anna.hears(LayersChanged(transport, track.number, (0, 1, 2)))
+    assert not anna.messages("subscribed_quality_update"), "once for each beginning"
 
 
 def test_a_backup_that_nobody_needs_is_not_asked_for_and_one_that_is_not_needed_any_more_stops() -> None:

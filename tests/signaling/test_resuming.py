@@ -112,6 +112,19 @@ def test_publisher_who_resumes_is_told_again_what_to_send() -> None:
     assert [quality.enabled for quality in update.subscribed_qualities] == [True, False, False]
 
 
+def test_publisher_who_resumes_learns_that_all_is_wanted_again() -> None:
+    """What was asked for while it had no socket never reached it."""
+    meeting, anna, boris, sid = two()
+    boris.send(track_setting=UpdateTrackSettings(track_sids=[sid], quality=VideoQuality.LOW))
+    meeting.advance(20)
+    anna.lose_socket()
+    boris.send(track_setting=UpdateTrackSettings(track_sids=[sid], quality=VideoQuality.HIGH))
+    anna.forget()
+    anna.resume()
+    update = anna.last("subscribed_quality_update").subscribed_quality_update
+    assert [quality.enabled for quality in update.subscribed_qualities] == [True, True, True]
+
+
 def test_silence_ends_a_session_that_has_no_socket() -> None:
     meeting, anna, boris, _ = two()
     anna.lose_socket()
