@@ -118,6 +118,10 @@ class Guest:
         found: Any = await self.tab.run("arrives", self.name, other, source)
         return found or {"codec": "", "bytes": 0, "width": 0, "height": 0, "frames": 0, "energy": 0.0}
 
+    async def protocol(self, other: str, source: str = "camera") -> object:
+        """What carries another's track: "udp" or "tcp"."""
+        return await self.tab.run("protocol", self.name, other, source)
+
     async def leaves(self, source: str) -> list[dict[str, Any]]:
         """What leaves of the guest's own track, an entry for each encoding, the lowest first."""
         found: list[dict[str, Any]] = await self.tab.run("leaves", self.name, source)  # type: ignore[assignment]

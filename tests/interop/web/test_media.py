@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import AsyncExitStack
 
 import pytest
 
@@ -16,6 +17,7 @@ from tests.interop.web.guests import (
     page_of,
     see_and_hear_each_other,
 )
+from tests.network import PacketLoss
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
 
@@ -67,15 +69,27 @@ async def test_guests_join_see_hear_mute_and_leave(page: Tab, meeting: Meeting) 
     await anna.said("participantDisconnected", "boris")
 
 
+@pytest.mark.parametrize("protocol", ["udp", "tcp"])
 @pytest.mark.parametrize("single", [True, False], indirect=True, ids=["single", "two"])
-async def test_chromium_and_firefox_meet(chromium: Browser, firefox: Browser, address: str, meeting: Meeting) -> None:
-    async with page_of(chromium, address) as first, page_of(firefox, address) as second:
+async def test_chromium_and_firefox_meet(
+    chromium: Browser, firefox: Browser, address: str, meeting: Meeting, protocol: str
+) -> None:
+    """Both ways in VP8, also where no UDP gets through."""
+    async with AsyncExitStack() as stack:
+        if protocol == "tcp":
+            stack.enter_context(PacketLoss(100))
+        first = await stack.enter_async_context(page_of(chromium, address))
+        second = await stack.enter_async_context(page_of(firefox, address))
         anna = await meeting.join(first, "anna")
         boris = await meeting.join(second, "boris")
         for one in (anna, boris):
-            await one.run(CAMERA)
+            await one.run(CAMERA, {"videoCodec": "vp8"})
             await one.run(MICROPHONE, True)
         await see_and_hear_each_other(anna, boris)
+        for one, other in ((anna, "boris"), (boris, "anna")):
+            arrives = await one.sees(other)
+            assert (arrives["codec"], await one.protocol(other)) == ("video/vp8", protocol)
+            assert arrives["height"] > 0
 
 
 # A muted camera has no picture to measure.

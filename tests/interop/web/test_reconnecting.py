@@ -68,10 +68,6 @@ async def pair(page: Tab, meeting: Meeting) -> tuple[Guest, Guest]:
     return await meet(page, meeting)
 
 
-async def protocol(guest: Guest, other: Guest) -> object:
-    return await guest.tab.run("protocol", guest.name, other.name, "camera")
-
-
 @pytest.mark.parametrize(
     ("scenario", "ends"),
     [
@@ -94,7 +90,7 @@ async def test_after_a_simulated_fault_both_see_and_hear_each_other(
     if ends == SAME:
         assert await boris.events("participantDisconnected") == []
     if scenario.startswith("force"):
-        assert await protocol(anna, boris) == "tcp"
+        assert await anna.protocol("boris") == "tcp"
 
 
 @firefox_later
@@ -157,8 +153,8 @@ async def test_a_client_that_finds_no_way_for_one_connection_takes_two(page: Tab
 
 async def test_without_udp_they_meet_over_tcp(page: Tab, meeting: Meeting) -> None:
     with PacketLoss(100):
-        anna, boris = await meet(page, meeting)
-        assert await protocol(anna, boris) == "tcp"
+        anna, _ = await meet(page, meeting)
+        assert await anna.protocol("boris") == "tcp"
 
 
 @pytest.mark.complains(*LOST, *AWAY)
