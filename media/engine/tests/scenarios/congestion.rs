@@ -205,6 +205,34 @@ fn redundant_sound_leaves_room_for_a_picture() {
 }
 
 #[test]
+fn a_narrow_path_shows_the_lowest_layer_beside_redundant_sound() {
+    // 165 kbit/s without temporal layers, as small cameras send, with key frames that are large.
+    let mut world = World::new(70, 1);
+    let camera = publish(&mut world);
+    world.camera(camera).is_temporal = false;
+    world.camera(camera).spacing = millis(50);
+    world.camera(camera).encodings.iter_mut().for_each(|encoding| encoding.key_weight = 8);
+    let microphone = world.publish_microphone(camera.client);
+    world.microphone(microphone).is_redundant = true;
+    let bob = world.join(Weather::narrow(300_000, 25));
+    world.allow_pauses(bob);
+    world.weather[bob][0] = Weather::lossy(0.0, 25);
+    let view = world.view(bob, camera);
+    let ear = world.listen(bob, microphone, true);
+    world.run(seconds(10));
+    let start = world.now;
+    world.queue(bob);
+    world.run(seconds(60));
+    let (waited, end) = (world.queue(bob), world.now);
+    let viewer = world.viewer(view);
+    let (shown, freeze) = (viewer.shown(start, end), viewer.longest_freeze(start, end));
+    let heard = world.listener(ear).heard.values().filter(|heard| heard.at >= start).count();
+    eprintln!("300 kbit/s: {shown} of 1200 frames, {freeze:?}, {heard} of 3000 sounds, 95 % waited at most {waited:?}");
+    assert!(shown > 1_150 && heard > 2_970, "{shown} {heard}");
+    assert!(waited <= millis(150) && freeze < millis(300), "{waited:?} {freeze:?}");
+}
+
+#[test]
 fn a_narrow_path_costs_nobody_else_anything() {
     let mut world = World::new(66, 1);
     let camera = publish(&mut world);
