@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from server.database import Database
 from tests.postgres_server import PostgresServer, postgres_server
+
+FILE = "veche.sqlite3"
 
 
 @pytest.fixture(scope="session")
@@ -22,19 +27,70 @@ def postgres() -> Iterator[PostgresServer]:
             yield running
 
 
+def migrate(address: str) -> None:
+    """Gives a database all its tables."""
+
+    async def work() -> None:
+        database = Database(address)
+        await database.migrate()
+        await database.close()
+
+    # Tests have a loop of their own in this thread.
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(asyncio.run, work()).result()
+
+
+@pytest.fixture(scope="session")
+def sqlite_pattern(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of a database with all its tables, to be copied: to make them takes longer than most tests do."""
+    file = tmp_path_factory.mktemp("sqlite") / FILE
+    migrate(f"sqlite:///{file}")
+    return file
+
+
+@pytest.fixture(scope="session")
+def postgres_pattern(postgres: PostgresServer) -> str:
+    """The same on the server: an address."""
+    address = postgres.new_database()
+    migrate(address)
+    return address
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The address of an empty database, of each kind."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'veche.sqlite3'}"
+def database_kind(request: pytest.FixtureRequest) -> str:
+    """Which database a test runs on."""
+    kind: str = request.param
+    return kind
+
+
+@pytest.fixture
+def empty_database_url(request: pytest.FixtureRequest, database_kind: str, tmp_path: Path) -> Iterator[str]:
+    """The address of a database without a table, of each kind."""
+    if database_kind == "sqlite":
+        yield f"sqlite:///{tmp_path / FILE}"
+        return
     server: PostgresServer = request.getfixturevalue("postgres")
-    return server.new_database()
+    address = server.new_database()
+    yield address
+    server.drop(address)
+
+
+@pytest.fixture
+def database_url(request: pytest.FixtureRequest, database_kind: str, tmp_path: Path) -> Iterator[str]:
+    """The address of a database with all its tables and nothing in them, of each kind."""
+    if database_kind == "sqlite":
+        shutil.copy(request.getfixturevalue("sqlite_pattern"), tmp_path / FILE)
+        yield f"sqlite:///{tmp_path / FILE}"
+        return
+    server: PostgresServer = request.getfixturevalue("postgres")
+    address = server.new_database(like=request.getfixturevalue("postgres_pattern"))
+    yield address
+    server.drop(address)
 
 
 @pytest.fixture
 async def database(database_url: str) -> AsyncIterator[Database]:
     """An open database with all its tables."""
     opened = Database(database_url)
-    await opened.migrate()
     yield opened
     await opened.close()

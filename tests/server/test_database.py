@@ -40,8 +40,8 @@ def row(**changes: object) -> MeetingRow:
     return MeetingRow(**(given | changes))
 
 
-async def test_it_is_made_from_nothing_and_a_second_time_nothing_changes(database_url: str) -> None:
-    database = Database(database_url)
+async def test_it_is_made_from_nothing_and_a_second_time_nothing_changes(empty_database_url: str) -> None:
+    database = Database(empty_database_url)
     try:
         assert await database.revision() is None
         assert await database.migrate() == (None, newest_revision())
@@ -51,8 +51,8 @@ async def test_it_is_made_from_nothing_and_a_second_time_nothing_changes(databas
         await database.close()
 
 
-async def test_the_migrations_make_what_the_models_say(database_url: str) -> None:
-    database = Database(database_url)
+async def test_the_migrations_make_what_the_models_say(empty_database_url: str) -> None:
+    database = Database(empty_database_url)
 
     def differences(connection: Connection) -> list[object]:
         options = {"compare_type": True, "compare_server_default": True}

@@ -78,9 +78,9 @@ def rows_of(connection: Connection) -> Rows:
 
 
 @pytest.mark.parametrize("revision", REVISIONS)
-async def test_every_row_stays(database_url: str, revision: str) -> None:
+async def test_every_row_stays(empty_database_url: str, revision: str) -> None:
     """From each earlier form. SQLite makes a table anew to change it, and what refers to it must outlive that."""
-    database = Database(database_url)
+    database = Database(empty_database_url)
     try:
         async with database.engine.begin() as connection:
             await connection.run_sync(upgrade_to(revision))
@@ -97,8 +97,8 @@ async def test_every_row_stays(database_url: str, revision: str) -> None:
         await database.close()
 
 
-async def test_a_meeting_of_the_first_version_is_one_of_today(database_url: str) -> None:
-    database = Database(database_url)
+async def test_a_meeting_of_the_first_version_is_one_of_today(empty_database_url: str) -> None:
+    database = Database(empty_database_url)
     statement = sa.text(
         "INSERT INTO meetings (id, code, room_name, title, host_secret_hash, identity_key, created_at)"
         " VALUES (:id, :code, :room_name, :title, :host_secret_hash, :identity_key, :created_at)"
