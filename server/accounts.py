@@ -146,6 +146,13 @@ class Accounts:
                 found.update((row.id, account_of(row)) for row in rows)
         return found
 
+    async def administrators(self, within: AsyncSession | None = None) -> Sequence[Account]:
+        """Those who can sign in, by address."""
+        mine = (AccountRow.role == "administrator", AccountRow.disabled_at.is_(None))
+        active = select(AccountRow).where(*mine, AccountRow.password_hash.is_not(None)).order_by(AccountRow.email)
+        async with self._database.transaction(within) as session:
+            return [account_of(row) for row in await session.scalars(active)]
+
     async def locales(self, emails: Sequence[str], within: AsyncSession | None = None) -> Mapping[str, str]:
         """The languages of those addresses that have an account; addresses are in the form in which they are kept."""
         found: dict[str, str] = {}

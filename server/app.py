@@ -77,6 +77,7 @@ from server.planning import Planning
 from server.sign_in import SignIns, Visitors
 from server.subscriptions import Subscriptions
 from server.usage import Usage
+from server.webhook_letters import WebhookLetters
 from server.webhook_settings import check_webhook_key, networks, open_webhooks
 from signaling import websocket, websocket_agents
 from signaling.agent_desk import AgentDesk
@@ -211,10 +212,11 @@ def application(
     reception = Reception(renderer, callers, accounts, sign_ins, visitors, links, mail, CalendarFeeds(database))
     signing_key = lambda: first(node.keys)  # noqa: E731
     policy, start, made = settings.accounts, settings.meetings, settings.limit.new_meetings_per_minute
-    letters = Letters(database, mail)
+    letters = Letters(database, mail, count=node.count)
     invitations = Invitations(
         accounts, letters, renderer, lambda code, passcode: link_to(URL(outward), code, passcode), mail.address
     )
+    deliveries.listen(WebhookLetters(accounts, letters, renderer, outward))
     planning, hosts, keys = (
         Planning(database, meetings, members, [invitations, deliveries]),
         HostService(node),
@@ -393,7 +395,7 @@ async def run(settings: Settings, reload: Reload, announce: Callable[[Ready], No
             stack.push_async_callback(hooks.close)
         desk = open_desk(lambda: node)
         of_node = node_settings(settings, keys.secrets, offered, engine)
-        deliveries = Deliveries(database, networks(settings))
+        deliveries = Deliveries(database, networks(settings), count=lambda name: node.count(name))
         stack.push_async_callback(deliveries.close)
         await deliveries.start()
         lobbies = LobbyDesk(lambda: node, store, settings.limit.lobby_size, turned=deliveries.lobby_turned)

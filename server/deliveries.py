@@ -14,6 +14,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import aiohttp
 from sqlalchemy import delete, select
@@ -38,6 +39,7 @@ ANSWER_SIZE = 16 * 1024
 """Bytes of an answer that are read; what is longer costs its sender the connection."""
 AT_ONCE = 8
 """Requests under way to one subscriber, from one node."""
+DISABLED = "subscriptions_disabled"
 GONE = 410
 """Who answers so wants to hear no more (Standard Webhooks)."""
 LOG_KEPT = datetime.timedelta(days=7)
@@ -80,8 +82,21 @@ class _Job:
     secrets: Sequence[str]
 
 
+class DisabledListener(Protocol):
+    """Hears of subscriptions that are turned off because nothing could be delivered."""
+
+    async def disabled(self, session: AsyncSession, subscription_id: str, url: str, answer: str) -> None:
+        """`session` writes that it is off; `answer` is the last one. Raises SQLAlchemyError."""
+
+    def settled(self) -> None:
+        """It is in the database, with what the listener wrote."""
+
+
 class Deliveries:
-    """`start` and `close` bracket its life, in one event loop. `allowed` networks are reached beside the internet."""
+    """`start` and `close` bracket its life, in one event loop. `allowed` networks are reached beside the internet.
+
+    `count` adds one to a total for metrics.
+    """
 
     def __init__(
         self,
@@ -89,11 +104,14 @@ class Deliveries:
         allowed: Sequence[Network] = (),
         pace: Pace = Pace(),
         clock: Callable[[], datetime.datetime] = lambda: datetime.datetime.now(datetime.UTC),
+        count: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._database = database
         self._allowed = allowed
         self._pace = pace
         self._clock = clock
+        self._count = count
+        self._listeners: list[DisabledListener] = []
         self._wake = asyncio.Event()
         self._under_way: Counter[str] = Counter()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -123,6 +141,10 @@ class Deliveries:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if self._client is not None:
             await self._client.close()
+
+    def listen(self, listener: DisabledListener) -> None:
+        """From now on it hears of what is turned off."""
+        self._listeners.append(listener)
 
     def wake(self) -> None:
         """Something new waits in the database."""
@@ -208,9 +230,15 @@ class Deliveries:
     async def _deliver(self, job: _Job) -> None:
         try:
             status, answer = await self._post(job)
-            await self._note(job, status, answer)
+            counted = await self._note(job, status, answer)
         except (SQLAlchemyError, OSError) as error:  # it is sent again when the claim is over
             logger.warning("webhooks: %s: the outcome is not noted: %s", job.subscription, type(error).__name__)
+        else:
+            for name in counted:
+                self._count(name)
+            if DISABLED in counted:
+                for listener in self._listeners:
+                    listener.settled()
         finally:
             self._under_way[job.subscription] -= 1
             self.wake()
@@ -236,20 +264,22 @@ class Deliveries:
             cause = error.__cause__ or error
             return 0, type(cause).__name__[:64]
 
-    async def _note(self, job: _Job, status: int, answer: str) -> None:
+    async def _note(self, job: _Job, status: int, answer: str) -> list[str]:
+        """Writes down the outcome; what to count of it."""
         now = self._clock()
         kept = datetime.timedelta(seconds=self._pace.kept)
         async with self._database.session.begin() as session:
             row = await session.get(DeliveryRow, job.delivery)
             to = await session.get(SubscriptionRow, job.subscription)
             if row is None or to is None:
-                return  # deleted meanwhile
+                return []  # deleted meanwhile
             row.attempts += 1
             row.tried_at, row.answer = now, answer
             if 200 <= status < 300:
                 row.status, row.due_at = "delivered", None
                 to.failing_since = None
-                return
+                return ["deliveries_sent"]
+            counted = ["deliveries_retried"]
             delay = self._pace.haste * _DELAYS[min(row.attempts, len(_DELAYS)) - 1]
             row.due_at = min(now + datetime.timedelta(seconds=delay), max(now, row.created_at + kept))
             if to.failing_since is None:
@@ -257,11 +287,16 @@ class Deliveries:
                 logger.warning("webhooks: %s does not take messages (%s): they wait", to.id, answer)
             if status == GONE or now - row.created_at >= kept or to.disabled_at is not None:
                 row.status, row.due_at = "failed", None
+                counted = ["deliveries_dropped"]
             # The first attempt came a moment after what it was about.
             failing = now - to.failing_since + datetime.timedelta(seconds=self._pace.claim)
             if to.disabled_at is None and (status == GONE or failing >= kept):
                 await subscriptions.disable(session, to, now)
+                for listener in self._listeners:
+                    await listener.disabled(session, to.id, to.url, answer)
                 logger.warning("webhooks: %s is disabled: %s", to.id, answer)
+                counted.append(DISABLED)
+            return counted
 
     async def _clean(self) -> None:
         """Forgets what was sent long ago, once an hour."""

@@ -1,4 +1,4 @@
-"""Letters about meetings, on their way: in the database until the mail server has taken them.
+"""Letters about meetings and webhooks, on their way: in the database until the mail server has taken them.
 
 Nobody who changes a meeting waits for mail. A task of its own sends what is due, again and again later where the mail
 server can't be reached, and one letter that fails holds up no other. An older letter to the same person about the same
@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import datetime
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -57,6 +57,7 @@ class Letter:
     """One letter about a meeting to one person."""
 
     meeting_id: str
+    """Or of the webhook that it is about."""
     email: str
     subject: str
     body: str
@@ -74,12 +75,18 @@ class Undelivered:
 
 
 class Letters:
-    """The letters in the database, and the task that sends them. `start` and `close` bracket its life."""
+    """The letters in the database, and the task that sends them. `start` and `close` bracket its life.
 
-    def __init__(self, database: Database, mail: Mail, pace: Pace = Pace()) -> None:
+    `count` adds one to a total for metrics.
+    """
+
+    def __init__(
+        self, database: Database, mail: Mail, pace: Pace = Pace(), count: Callable[[str], None] = lambda _: None
+    ) -> None:
         self._database = database
         self._mail = mail
         self._pace = pace
+        self._count = count
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._closing = False
@@ -188,15 +195,18 @@ class Letters:
                 await self._fail(row, str(error))
                 return
             await self._write(row, due_at=_now() + datetime.timedelta(seconds=wait), attempts=row.attempts + 1)
+            self._count("letters_retried")
         except Exception:  # what we did not foresee must not hold up the other letters
             logger.exception("letters: %s about %s can't be sent", row.id, row.meeting_id)
             await self._fail(row, "the letter could not be written")
         else:
+            self._count("letters_sent")
             # One that replaced it meanwhile may have its id: SQLite gives the highest again once it is free.
             async with self._database.session.begin() as session:
                 await session.execute(delete(LetterRow).where(LetterRow.id == row.id, LetterRow.due_at == row.due_at))
 
     async def _fail(self, row: LetterRow, problem: str) -> None:
+        self._count("letters_dropped")
         await self._write(row, due_at=None, failed_at=_now(), problem=problem[:200], attempts=row.attempts + 1)
 
     async def _write(self, row: LetterRow, **values: object) -> bool:

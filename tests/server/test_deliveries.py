@@ -7,25 +7,37 @@ import datetime
 import ipaddress
 import json
 import time
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import pytest
 from aiohttp import web
+from argon2 import PasswordHasher
 from sqlalchemy import select
 
 from server import happenings, subscriptions
+from server.accounts import Accounts, clean_role
+from server.api.requests import Callers
 from server.database import Database, DeliveryRow
 from server.deliveries import Deliveries, Pace
 from server.happenings import Happening
+from server.letters import Letters
+from server.mail import Mail
 from server.meetings import MeetingDraft, Meetings
 from server.members import Members
+from server.pages.assets import Assets
+from server.pages.rendering import Renderer
+from server.passwords import Passwords
 from server.planning import Planning
 from server.subscriptions import DeliveryNotFound, SubscriptionNotFound, Subscriptions
 from server.texts import WrongInput
+from server.webhook_letters import WebhookLetters
 from tests.application import DEADLINE
+from tests.server.mail_server import mail_server
 from tests.server.subscriber import subscriber
+from tests.server.test_invitations import text_of
 
 QUICK = Pace(poll=0.05, haste=0.001, farewell=0.2)
 LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"),)
@@ -172,6 +184,52 @@ async def test_after_a_day_of_failures_it_is_disabled(bench: Bench) -> None:
         assert found.disabled_at == START + datetime.timedelta(hours=24)
         (one,) = await bench.subscriptions.deliveries(made.id)
         assert (one.status, one.attempts, one.answer) == ("failed", len(other.requests), "HTTP 503")
+
+
+async def test_administrators_hear_by_mail_of_what_is_turned_off(bench: Bench) -> None:
+    accounts = Accounts(bench.database, Passwords(PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)))
+    for name, role, locale in (("anna", "administrator", "ru"), ("vera", "administrator", ""), ("boris", "host", "")):
+        account = await accounts.create(f"{name}@example.org", name, clean_role(role), START)
+        await accounts.set_password(account, "several quiet words")
+        if locale:
+            await accounts.speak(account, locale)
+    await accounts.create("eve@example.org", "Eve", "administrator", START)
+    counted: Counter[str] = Counter()
+
+    def count(name: str) -> None:
+        counted[name] += 1
+
+    async with mail_server() as server, subscriber() as other:
+        other.answers = [503, 410]
+        letters = Letters(bench.database, Mail(server.url, "Veche <veche@example.org>"), count=count)
+        renderer = Renderer(Callers((), "https://meet.example.org"), Assets(), 0, "0")
+        sending = Deliveries(bench.database, LOOPBACK, QUICK, lambda: bench.now, count)
+        sending.listen(WebhookLetters(accounts, letters, renderer, "https://meet.example.org"))
+        made, _ = await bench.subscriptions.create(other.url, [], START)
+        await letters.start()
+        await sending.start()
+        try:
+            await sending.tell(joined())
+            assert await bench.settled(made.id) == ["failed"]
+            told = {str(letter["To"]): letter for letter in [await server.next(), await server.next()]}
+            async with asyncio.timeout(DEADLINE):
+                while counted["letters_sent"] < 2:  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
+        finally:
+            await sending.close()
+            await letters.close()
+        assert server.waiting == 0
+    assert set(told) == {"anna@example.org", "vera@example.org"}, "who can sign in and turn it on again"
+    assert told["anna@example.org"]["Subject"] == "Вебхук отключён"
+    assert told["vera@example.org"]["Subject"] == "A webhook was turned off"
+    text = text_of(told["vera@example.org"])
+    assert all(part in text for part in (other.url, "HTTP 410", made.id, "https://meet.example.org/api"))
+    assert counted == {
+        "deliveries_retried": 1,
+        "deliveries_dropped": 1,
+        "subscriptions_disabled": 1,
+        "letters_sent": 2,
+    }
 
 
 async def test_who_answers_gone_is_told_no_more_until_it_is_enabled(bench: Bench) -> None:
