@@ -28,6 +28,7 @@ from signaling.token import Grants, VideoGrant
 from tests.application import DEADLINE, KEY, QUICK, SECRET, Site, running_site
 from tests.redis_server import running_redis
 from tests.server.lobby_visits import NOW, Door, Visitor, tab_of
+from tests.server.programs import program
 
 
 @pytest.fixture
@@ -61,6 +62,21 @@ async def test_a_guest_knocks_waits_and_is_let_in(site: Site) -> None:
     status, entered = await door.join("Boris")
     assert (status, entered["decision"], entered["role"]) == (200, "enter", "attendee")
     assert (await door.join("Vera"))[1]["decision"] == "wait", "one was let in, and no other"
+
+
+async def test_a_program_decides_with_a_key_that_is_good_for_it(site: Site) -> None:
+    door = await Door.of(site, lobby="all")
+    guest, other = await door.knock("Boris"), await door.knock("Vera")
+    reader, porter = await program(site, "meetings:read", "meetings:write"), await program(site, "live:control")
+    lobby = f"/meetings/{door.meeting.id}/lobby"
+    waiting = (await reader.ask("GET", lobby)).body["waiting"]
+    assert [person["name"] for person in waiting] == ["Boris", "Vera"]
+    for path in (f"/{guest.knock}/admit", f"/{guest.knock}/refuse", "/admit-all", "/message"):
+        assert (await reader.ask("POST", lobby + path, {"text": "Soon"})).status == 403, path
+    assert (await porter.ask("GET", lobby)).status == 403
+    assert (await porter.ask("POST", f"{lobby}/{guest.knock}/admit")).status == 200
+    left = await porter.ask("POST", f"{lobby}/{other.knock}/refuse")
+    assert (left.status, left.body["waiting"]) == (200, [])
 
 
 async def test_another_is_refused_and_does_not_knock_again_at_once(site: Site) -> None:
