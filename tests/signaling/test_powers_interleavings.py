@@ -170,6 +170,12 @@ class Powers(RuleBasedStateMachine):
         self.be_let_in(who)
         self.come_in(who, 0)
 
+    @rule(who=whom)
+    def be_refused_and_ask_again(self, who: int) -> None:
+        self.ask_to_come_in(who)
+        self.decide_knock(who, False)
+        self.ask_to_come_in(who)
+
     def be_let_in(self, who: int) -> None:
         self.ask_to_come_in(who)
         self.decide_knock(who, True)
@@ -367,6 +373,11 @@ class Powers(RuleBasedStateMachine):
             self._unasked(identity, "video")
         else:
             self._do(lambda: hosting.stop_share(room, identity, now))
+
+    @rule(who=whom, wish=word)
+    def ask_and_take_it_back(self, who: int, wish: hosting.Wish) -> None:
+        self.ask(who, wish)
+        self.stop(who, "mute" if wish == "unmute" else "stop video")
 
     def _silenced(self, identity: str) -> None:
         one = self.meeting.room.participants.get(identity)
