@@ -63,7 +63,10 @@ function PersonRow({ person }: { readonly person: Person }): ReactNode {
     <li className={speaking ? "person speaking" : "person"} data-testid={TEST_IDS.participantRow} data-identity={person.identity}>
       <Avatar identity={person.identity} name={person.name} />
       <div className="person-words">
-        <span className="person-name">{person.self ? `${person.name} (${t("people.you")})` : person.name}</span>
+        <span className="person-called">
+          <span className="person-name">{person.name}</span>
+          {person.self && <span>({t("people.you")})</span>}
+        </span>
         {person.role !== "attendee" && <span className="person-role">{t(`people.${person.role}`)}</span>}
       </div>
       <span className="person-marks">
