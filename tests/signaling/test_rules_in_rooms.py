@@ -289,6 +289,16 @@ def test_who_is_kept_out_stays_out_with_whatever_role() -> None:
         hosting.let_back(meeting.room, "guest")
 
 
+def test_who_is_let_back_after_a_removal_does_not_pass_the_lock_for_having_been_inside() -> None:
+    meeting, *_ = ruled(locked=True)
+    guest = meeting.room.participants["guest"]
+    meeting.run(joining.depart(meeting.room, guest, DisconnectReason.CONNECTION_TIMEOUT, meeting.now))
+    meeting.run(hosting.remove(meeting.room, "guest", meeting.now, keep_out=True)[1])
+    meeting.run(hosting.let_back(meeting.room, "guest"))
+    with pytest.raises(NotAllowed, match="locked"):
+        meeting.join("guest")
+
+
 def test_who_is_not_here_can_be_kept_out() -> None:
     meeting, *_ = ruled()
     with pytest.raises(NotFound):
