@@ -1,8 +1,9 @@
-"""The databases that tests of what lasts run on: each test on both."""
+"""The databases that tests of what lasts run on, each test on both; and the usual rights of new files."""
 
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -15,6 +16,14 @@ from server.database import Database
 from tests.postgres_server import PostgresServer, postgres_server
 
 FILE = "veche.sqlite3"
+
+
+@pytest.fixture(autouse=True)
+def umask() -> Iterator[None]:
+    """Commands of the service that run in this process set their own; tests after them have the usual one again."""
+    before = os.umask(0o022)
+    yield
+    os.umask(before)
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,6 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -27,7 +26,7 @@ KEYS = {"first": "0123456789abcdef0123456789abcdef", "second": "fedcba9876543210
 
 
 @pytest.fixture(autouse=True)
-def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
+def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """A data folder of the test's own and free ports, in variables as an operator would set them."""
     for name in [name for name in os.environ if name.upper().startswith("VECHE_")]:
         monkeypatch.delenv(name)
@@ -38,9 +37,7 @@ def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
     monkeypatch.setenv("VECHE_RTC__ADDRESSES", "127.0.0.1")
     monkeypatch.setenv("VECHE_HTTP__HOST", "127.0.0.1")
     monkeypatch.setenv("COLUMNS", "300")
-    before = os.umask(0o022)  # commands set their own
-    yield tmp_path / "data"
-    os.umask(before)
+    return tmp_path / "data"
 
 
 def run(*arguments: str) -> Result:
