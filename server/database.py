@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -324,6 +325,9 @@ class Database:
         if scheme == "sqlite":
             event.listen(self.engine.sync_engine, "connect", _prepare_sqlite)
         self.session: async_sessionmaker[AsyncSession] = async_sessionmaker(self.engine, expire_on_commit=False)
+        # SQLite has one writer at a time, and lets those who wait try again by chance, some of them for seconds.
+        self.turn: AbstractAsyncContextManager[None] = asyncio.Lock() if scheme == "sqlite" else nullcontext()
+        """Held by who writes much in one transaction; whoever came first is next."""
 
     @asynccontextmanager
     async def transaction(self, within: AsyncSession | None = None) -> AsyncIterator[AsyncSession]:

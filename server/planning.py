@@ -159,7 +159,7 @@ class Planning:
         """Works and tells of it in one transaction. Raises what `work` does, and after ATTEMPTS IntegrityError."""
         for attempt in count(1):
             try:
-                async with self._database.session.begin() as session:
+                async with self._database.turn, self._database.session.begin() as session:
                     done = await work(session)
                     for listener in self._listeners:
                         await listener.planned(session, done.before, done.after)
