@@ -92,7 +92,7 @@ def _announce(ready: service.Ready) -> None:
         print(f"  Accounts  {ready.set_up}   (makes the first administrator, once; meetings need no accounts)")
     print("  Next      press New meeting and send the link; set your own certificate with http.cert and http.key")
     sys.stdout.flush()
-    supervisor.tell("READY=1")
+    supervisor.tell_ready()
 
 
 @cli.command()

@@ -1,4 +1,4 @@
-"""Tells systemd, where it started this process, how far it is (sd_notify(3)), so that `systemctl start` waits."""
+"""Tells systemd, where it started this process, that people can meet (sd_notify(3)): `systemctl start` waits for it."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import os
 import socket
 
 
-def tell(state: str) -> None:
-    """Says `READY=1` or `STOPPING=1`; does nothing where nobody listens.
+def tell_ready() -> None:
+    """Does nothing where nobody listens.
 
     Raises OSError where the socket that the environment names takes nothing.
     """
@@ -18,4 +18,4 @@ def tell(state: str) -> None:
         address = "\0" + address[1:]
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as outlet:
         outlet.connect(address)
-        outlet.send(state.encode())
+        outlet.send(b"READY=1")
