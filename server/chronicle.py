@@ -14,7 +14,7 @@ import json
 import logging
 import secrets
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from livekit.protocol.models import DisconnectReason, ParticipantInfo, RoomEndReason
@@ -211,12 +211,14 @@ class Chronicle:
     async def _record(self, batch: list[_Heard]) -> None:
         known = dict(self._known)
         async with self._database.session.begin() as session:
+            meetings = await _hold(session, {heard.event.room.name for heard in batch})
             news = await News.of(session)
             touched: dict[str, datetime.datetime] = {}
             for heard in batch:
                 room = heard.event.room
                 if room.sid not in known or isinstance(heard.event, RoomStarted):
-                    known[room.sid] = await self._open(session, news, room, heard.at)
+                    meeting = meetings.get(room.name)
+                    known[room.sid] = meeting and await self._open(session, news, meeting, room, heard.at)
                 occurrence = known[room.sid]
                 if occurrence is not None:
                     await self._note(session, news, occurrence, heard)
@@ -231,11 +233,10 @@ class Chronicle:
         if written:
             self._news_written()
 
-    async def _open(self, session: AsyncSession, news: News, room: RoomInfo, at: datetime.datetime) -> str | None:
-        """The occurrence that a room's start begins or goes on with; None for a room of no meeting."""
-        meeting = await session.scalar(select(MeetingRow.id).where(MeetingRow.room_name == room.name))
-        if meeting is None:
-            return None
+    async def _open(
+        self, session: AsyncSession, news: News, meeting: str, room: RoomInfo, at: datetime.datetime
+    ) -> str:
+        """The occurrence that a room's start begins or goes on with."""
         open_one = (OccurrenceRow.meeting_id == meeting, OccurrenceRow.ended_at.is_(None))
         before = await session.scalar(select(OccurrenceRow).where(*open_one))
         if before is not None:
@@ -336,6 +337,16 @@ class Chronicle:
         self._forget_at = now + _FORGET_EVERY
 
 
+async def _hold(session: AsyncSession, rooms: Collection[str]) -> dict[str, str]:
+    """The meetings of these rooms, by the room's name; those can't be deleted before the transaction is over.
+
+    Held before anything else is written: who deletes one takes it first too, so that no two wait for one another.
+    """
+    held = select(MeetingRow.room_name, MeetingRow.id).where(MeetingRow.room_name.in_(rooms))
+    rows = await session.execute(held.order_by(MeetingRow.id).with_for_update(read=True, key_share=True))
+    return dict(rows.all())
+
+
 def _is_person(participant: ParticipantInfo) -> bool:
     """Neither an agent nor a recorder: those attend nothing."""
     return not is_dependent(participant.kind, participant.permission)
@@ -375,9 +386,10 @@ async def _decide(session: AsyncSession, occurrence: str, identity: str, standin
 
 
 async def _end(session: AsyncSession, news: News, occurrence: str, at: datetime.datetime) -> None:
-    await _end_stays(session, occurrence, at, LOST)
+    # The occurrence first: a deletion goes from it to its stays, too.
     ended = update(OccurrenceRow).where(OccurrenceRow.id == occurrence, OccurrenceRow.ended_at.is_(None))
     await session.execute(ended.values(ended_at=at))
+    await _end_stays(session, occurrence, at, LOST)
     await news.ended(occurrence, at)
 
 

@@ -103,3 +103,13 @@ async def database(database_url: str) -> AsyncIterator[Database]:
     opened = Database(database_url)
     yield opened
     await opened.close()
+
+
+@pytest.fixture
+async def postgres_database(postgres: PostgresServer, postgres_pattern: str) -> AsyncIterator[Database]:
+    """The same, on PostgreSQL: for what only it does."""
+    address = postgres.new_database(like=postgres_pattern)
+    opened = Database(address)
+    yield opened
+    await opened.close()
+    postgres.drop(address)

@@ -372,6 +372,40 @@ async def test_a_meeting_that_is_deleted_meanwhile_holds_up_no_other(bench: Benc
     assert await bench.held(doomed) == []
 
 
+async def test_a_meeting_can_be_deleted_in_the_moment_it_ends(
+    postgres_database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The deletion and what is written of the end wait for one another in one order, never in a circle."""
+    bench = Bench(postgres_database)
+    doomed = await bench.meeting()
+    room, people = bench.room(doomed), [person("PA_1", "guest-1"), person("PA_2", "guest-2")]
+
+    async def waiting(number: int) -> None:
+        async def so_many() -> bool:
+            async with bench.database.session() as session:
+                found = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+                return bool(await session.scalar(text(f"{found} AND wait_event_type = 'Lock'")) == number)
+
+        await bench.until(so_many)
+
+    async with bench.running() as heard:
+        bench.tell(heard, (0, RoomStarted(room)), *((1, ParticipantJoined(room, one)) for one in people))
+
+        async def all_came() -> bool:
+            return len(await bench.stays(doomed)) == len(people)
+
+        await bench.until(all_came)
+        async with bench.database.session.begin() as elsewhere:
+            await elsewhere.execute(text("SELECT id FROM stays WHERE id = 'PA_2' FOR UPDATE"))
+            bench.tell(heard, *((2, ParticipantLeft(room, gone(one))) for one in people), (2, RoomFinished(room)))
+            await waiting(1)
+            deleting = asyncio.create_task(Meetings(bench.database).delete(doomed))
+            await waiting(2)
+        await deleting
+    assert caplog.messages == []
+    assert await bench.held(doomed) == []
+
+
 async def test_many_come_and_go(bench: Bench) -> None:
     meeting = await bench.meeting()
     room = bench.room(meeting)
