@@ -26,6 +26,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from server.database import Database, MeetingRow, OccurrenceRow, StayRow, Time
 from server.news import News
 from server.occurrences import LONGEST_GAP, Occurrences, read_standings, written_room, written_standings
+from signaling.background import keep_running
 from signaling.effects import (
     ParticipantJoined,
     ParticipantLeft,
@@ -132,7 +133,10 @@ class Chronicle:
         async with self._database.session() as session:
             self._cut_off = frozenset(await session.scalars(going_on))
         self._since = self._clock()
-        self._tasks = [asyncio.create_task(self._write_all()), asyncio.create_task(self._watch())]
+        self._tasks = [
+            keep_running(self._write_all, "attendance"),
+            keep_running(self._watch, "the watch over occurrences"),
+        ]
 
     def __call__(self, event: RoomEvent) -> None:
         """Takes an event; returns at once."""

@@ -9,11 +9,14 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcon
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, ForeignKey, Index, Integer, LargeBinary, MetaData, String, Text, event, false, text
+from sqlalchemy.engine.interfaces import DBAPIConnection, Dialect
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import DateTime, TypeDecorator
@@ -318,12 +321,15 @@ class Database:
         scheme, _, place = url.partition("://")
         self.engine: AsyncEngine = create_async_engine(
             f"{DRIVERS[scheme]}://{place}",
+            hide_parameters=True,  # in what is logged of an error: titles, letters, hashes
             pool_size=CONNECTIONS,
             max_overflow=0,
             pool_pre_ping=scheme != "sqlite",  # one that the server has closed is found out before it is used
         )
         if scheme == "sqlite":
             event.listen(self.engine.sync_engine, "connect", _prepare_sqlite)
+        else:
+            event.listen(self.engine.sync_engine, "do_connect", _connect_to_postgresql)
         self.session: async_sessionmaker[AsyncSession] = async_sessionmaker(self.engine, expire_on_commit=False)
         # SQLite has one writer at a time, and lets those who wait try again by chance, some of them for seconds.
         self.turn: AbstractAsyncContextManager[None] = asyncio.Lock() if scheme == "sqlite" else nullcontext()
@@ -385,6 +391,14 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
     cursor.close()
     # SQLite's own knows only ASCII; titles are in any language.
     connection.create_function("lower", 1, _lower, deterministic=True)
+
+
+def _connect_to_postgresql(dialect: Dialect, _record: object, address: Any, options: Any) -> DBAPIConnection:
+    """As usual; but that no server is there, or that it refuses us, is an error of SQLAlchemy's like all others."""
+    try:
+        return dialect.connect(*address, **options)
+    except (OSError, asyncpg.PostgresError) as error:
+        raise OperationalError(None, None, error) from error
 
 
 def _lower(value: object) -> object:

@@ -29,6 +29,7 @@ from server.happenings import Happening, HappeningType
 from server.meetings import Meeting
 from server.planning import Plan
 from server.texts import WrongInput
+from signaling.background import keep_running
 from signaling.lobby import Knock, Turn
 
 logger = logging.getLogger(__name__)
@@ -127,7 +128,7 @@ class Deliveries:
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
         )
-        self._runner = asyncio.create_task(self._run())
+        self._runner = keep_running(self._run, "the sending of messages")
 
     async def close(self) -> None:
         """Ends: what is on its way has a moment, and what remains is in the database."""

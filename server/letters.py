@@ -22,6 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from server.database import Database, LetterRow
 from server.mail import AddressRefused, Invitation, Mail, MailNotSent
+from signaling.background import keep_running
 
 logger = logging.getLogger(__name__)
 
@@ -99,7 +100,7 @@ class Letters:
     async def start(self) -> None:
         """Sends what is due, from now on; nothing where there is no mail server."""
         if self.is_set_up:
-            self._task = asyncio.create_task(self._run())
+            self._task = keep_running(self._run, "the sending of letters")
 
     async def close(self) -> None:
         """Ends: what is on its way has a moment; a letter that needs longer may be sent a second time later."""

@@ -10,6 +10,7 @@ import ssl
 from collections.abc import Callable
 
 from server.config import SettingsError
+from signaling.background import keep_running
 
 BACKLOG = 1024
 FIRST_REQUEST_TIME = 15.0
@@ -53,7 +54,7 @@ class Listeners:
         server = await loop.create_server(self._accept, sock=listening, ssl=tls, ssl_handshake_timeout=time)
         self._servers.append(server)
         if self._sweeper is None:
-            self._sweeper = asyncio.create_task(self._sweep())
+            self._sweeper = keep_running(self._sweep, "the closing of connections without a request")
 
     def heard(self, protocol: asyncio.BaseProtocol) -> None:
         """This connection has sent a whole request."""

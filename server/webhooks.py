@@ -26,6 +26,7 @@ from server import webhook_events
 from server.database import Database, WebhookRow
 from server.webhook_events import Wanted
 from signaling import token
+from signaling.background import keep_running
 from signaling.effects import RoomEvent
 from signaling.token import Grants
 
@@ -158,7 +159,7 @@ class Webhooks:
             self._line_up(webhook)
         if rows:
             logger.info("webhooks: %d events of an earlier run are still to be told", len(rows))
-        self._writer = asyncio.create_task(self._write_all())
+        self._writer = keep_running(self._write_all, "the writing of webhooks")
 
     def __call__(self, event: RoomEvent) -> None:
         """Takes an event; returns at once. Those that LiveKit does not know are not told."""

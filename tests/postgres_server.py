@@ -29,8 +29,8 @@ class PostgresServer:
             probe.bind(("127.0.0.1", 0))
             self._port: int = probe.getsockname()[1]
 
-    def start(self) -> None:
-        """Makes the server's folder and starts it."""
+    def make(self) -> None:
+        """Makes the server's folder."""
         password = self._folder / "password"
         password.write_text(_PASSWORD)
         data = self._folder / "data"
@@ -38,12 +38,17 @@ class PostgresServer:
         self._run(
             "initdb", "-D", data, "-U", "veche", "--pwfile", password, "-A", "scram-sha-256", "--no-sync", "-E", "UTF8"
         )
+
+    def start(self) -> None:
+        """Starts it: for the first time, or again."""
+        data = self._folder / "data"
         options = f"-p {self._port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off"
         self._run("pg_ctl", "-D", data, "-w", "-s", "-o", options, "-l", self._folder / "log", "start")
 
     def stop(self) -> None:
-        """Ends it at once."""
-        self._run("pg_ctl", "-D", self._folder / "data", "-m", "immediate", "-s", "stop")
+        """Ends it at once, if it runs."""
+        if (self._folder / "data" / "postmaster.pid").exists():
+            self._run("pg_ctl", "-D", self._folder / "data", "-m", "immediate", "-s", "stop")
 
     def new_database(self, like: str = "") -> str:
         """The address of a new database: an empty one, or a copy of the one at that address, which nobody may use."""
@@ -90,6 +95,7 @@ def programs() -> Path:
 def postgres_server(folder: Path) -> Iterator[PostgresServer]:
     """Runs while the block does. Its account must reach `folder`."""
     server = PostgresServer(programs(), folder)
+    server.make()
     server.start()
     try:
         yield server

@@ -289,13 +289,18 @@ async def test_unknown_paths_and_methods_are_problems_too(site: Site) -> None:
         assert "POST" in answer.headers["Allow"]
 
 
-async def test_a_database_that_is_away_is_said_without_its_words(site: Site) -> None:
+async def test_a_database_that_is_away_is_said_without_its_words(
+    site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
     async with site.database.engine.begin() as connection:
         await connection.exec_driver_sql("ALTER TABLE meetings RENAME TO elsewhere")
-    status, problem, _ = await post(site, PATH)
+    status, problem, _ = await post(site, PATH, {"title": "Takeover", "settings": {"passcode": "271828"}})
     assert (status, problem["code"]) == (503, "database_unavailable")
     assert "SQL" not in str(problem).upper().replace("DATABASE", "")
     assert "meetings" not in problem["detail"]
+    assert "database_unavailable" in caplog.text
+    assert "Takeover" not in caplog.text
+    assert "271828" not in caplog.text
 
 
 async def decided(site: Site, **settings: object) -> tuple[str, str]:
