@@ -14,12 +14,15 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from alembic.util import CommandError
 from sqlalchemy import Connection, ForeignKey, Index, Integer, LargeBinary, MetaData, String, Text, event, false, text
 from sqlalchemy.engine.interfaces import DBAPIConnection, Dialect
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import DateTime, TypeDecorator
+
+from server.config import SettingsError
 
 DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}
 """By the scheme of the address that an operator gives."""
@@ -314,6 +317,13 @@ class CalendarFeedRow(Table):
     created_at: Mapped[datetime.datetime] = mapped_column(Time)
 
 
+class DatabaseUnusable(SettingsError):
+    """A database that can't be reached, read or brought to its newest form."""
+
+    def __init__(self, cause: str) -> None:
+        super().__init__(f"database.url: takes a database that can be used: {' '.join(cause.split())}")
+
+
 class Database:
     """One engine and its sessions. `url` is as an operator writes it: `sqlite:////path/to/file`, `postgresql://…`."""
 
@@ -349,13 +359,18 @@ class Database:
             await within.flush()
 
     async def migrate(self) -> tuple[str | None, str | None]:
-        """Brings the tables to their newest form; the revisions before and after."""
-        async with self.engine.begin() as connection:
-            if connection.dialect.name == "postgresql":  # nodes of a cluster start together: one of them does it
-                await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
-            before = await connection.run_sync(_revision)
-            await connection.run_sync(_upgrade)
-            return before, await connection.run_sync(_revision)
+        """Brings the tables to their newest form; the revisions before and after. Raises DatabaseUnusable."""
+        try:
+            async with self.engine.begin() as connection:
+                if connection.dialect.name == "postgresql":  # nodes of a cluster start together: one of them does it
+                    await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
+                before = await connection.run_sync(_revision)
+                await connection.run_sync(_upgrade)
+                return before, await connection.run_sync(_revision)
+        except CommandError as error:
+            raise DatabaseUnusable(f"its tables are not of this version, which knows no later ones: {error}") from None
+        except SQLAlchemyError as error:
+            raise DatabaseUnusable(str(error.orig if isinstance(error, DBAPIError) else error)) from None
 
     async def revision(self) -> str | None:
         """The revision that the tables have; None without any. Raises SQLAlchemyError when the database is away."""

@@ -289,9 +289,7 @@ async def test_unknown_paths_and_methods_are_problems_too(site: Site) -> None:
         assert "POST" in answer.headers["Allow"]
 
 
-async def test_a_database_that_is_away_is_said_without_its_words(
-    site: Site, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_a_database_that_is_away_is_said_without_its_words(site: Site, caplog: pytest.LogCaptureFixture) -> None:
     async with site.database.engine.begin() as connection:
         await connection.exec_driver_sql("ALTER TABLE meetings RENAME TO elsewhere")
     status, problem, _ = await post(site, PATH, {"title": "Takeover", "settings": {"passcode": "271828"}})

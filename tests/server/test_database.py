@@ -13,7 +13,7 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
-from server.database import Database, MeetingRow, Table, newest_revision
+from server.database import Database, DatabaseUnusable, MeetingRow, Table, newest_revision
 from tests.application import database_threads_ended
 from tests.postgres_server import PostgresServer
 
@@ -73,7 +73,7 @@ async def test_a_migration_that_fails_leaves_what_was(tmp_path: Path) -> None:
     file.close()
     database = Database(f"sqlite:///{path}")
     try:
-        with pytest.raises(SQLAlchemyError):
+        with pytest.raises(DatabaseUnusable, match=r"^database\.url: takes a database that can be used: "):
             await database.migrate()
         assert await database.revision() is None
     finally:

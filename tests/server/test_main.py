@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -123,6 +124,27 @@ def test_migrate_makes_the_database_and_says_so(folder: Path) -> None:
     assert run("migrate").stdout == f"database: revision {newest} -> {newest} (newest {newest})\n"
     assert folder.stat().st_mode & 0o777 == 0o700
     assert all(path.stat().st_mode & 0o077 == 0 for path in folder.iterdir())
+
+
+def test_a_database_that_cannot_be_used_is_said_in_one_line(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    assert run("migrate").exit_code == 0
+    file = folder / "veche.sqlite3"
+    with sqlite3.connect(file) as later:
+        later.execute("UPDATE alembic_version SET version_num = '9999'")
+    later.close()
+    other = folder / "other.sqlite3"
+    other.write_text("not a database, but a text that is as long as the head of one would be, and longer" * 9)
+    away = f"postgresql://veche:hunter2@127.0.0.1:{free_port()}/veche"
+    causes = {f"sqlite:///{file}": "9999", f"sqlite:///{other}": "not a database", away: "[Errno 111]"}
+    for address, words in causes.items():
+        monkeypatch.setenv("VECHE_DATABASE__URL", address)
+        for command in (["serve"], ["migrate"], ["api-keys"]):
+            refused = run(*command)
+            assert refused.exit_code == 2, refused.output
+            assert refused.stderr.startswith("veche: database.url: takes a database that can be used: ")
+            assert words in refused.stderr
+            assert refused.stderr.count("\n") == 1
+            assert "hunter2" not in refused.stderr
 
 
 def test_migrate_refuses_a_folder_that_cannot_be(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
