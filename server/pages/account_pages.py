@@ -16,7 +16,6 @@ from server.pages.reception import Reception
 from server.pages.times import Times, reader_zone
 from server.problems import TooMany
 from server.texts import WrongInput
-from signaling.errors import NotAllowed
 
 logger = logging.getLogger(__name__)
 
@@ -97,7 +96,7 @@ class AccountPages:
     async def all(self, request: web.Request) -> web.Response:
         """Everybody's accounts."""
         self._reception.renderer.to_https(request)
-        await self._administrator(request)
+        await self._reception.administrator(request)
         return await self._all(request)
 
     async def do_invite(self, request: web.Request) -> web.Response:
@@ -146,17 +145,11 @@ class AccountPages:
         link, sent = await self._reception.hand_over(request, account)
         return await self._all(request, link=link, invited=account.email, sent=sent)
 
-    async def _administrator(self, request: web.Request) -> Account:
-        account = await self._reception.signed_in(request)
-        if not account.is_administrator:
-            raise NotAllowed("takes an administrator")
-        return account
-
     async def _asked(self, request: web.Request, *, administrator: bool = False) -> tuple[Account, Mapping[str, str]]:
         """Who sent a form, and its fields."""
         account, fields = await self._reception.asked(request)
         if administrator:
-            await self._administrator(request)
+            await self._reception.administrator(request)
         return account, fields
 
     async def _own(

@@ -8,12 +8,10 @@ from collections.abc import Mapping
 
 from aiohttp import web
 
-from server.accounts import Account
 from server.api_keys import SCOPES, ApiKeys
 from server.pages.forms import see_other
 from server.pages.reception import Reception
 from server.texts import WrongInput
-from signaling.errors import NotAllowed
 
 logger = logging.getLogger(__name__)
 
@@ -41,13 +39,13 @@ class ApiKeyPages:
     async def list(self, request: web.Request) -> web.Response:
         """All keys."""
         self._reception.renderer.to_https(request)
-        await self._administrator(request)
+        await self._reception.administrator(request)
         return await self._show(request)
 
     async def do_make(self, request: web.Request) -> web.Response:
         """A new key; this page alone shows its text."""
         _, fields = await self._reception.asked(request)
-        account = await self._administrator(request)
+        account = await self._reception.administrator(request)
         days = LIFETIMES.get(fields.get("days", ""))
         now = datetime.datetime.now(datetime.UTC)
         scopes = [scope for scope in SCOPES if fields.get(scope) == "on"]
@@ -63,17 +61,10 @@ class ApiKeyPages:
     async def do_revoke(self, request: web.Request) -> web.Response:
         """A key works no more."""
         await self._reception.asked(request)
-        account = await self._administrator(request)
+        account = await self._reception.administrator(request)
         key = await self._keys.revoke(request.match_info["key"], datetime.datetime.now(datetime.UTC))
         logger.info("%s has revoked the API key %s", account.id, key.id)
         return see_other(PATH)
-
-    async def _administrator(self, request: web.Request) -> Account:
-        """Raises the way to sign in, and NotAllowed."""
-        account = await self._reception.signed_in(request)
-        if not account.is_administrator:
-            raise NotAllowed("takes an administrator")
-        return account
 
     async def _show(
         self,

@@ -19,6 +19,7 @@ from server.pages.forms import keep, read_form, unpacked
 from server.pages.rendering import Renderer
 from server.problems import SignInEnded
 from server.sign_in import SignIns, Visitors
+from signaling.errors import NotAllowed
 
 logger = logging.getLogger(__name__)
 
@@ -56,6 +57,13 @@ class Reception:
         account = await self.visitors.account(request)
         if account is None:
             raise web.HTTPSeeOther(URL("/sign-in").with_query({"next": request.path}))
+        return account
+
+    async def administrator(self, request: web.Request) -> Account:
+        """The account, if it may administer the service; raises the way to sign in, and NotAllowed."""
+        account = await self.signed_in(request)
+        if not account.is_administrator:
+            raise NotAllowed("takes an administrator")
         return account
 
     async def asked(self, request: web.Request) -> tuple[Account, Mapping[str, str]]:
