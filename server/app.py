@@ -72,6 +72,7 @@ from server.pages.reception import Reception
 from server.pages.reference import Reference
 from server.pages.rendering import Renderer
 from server.pages.sign_in_pages import SignInPages
+from server.pages.webhook_pages import WebhookPages
 from server.passwords import Passwords
 from server.planning import Planning
 from server.sign_in import SignIns, Visitors
@@ -217,11 +218,8 @@ def application(
         accounts, letters, renderer, lambda code, passcode: link_to(URL(outward), code, passcode), mail.address
     )
     deliveries.listen(WebhookLetters(accounts, letters, renderer, outward))
-    planning, hosts, keys = (
-        Planning(database, meetings, members, [invitations, deliveries]),
-        HostService(node),
-        ApiKeys(database),
-    )
+    planning = Planning(database, meetings, members, [invitations, deliveries])
+    hosts, keys, subscriptions = HostService(node), ApiKeys(database), Subscriptions(database, networks(settings))
     apis = (
         PlannedApi(
             planning,
@@ -245,7 +243,7 @@ def application(
         LiveApi(authorities, search, rooms, hosts),
         OccurrencesApi(authorities, search, occurrences),
         AdministrationApi(reception, keys, rooms, meetings, Usage(database), callers, version()),
-        WebhooksApi(Subscriptions(database, networks(settings)), deliveries, visitors, callers),
+        WebhooksApi(subscriptions, deliveries, visitors, callers),
         DebugApi(node),
     )
     described = openapi.OpenApi([type(each) for each in apis], version())
@@ -310,6 +308,7 @@ def application(
         *meeting_pages.routes(),
         *DatePages(reception, agenda, planning).routes(),
         *ApiKeyPages(reception, keys).routes(),
+        *WebhookPages(reception, subscriptions, deliveries).routes(),
         *Reference(renderer, visitors, described.content).routes(),
         *calendars.routes(),
     ]

@@ -26,6 +26,10 @@ _LOCAL_NAT64 = ipaddress.IPv6Network("64:ff9b:1::/48")
 """RFC 8215: where it leads is the premises' own affair."""
 
 
+class AddressNotAllowed(WrongInput):
+    """An address whose digits say that it leads where subscriptions must not reach."""
+
+
 class AddressRefused(OSError):
     """A name or address that leads where subscriptions must not reach."""
 
@@ -56,7 +60,7 @@ def _unwrapped(address: Address) -> Address:
 
 
 def read_url(text: str, allowed: Sequence[Network]) -> str:
-    """An address to send to. Raises WrongInput for one that can't be, or that names a refused address outright."""
+    """An address to send to. Raises WrongInput for one that can't be, AddressNotAllowed as check_literal."""
     try:
         url = URL(text)
         port_is_there = url.port is not None
@@ -71,13 +75,13 @@ def read_url(text: str, allowed: Sequence[Network]) -> str:
 
 
 def check_literal(url: URL, allowed: Sequence[Network]) -> None:
-    """An address that is written as digits is resolved by nobody: it is looked at here. Raises WrongInput."""
+    """An address that is written as digits is resolved by nobody: it is looked at here. Raises AddressNotAllowed."""
     try:
         found = is_allowed(url.host or "", allowed)
     except ValueError:
         return  # a name
     if not found:
-        raise WrongInput("url: takes an address of the public internet, or of a network in webhook.allow_networks")
+        raise AddressNotAllowed("url: takes an address of the public internet, or one in webhook.allow_networks")
 
 
 class CheckedResolver(AbstractResolver):

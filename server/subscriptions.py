@@ -8,7 +8,7 @@ from __future__ import annotations
 import datetime
 import json
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -29,7 +29,7 @@ MOST_WAITING = 10_000
 """Messages that wait for one subscription. What comes on top is not sent, and is not in the log."""
 
 DeliveryStatus = Literal["waiting", "delivered", "failed"]
-_STATUSES: tuple[DeliveryStatus, ...] = get_args(DeliveryStatus)
+STATUSES: tuple[DeliveryStatus, ...] = get_args(DeliveryStatus)
 
 
 class SubscriptionNotFound(Exception):
@@ -177,6 +177,20 @@ class Subscriptions:
             await _row(session, subscription_id)
             return [delivery_of(row) for row in await session.scalars(wanted)]
 
+    async def newest(self) -> Mapping[str, Delivery]:
+        """The newest message of each subscription that had any, by the subscription's id."""
+        newest = (
+            select(DeliveryRow.id)
+            .where(DeliveryRow.subscription_id == SubscriptionRow.id)
+            .order_by(DeliveryRow.created_at.desc(), DeliveryRow.id.desc())
+            .limit(1)
+            .correlate(SubscriptionRow)
+            .scalar_subquery()
+        )
+        wanted = select(DeliveryRow).where(DeliveryRow.id.in_(select(newest).select_from(SubscriptionRow)))
+        async with self._database.session() as session:
+            return {row.subscription_id: delivery_of(row) for row in await session.scalars(wanted)}
+
     async def delivery(self, subscription_id: str, delivery_id: str) -> Delivery:
         """One message of one's log. Raises DeliveryNotFound."""
         async with self._database.session() as session:
@@ -284,7 +298,7 @@ def delivery_of(row: DeliveryRow) -> Delivery:
         event=row.event,
         body=row.body,
         created_at=row.created_at,
-        status=next(status for status in _STATUSES if status == row.status),
+        status=next(status for status in STATUSES if status == row.status),
         attempts=row.attempts,
         tried_at=row.tried_at,
         due_at=row.due_at,

@@ -32,7 +32,7 @@ class WebhookLetters:
                 url=url,
                 answer=answer,
                 id=subscription_id,
-                link=f"{self._base}/api",
+                link=f"{self._base}/webhooks/{subscription_id}",
             )
             letters.append(Letter(subscription_id, account.email, subject, text))
         await self._letters.add(letters, datetime.datetime.now(datetime.UTC), session)

@@ -10,7 +10,7 @@ from itertools import groupby
 from zoneinfo import ZoneInfo
 
 from aiohttp import web
-from babel.dates import format_date, format_time
+from babel.dates import format_date, format_skeleton, format_time
 
 from server.agenda import Entry
 from server.recurrence import Planned
@@ -74,6 +74,17 @@ class Times:
     def time(self, moment: datetime.datetime) -> str:
         """Such as 09:00."""
         return str(format_time(moment.astimezone(self.zone).time(), "short", locale=self.locale))
+
+    def clock(self, moment: datetime.datetime) -> str:
+        """Such as 09:00:05."""
+        return str(format_time(moment.astimezone(self.zone).time(), "medium", locale=self.locale))
+
+    def moment(self, moment: datetime.datetime, *, exact: bool = False) -> str:
+        """Such as Dec 1, 09:00, `exact` with its seconds; with the year where it is another one."""
+        local = moment.astimezone(self.zone)
+        parts = "MMMd" if local.year == self.today.year else "yMMMd"
+        day = format_skeleton(parts, local, tzinfo=self.zone, locale=self.locale)
+        return f"{day}, {self.clock(moment) if exact else self.time(moment)}"
 
     def hours(self, time: Planned) -> str:
         """Such as 09:00–09:45."""

@@ -6,6 +6,7 @@ Pages come from a running service with some people and meetings in it, states of
 
 from __future__ import annotations
 
+import asyncio
 import datetime
 import re
 import subprocess
@@ -25,6 +26,7 @@ from server.meetings import Meetings
 from server.occurrences import Occurrences
 from signaling.effects import ParticipantJoined, ParticipantLeft, ParticipantRenamed, RoomStarted
 from tests.browser.people import chromium, eventually, new_context
+from tests.server.subscriber import Subscriber, subscriber
 from tests.service import ROOT, Service, running_service
 
 PASSWORD = "несколько тихих слов"
@@ -66,6 +68,13 @@ PAGES = (
     Screen("accounts found", "{site}/accounts?find=anna", signed_in=True),
     Screen("API", "{site}/api"),
     Screen("API keys", "{site}/api-keys", signed_in=True),
+    Screen("webhooks", "{site}/webhooks", signed_in=True),
+    Screen("add a webhook", "{site}/webhooks/new", signed_in=True),
+    Screen("add a webhook, choosing", "{site}/webhooks/new", signed_in=True, clicks=("#which-some",)),
+    Screen("a webhook", "{webhook}", signed_in=True),
+    Screen("a webhook, another secret", "{webhook}", signed_in=True, clicks=("[data-testid=ask-rotate]",)),
+    Screen("a webhook, turned off", "{webhook_off}", signed_in=True),
+    Screen("a webhook's message", "{webhook_message}", signed_in=True),
     Screen("meetings", "{site}/meetings", signed_in=True),
     Screen("past meetings", "{site}/meetings/past", signed_in=True),
     Screen("schedule a meeting", "{site}/meetings/new", signed_in=True),
@@ -180,7 +189,8 @@ class Gallery:
 async def gallery(folder: Path) -> AsyncIterator[Gallery]:
     """Everything that the screens need, running; `folder` is for the services' data. Needs the test network."""
     async with AsyncExitStack() as stack:
-        service = stack.enter_context(running_service(folder / "service"))
+        settings = {"VECHE_WEBHOOK__ALLOW_NETWORKS": "127.0.0.1/32"}
+        service = stack.enter_context(running_service(folder / "service", settings))
         fresh = stack.enter_context(running_service(folder / "fresh"))
         stack.enter_context(stories_server())
         playwright = await stack.enter_async_context(async_playwright())
@@ -188,6 +198,8 @@ async def gallery(folder: Path) -> AsyncIterator[Gallery]:
         context = await new_context(browser)
         facts = await inhabit(await context.new_page(), service)
         facts["set_up"] = fresh.https + set_up_path(fresh)
+        receivers = [await stack.enter_async_context(subscriber()) for _ in range(2)]
+        facts |= await add_webhooks(context.pages[0], facts["site"], *receivers)
         cookies = await context.storage_state()
         page = await context.new_page()
 
@@ -269,6 +281,34 @@ async def plan(page: Page, site: str) -> tuple[str, str]:
             await page.get_by_test_id("cancelled-dates").wait_for()
             date = site + (await links.first.get_attribute("href") or "")
     return planned, date
+
+
+async def add_webhooks(page: Page, site: str, takes: Subscriber, refuses: Subscriber) -> dict[str, str]:
+    """Webhooks that work, are turned off and lead nowhere; addresses of the first two, and of a message."""
+    found: list[str] = []
+    nowhere = "https://receiver-with-a-long-name.example.org/hooks/" + "of-a-program-with-a-long-address/" * 3
+    for url in (takes.url, refuses.url, nowhere):
+        await page.goto(f"{site}/webhooks/new")
+        await page.fill("#url", url)
+        await page.get_by_test_id("save-webhook").click()
+        link = await page.get_by_test_id("edit").get_attribute("href") or ""
+        found.append(site + link.removesuffix("/edit"))
+    refuses.answers = [410]
+    await page.goto(f"{site}/meetings")
+    await page.get_by_test_id("start-now").click()
+    await asyncio.gather(takes.has(1), refuses.has(1))
+    takes.answers = [500] * 20
+    await page.goto(found[0])
+    await page.get_by_test_id("test").click()
+    states = page.get_by_test_id("sent").locator(".state")
+
+    async def are_settled() -> bool:
+        await page.goto(found[0])
+        return await states.all_inner_texts() == ["Is tried again", "Delivered"]
+
+    await eventually(are_settled, "what became of both messages is known")
+    message = await page.get_by_test_id("sent").nth(1).get_by_role("link").get_attribute("href")
+    return {"webhook": found[0], "webhook_off": found[1], "webhook_message": f"{site}{message}"}
 
 
 async def hold(service: Service, code: str) -> str:

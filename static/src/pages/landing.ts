@@ -8,6 +8,7 @@ import "./pages.css";
 import "./forms.css";
 import "./meetings.css";
 import "./reference.css";
+import "./webhooks.css";
 
 /** A server that has not answered by now will not be believed later, ms. */
 const PATIENCE = 15_000;
