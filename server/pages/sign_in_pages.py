@@ -71,28 +71,30 @@ class SignInPages:
         return self._form(request, onward=onward)
 
     async def do_sign_in(self, request: web.Request) -> web.Response:
-        """Signs in, and sends the form on that was kept meanwhile.
+        """Signs in, and sends the form on that was kept meanwhile; or keeps it in another language (`speak`).
 
         Whatever is wrong, the answer is the same and takes as long.
         """
         fields = await read_form(request, self._reception.callers)
         email, onward = fields.get("email", "").strip().lower()[:300], local_path(fields.get("next", "/"))
-        refuse = partial(self._form, request, onward=onward, email=email, kept=fields.get(KEPT, ""))
+        ask = partial(self._form, request, onward=onward, email=email, kept=fields.get(KEPT, ""))
+        if "speak" in fields:
+            return ask(200)
         address = self._reception.callers.address(request)
         if self._turns.are_taken(address):
-            return refuse(429, problem="wait", seconds=BUSY_WAIT)
+            return ask(429, problem="wait", seconds=BUSY_WAIT)
         async with self._turns.one(address):
             # Only now: of guesses sent all at once those before this one may have been wrong.
             now = time.monotonic()
             wait = self._attempts.wait(email, address, now)
             if wait or self._failures.is_spent(address, now):
-                return refuse(429, problem="wait", seconds=max(1, round(wait)))
+                return ask(429, problem="wait", seconds=max(1, round(wait)))
             account = await self._reception.accounts.authenticate(email, fields.get("password", ""))
             if account is None:
                 self._attempts.failed(email, address, now)
                 self._failures.count(address, now)
                 logger.info("a sign-in failed")
-                return refuse(401, problem="wrong")
+                return ask(401, problem="wrong")
             self._attempts.succeeded(email, address)
         return await self._welcome(request, account, onward, again=KEPT in fields)
 

@@ -127,8 +127,13 @@ async def test_who_was_signed_out_meanwhile_loses_nothing_of_the_form(anna: Brow
     meeting = await Meetings(site.database).get(page.path.removeprefix("/meetings/"))
     assert (meeting.title, meeting.description) == (title, "Ёлка\nи &")
 
-    # Nor is a press of a button lost that has no page of its own.
+    # Nor is a press of a button lost that has no page of its own, nor anything when another language is chosen.
     waiting = await signed_out(f"/meetings/{meeting.id}/cancel")
+    page = await anna.send("/sign-in?lang=ru", {**waiting, **email, "speak": "ru"}, shown="/sign-in")
+    assert (page.status, page.has("form-is-kept"), "Войти" in page.text) == (200, True, True)
+    assert {name: html.unescape(page.value(f'name="{name}" value="([^"]*)"')) for name in ("next", "kept")} == waiting
+    assert page.value(r'id="email"[^>]* value="([^"]*)"') == email["email"]
+    page = await anna.send("/sign-in?lang=en", {**waiting, **email, "speak": "en"}, shown="/sign-in")
     assert (await anna.send("/sign-in", {**waiting, **email, "password": PASSWORD})).has("is-cancelled")
     # Passwords stand on no page, and what no page of ours wrote is not taken.
     waiting = await signed_out("/account/password", present=PASSWORD, password="secret new words")
