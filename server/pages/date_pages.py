@@ -12,14 +12,13 @@ from server.agenda import Agenda
 from server.meeting_form import FormProblems, date_form_of, read_date_form
 from server.meetings import Meeting, MeetingDraft, MeetingNotFound
 from server.pages.forms import see_other
-from server.pages.meeting_pages import DURATIONS, ID
+from server.pages.meeting_pages import DURATIONS, ID, run_by
 from server.pages.reception import Reception
 from server.pages.times import Times, reader_zone
 from server.planning import Planning
 from server.recurrence import has_date, replace_changes, with_change
 from server.schedule import Changed, Schedule
 from server.texts import WrongInput
-from signaling.errors import NotAllowed
 
 DATE = "{date:[0-9]{8}T[0-9]{6}Z}"
 DATE_FORM = "%Y%m%dT%H%M%SZ"
@@ -69,9 +68,7 @@ class DatePages:
 
     async def _found(self, account: Account, request: web.Request) -> tuple[Meeting, Schedule, datetime.datetime]:
         """The meeting, its times, and which date of them is meant. Raises MeetingNotFound, NotAllowed."""
-        meeting, role = await self._agenda.find(account, request.match_info["id"])
-        if role != "host":
-            raise NotAllowed("only the meeting's host may do that")
+        meeting = run_by(*await self._agenda.find(account, request.match_info["id"]))
         schedule = meeting.schedule
         try:
             original = datetime.datetime.strptime(request.match_info["date"], DATE_FORM).replace(tzinfo=datetime.UTC)

@@ -17,7 +17,7 @@ from server.api.meetings import check_may_create, link_to, may_create
 from server.invitations import Invitations
 from server.meeting_form import KEPT, FormProblems, blank_form, form_of, read_form_of_meeting
 from server.meeting_policy import check_settings, starting_settings
-from server.meetings import Meeting, MeetingChanged, MeetingDraft, Meetings
+from server.meetings import Meeting, MeetingChanged, MeetingDraft, MeetingNotFound, Meetings
 from server.members import Members
 from server.occurrences import Occurrences
 from server.pages.forms import see_other
@@ -33,6 +33,7 @@ from server.sections import AccountsSection, MeetingsSection
 from server.sign_in import known_account
 from server.texts import WrongInput
 from signaling.errors import NotAllowed
+from signaling.token import Role
 
 logger = logging.getLogger(__name__)
 
@@ -178,13 +179,13 @@ class MeetingPages:
     async def edit(self, request: web.Request) -> web.Response:
         """The form with what is so now."""
         account = await self._reader(request)
-        meeting = await self._own(account, request)
+        meeting = await self._hosted(account, request)
         return self._form(request, form_of(meeting, await self._members.list(meeting)), meeting=meeting)
 
     async def do_change(self, request: web.Request) -> web.Response:
         """Changes it, or the form again with what is wrong in it."""
         account, fields = await self._reception.asked(request)
-        meeting = await self._own(account, request)
+        meeting = await self._hosted(account, request)
         members = await self._members.list(meeting)
         try:
             filled = read_form_of_meeting(fields, _now(), meeting, members)
@@ -197,12 +198,16 @@ class MeetingPages:
             return self._form(
                 request, {**fields, "version": str(meeting.version)}, meeting=meeting, problems={"version": "changed"}
             )
+        try:
+            await self._agenda.find(account, meeting.id)
+        except MeetingNotFound:  # a co-host has taken their own invitation back
+            return see_other("/meetings")
         return see_other(f"/meetings/{meeting.id}?saved=changed")
 
     async def do_cancel(self, request: web.Request) -> web.Response:
         """It does not take place."""
         account, _ = await self._reception.asked(request)
-        meeting = await self._own(account, request)
+        meeting = await self._hosted(account, request, only_host=True)
         await self._planning.cancel(meeting, _now())
         logger.info("%s was cancelled", meeting.id)
         return see_other(f"/meetings/{meeting.id}?saved=cancelled")
@@ -210,17 +215,15 @@ class MeetingPages:
     async def do_delete(self, request: web.Request) -> web.Response:
         """It is gone, for good."""
         account, _ = await self._reception.asked(request)
-        meeting = await self._own(account, request)
+        meeting = await self._hosted(account, request, only_host=True)
         await self._planning.delete(meeting)
         logger.info("%s was deleted", meeting.id)
         return see_other("/meetings")
 
-    async def _own(self, account: Account, request: web.Request) -> Meeting:
-        """The meeting of the path, for who may change it. Raises MeetingNotFound, NotAllowed."""
-        meeting, role = await self._agenda.find(account, request.match_info["id"])
-        if role != "host":
-            raise NotAllowed("only the meeting's host may do that")
-        return meeting
+    async def _hosted(self, account: Account, request: web.Request, *, only_host: bool = False) -> Meeting:
+        """The meeting of the path, for its hosts: co-hosts change it as the host does. Raises as run_by."""
+        found = await self._agenda.find(account, request.match_info["id"])
+        return run_by(*found, only_host=only_host)
 
     def _times(self, request: web.Request, otherwise: str = "UTC") -> Times:
         """How times are written for the reader; in the zone `otherwise` where the browser has not told its own."""
@@ -286,6 +289,13 @@ class MeetingPages:
     ) -> web.Response:
         allowed = may_create(self._policy, known_account(request))
         return self._reception.renderer.page(request, template, status, may_create=allowed, **values)
+
+
+def run_by(meeting: Meeting, role: Role, *, only_host: bool = False) -> Meeting:
+    """The meeting, for who runs it as this role; only the host ends it for good. Raises NotAllowed."""
+    if role == "attendee" or (only_host and role != "host"):
+        raise NotAllowed("only the meeting's host may do that" if only_host else "only the meeting's hosts may do that")
+    return meeting
 
 
 def _now() -> datetime.datetime:

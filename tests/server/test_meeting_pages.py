@@ -226,6 +226,33 @@ async def test_a_meeting_of_somebody_else_is_as_one_that_is_none(anna: Browser, 
             assert (await stranger.open(page)).path == "/sign-in"
 
 
+async def test_a_co_host_changes_the_meeting_and_leaves_its_end_to_the_host(anna: Browser, site: Site) -> None:
+    path = (await schedule(anna, attendees="vera@example.org", cohosts="boris@example.org")).path
+    async with browser(site) as other:
+        boris = await invited(anna, other, "boris")
+        assert path in (await boris.open("/meetings")).text
+        page = await boris.open(path)
+        assert [page.has(each) for each in ("edit", "people", "ask-cancel", "ask-delete")] == [True, True, False, False]
+        form = {**await fields_of(boris, f"{path}/edit"), "title": "Talk", "lobby": "all"}
+        page = await boris.send(f"{path}/edit", {**form, "attendees": "dmitri@example.org"})
+        assert (page.status, page.has("saved")) == (200, True), page.text
+        meeting = await Meetings(site.database).get(path.removeprefix("/meetings/"))
+        assert (meeting.title, meeting.settings.lobby, meeting.version) == ("Talk", "all", 2)
+        roles = {member.email: member.role for member in await Members(site.database).list(meeting)}
+        assert roles == {"boris@example.org": "cohost", "dmitri@example.org": "attendee"}
+        late = await boris.send(f"{path}/edit", form)
+        assert (late.status, late.has("form-problem")) == (422, True)
+        date = page.value(r'href="(/meetings/[^"]+/dates/20310107T060000Z)"')
+        assert (await boris.send(date, {"do": "cancel"})).has("cancelled-dates")
+        for end in ("/cancel", "/delete"):
+            assert (await boris.send(path + end, shown=path)).status == 403
+        # Who takes their own invitation back has the meeting no more.
+        form = {**await fields_of(boris, f"{path}/edit"), "cohosts": ""}
+        assert (await boris.send(f"{path}/edit", form)).path == "/meetings"
+        assert (await boris.open(path)).status == 404
+    assert not (await anna.open(path)).has("is-cancelled")
+
+
 async def test_a_form_of_another_site_changes_nothing(anna: Browser, site: Site) -> None:
     path = (await schedule(anna)).path
     for headers in ({"Origin": "https://elsewhere.example"}, {"Sec-Fetch-Site": "cross-site"}, {}):
