@@ -109,7 +109,7 @@ class Accounts:
             locale=None,
         )
         try:
-            async with self._database.session.begin() as session:
+            async with self._database.transaction() as session:
                 session.add(row)
         except IntegrityError:
             raise EmailTaken(f"another account has the address {row.email}") from None
@@ -121,7 +121,7 @@ class Accounts:
 
     async def get(self, account_id: str, within: AsyncSession | None = None) -> Account:
         """Raises AccountNotFound."""
-        async with self._database.transaction(within) as session:
+        async with self._database.reading(within) as session:
             return account_of(await _row(session, account_id))
 
     async def find(self, email: str) -> Account | None:
@@ -150,13 +150,13 @@ class Accounts:
         """Those who can sign in, by address."""
         mine = (AccountRow.role == "administrator", AccountRow.disabled_at.is_(None))
         active = select(AccountRow).where(*mine, AccountRow.password_hash.is_not(None)).order_by(AccountRow.email)
-        async with self._database.transaction(within) as session:
+        async with self._database.reading(within) as session:
             return [account_of(row) for row in await session.scalars(active)]
 
     async def locales(self, emails: Sequence[str], within: AsyncSession | None = None) -> Mapping[str, str]:
         """The languages of those addresses that have an account; addresses are in the form in which they are kept."""
         found: dict[str, str] = {}
-        async with self._database.transaction(within) as session:
+        async with self._database.reading(within) as session:
             for at in range(0, len(emails), _IN_ONE_STATEMENT):
                 some = AccountRow.email.in_(emails[at : at + _IN_ONE_STATEMENT])
                 rows = await session.execute(select(AccountRow.email, AccountRow.locale).where(some))
@@ -241,7 +241,7 @@ class Accounts:
         return await self._passwords.hash(passwords.check(password, unlike=(email, name)))
 
     async def _write(self, account_id: str, **values: object) -> Account:
-        async with self._database.session.begin() as session:
+        async with self._database.transaction() as session:
             row = await _row(session, account_id)
             for column, value in values.items():
                 setattr(row, column, value)

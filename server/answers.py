@@ -45,7 +45,7 @@ class Answers:
 
         Raises RequestDiffers, RequestUnderWay.
         """
-        async with self._database.session.begin() as session:
+        async with self._database.transaction() as session:
             await session.execute(delete(AnswerRow).where(AnswerRow.created_at <= now - KEPT))
             cut_off = (AnswerRow.status.is_(None), AnswerRow.created_at <= now - GIVEN_UP)
             await session.execute(delete(AnswerRow).where(*cut_off))
@@ -53,7 +53,7 @@ class Answers:
             caller=caller, key=key, request_hash=request_hash, status=None, headers="", body=b"", created_at=now
         )
         try:
-            async with self._database.session.begin() as session:
+            async with self._database.transaction() as session:
                 session.add(row)
             return None
         except IntegrityError:
@@ -71,11 +71,11 @@ class Answers:
         """The work is done."""
         values = {"status": answer.status, "headers": json.dumps(dict(answer.headers)), "body": answer.body}
         mine = (AnswerRow.caller == caller, AnswerRow.key == key)
-        async with self._database.session.begin() as session:
+        async with self._database.transaction() as session:
             await session.execute(update(AnswerRow).where(*mine).values(**values))
 
     async def forget(self, caller: str, key: str) -> None:
         """The work was not done: it may be tried again."""
         mine = (AnswerRow.caller == caller, AnswerRow.key == key)
-        async with self._database.session.begin() as session:
+        async with self._database.transaction() as session:
             await session.execute(delete(AnswerRow).where(*mine))

@@ -86,7 +86,7 @@ class ApiKeys:
             used_at=None,
             revoked_at=None,
         )
-        async with self._database.session.begin() as session:
+        async with self._database.transaction() as session:
             session.add(row)
         return api_key_of(row), f"{PREFIX}{digits}_{secret}"
 
@@ -101,7 +101,7 @@ class ApiKeys:
         if not found.is_good(now):
             raise ApiKeyRefused("the API key is unknown, too old or taken back")
         if found.used_at is None or found.used_at <= now - _TOUCHED_AFTER:
-            async with self._database.session.begin() as session:
+            async with self._database.transaction() as session:
                 await session.execute(update(ApiKeyRow).where(ApiKeyRow.id == found.id).values(used_at=now))
         return found
 
@@ -123,7 +123,7 @@ class ApiKeys:
 
     async def revoke(self, key_id: str, now: datetime.datetime) -> ApiKey:
         """It works no more, at once. Raises ApiKeyNotFound."""
-        async with self._database.session.begin() as session:
+        async with self._database.transaction() as session:
             row = await session.get(ApiKeyRow, key_id)
             if row is None:
                 raise ApiKeyNotFound("there is no such API key")

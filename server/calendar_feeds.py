@@ -21,14 +21,14 @@ class CalendarFeeds:
     async def make(self, account: Account, now: datetime.datetime) -> str:
         """The secret of a new feed; an earlier one works no more."""
         secret = secrets.token_urlsafe(32)
-        async with self._database.session.begin() as session:
+        async with self._database.transaction() as session:
             await session.execute(delete(CalendarFeedRow).where(CalendarFeedRow.account_id == account.id))
             session.add(CalendarFeedRow(account_id=account.id, secret_hash=hash_secret(secret), created_at=now))
         return secret
 
     async def revoke(self, account: Account) -> None:
         """The feed works no more; nothing where there is none."""
-        async with self._database.session.begin() as session:
+        async with self._database.transaction() as session:
             await session.execute(delete(CalendarFeedRow).where(CalendarFeedRow.account_id == account.id))
 
     async def made_at(self, account: Account) -> datetime.datetime | None:

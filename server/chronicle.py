@@ -214,7 +214,7 @@ class Chronicle:
 
     async def _record(self, batch: list[_Heard]) -> None:
         known = dict(self._known)
-        async with self._database.session.begin() as session:
+        async with self._database.transaction() as session:
             meetings = await _hold(session, {heard.event.room.name for heard in batch})
             news = await News.of(session)
             touched: dict[str, datetime.datetime] = {}
@@ -318,7 +318,7 @@ class Chronicle:
         """Notes which occurrences go on here, and ends those that nobody goes on with. Raises SQLAlchemyError."""
         now = self._clock()
         here = {occurrence for sid, occurrence in self._known.items() if occurrence and sid in self._live}
-        async with self._database.session.begin() as session:
+        async with self._database.transaction() as session:
             news = await News.of(session)
             mine = update(OccurrenceRow).where(OccurrenceRow.id.in_(here), OccurrenceRow.node == self._node)
             await session.execute(mine.values(seen_at=now))

@@ -342,21 +342,41 @@ class Database:
             event.listen(self.engine.sync_engine, "do_connect", _connect_to_postgresql)
         self.session: async_sessionmaker[AsyncSession] = async_sessionmaker(self.engine, expire_on_commit=False)
         # SQLite has one writer at a time, and lets those who wait try again by chance, some of them for seconds.
-        self.turn: AbstractAsyncContextManager[None] = asyncio.Lock() if scheme == "sqlite" else nullcontext()
-        """Held by who writes much in one transaction; whoever came first is next."""
+        self._turn: AbstractAsyncContextManager[None] = asyncio.Lock() if scheme == "sqlite" else nullcontext()
+        """Held by who writes; whoever came first is next."""
+        self._writing: set[asyncio.Task[Any] | None] = set()
+        """Tasks that have a transaction of their own, or wait for their turn."""
 
     @asynccontextmanager
     async def transaction(self, within: AsyncSession | None = None) -> AsyncIterator[AsyncSession]:
         """What is written is there as a whole, or not at all: with the transaction `within` is in, or by itself.
 
-        Who has begun `within` commits it. Raises IntegrityError where the database's rules forbid what was written.
+        Who has begun `within` commits it. Raises IntegrityError where the database's rules forbid what was written,
+        and RuntimeError for a second transaction in a task that is in one: it would wait for itself.
         """
-        if within is None:
-            async with self.session.begin() as session:
-                yield session
-        else:
+        if within is not None:
             yield within
             await within.flush()
+            return
+        task = asyncio.current_task()
+        if task in self._writing:
+            raise RuntimeError("transaction: this task is in one already, whose session is to be passed as `within`")
+        self._writing.add(task)
+        try:
+            async with self._turn, self.session.begin() as session:
+                yield session
+        finally:
+            self._writing.discard(task)
+
+    @asynccontextmanager
+    async def reading(self, within: AsyncSession | None = None) -> AsyncIterator[AsyncSession]:
+        """To read alone, which waits for no writer: what the transaction `within` is in has written, or what is there
+        for everybody."""
+        if within is not None:
+            yield within
+        else:
+            async with self.session() as session:
+                yield session
 
     async def migrate(self) -> tuple[str | None, str | None]:
         """Brings the tables to their newest form; the revisions before and after. Raises DatabaseUnusable."""

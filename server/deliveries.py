@@ -153,7 +153,7 @@ class Deliveries:
 
     async def tell(self, happening: Happening) -> None:
         """Tells all who want to hear of it. Raises SQLAlchemyError."""
-        async with self._database.session.begin() as session:
+        async with self._database.transaction() as session:
             await subscriptions.put(session, [happening])
         self.wake()
 
@@ -179,13 +179,14 @@ class Deliveries:
 
     async def _tell_of_lobby(self, room: str, turns: Sequence[tuple[Turn, Knock]], at: datetime.datetime) -> None:
         try:
-            async with self._database.session.begin() as session:
+            async with self._database.reading() as session:
                 if not await subscriptions.anybody(session):
                     return
                 found = await session.scalar(select(MeetingRow).where(MeetingRow.room_name == room))
-                if found is None:
-                    return
-                meeting = {"id": found.id, "title": found.title}
+            if found is None:
+                return
+            meeting = {"id": found.id, "title": found.title}
+            async with self._database.transaction() as session:
                 await subscriptions.put(
                     session, [Happening(_OF_LOBBY[turn], at, _knock(one), meeting) for turn, one in turns]
                 )
@@ -208,20 +209,23 @@ class Deliveries:
     async def _begin_due(self) -> None:
         now = self._clock()
         until = now + datetime.timedelta(seconds=self._pace.claim)
-        jobs: list[_Job] = []
-        async with self._database.session.begin() as session:
+        due: list[tuple[SubscriptionRow, DeliveryRow]] = []
+        async with self._database.reading() as session:
             for row in await session.scalars(select(SubscriptionRow).where(SubscriptionRow.disabled_at.is_(None))):
                 free = AT_ONCE - self._under_way[row.id]
                 if free <= 0:
                     continue
-                due = (DeliveryRow.subscription_id == row.id, DeliveryRow.due_at <= now)
-                waiting = select(DeliveryRow).where(*due).order_by(DeliveryRow.due_at, DeliveryRow.id).limit(free)
-                secrets = subscriptions.signing_secrets(row, now)
-                jobs += [
-                    _Job(one.id, row.id, row.url, one.event_id, one.body, secrets)
-                    for one in list(await session.scalars(waiting))
-                    if await subscriptions.claim(session, one, until)
-                ]
+                waiting = select(DeliveryRow).where(DeliveryRow.subscription_id == row.id, DeliveryRow.due_at <= now)
+                first = waiting.order_by(DeliveryRow.due_at, DeliveryRow.id).limit(free)
+                due += [(row, one) for one in await session.scalars(first)]
+        if not due:  # as after most changes: nobody who writes waits for this
+            return
+        async with self._database.transaction() as session:
+            jobs = [
+                _Job(one.id, row.id, row.url, one.event_id, one.body, subscriptions.signing_secrets(row, now))
+                for row, one in due
+                if await subscriptions.claim(session, one, until)
+            ]
         for job in jobs:
             self._under_way[job.subscription] += 1
             task = asyncio.create_task(self._deliver(job))
@@ -269,7 +273,7 @@ class Deliveries:
         """Writes down the outcome; what to count of it."""
         now = self._clock()
         kept = datetime.timedelta(seconds=self._pace.kept)
-        async with self._database.session.begin() as session:
+        async with self._database.transaction() as session:
             row = await session.get(DeliveryRow, job.delivery)
             to = await session.get(SubscriptionRow, job.subscription)
             if row is None or to is None:
@@ -306,7 +310,7 @@ class Deliveries:
             return
         self._clean_at = now + datetime.timedelta(hours=1)
         old = (DeliveryRow.created_at < now - LOG_KEPT, DeliveryRow.due_at.is_(None))
-        async with self._database.session.begin() as session:
+        async with self._database.transaction() as session:
             await session.execute(delete(DeliveryRow).where(*old))
 
 

@@ -203,7 +203,7 @@ class Letters:
         else:
             self._count("letters_sent")
             # One that replaced it meanwhile may have its id: SQLite gives the highest again once it is free.
-            async with self._database.session.begin() as session:
+            async with self._database.transaction() as session:
                 await session.execute(delete(LetterRow).where(LetterRow.id == row.id, LetterRow.due_at == row.due_at))
 
     async def _fail(self, row: LetterRow, problem: str) -> None:
@@ -213,14 +213,14 @@ class Letters:
     async def _write(self, row: LetterRow, **values: object) -> bool:
         """Changes a letter that is still as it was read; False where another one has it, or has replaced it."""
         same = (LetterRow.id == row.id, LetterRow.due_at == row.due_at)
-        async with self._database.session.begin() as session:
+        async with self._database.transaction() as session:
             changed = await session.execute(update(LetterRow).where(*same).values(**values))
         assert isinstance(changed, CursorResult)
         return changed.rowcount == 1
 
     async def _forget(self, now: datetime.datetime) -> None:
         before = now - datetime.timedelta(seconds=self._pace.kept)
-        async with self._database.session.begin() as session:
+        async with self._database.transaction() as session:
             await session.execute(delete(LetterRow).where(LetterRow.failed_at < before))
 
 

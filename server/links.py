@@ -45,7 +45,7 @@ class Links:
         """The secret of a new link; earlier ones of its kind for the same account work no more."""
         secret = secrets.token_urlsafe(32)
         same = LinkRow.account_id == account_id if account_id else LinkRow.account_id.is_(None)
-        async with self._database.session.begin() as session:
+        async with self._database.transaction() as session:
             await session.execute(delete(LinkRow).where(LinkRow.kind == kind, same))
             await session.execute(delete(LinkRow).where(LinkRow.expires_at <= now))
             session.add(
@@ -70,7 +70,7 @@ class Links:
 
     async def use(self, link: Link) -> None:
         """Uses it up: of two who try at once one gets LinkNotFound."""
-        async with self._database.session.begin() as session:
+        async with self._database.transaction() as session:
             used = await session.execute(delete(LinkRow).where(LinkRow.id == link.id))
         assert isinstance(used, CursorResult)
         if used.rowcount != 1:

@@ -162,7 +162,7 @@ class Meetings:
     async def of_origin(self, origin: Origin, within: AsyncSession | None = None) -> Meeting | None:
         """The meeting that this API key called so."""
         same = (MeetingRow.external_id == origin.external_id, MeetingRow.api_key_id == origin.api_key_id)
-        async with self._database.transaction(within) as session:
+        async with self._database.reading(within) as session:
             row = await session.scalar(select(MeetingRow).where(*same))
         return meeting_of(row) if row else None
 

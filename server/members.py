@@ -44,7 +44,7 @@ class Members:
     async def list(self, meeting: Meeting, within: AsyncSession | None = None) -> Sequence[Member]:
         """All of a meeting's, by address."""
         wanted = select(MemberRow).where(MemberRow.meeting_id == meeting.id).order_by(MemberRow.email)
-        async with self._database.transaction(within) as session:
+        async with self._database.reading(within) as session:
             return [_member(row) for row in await session.scalars(wanted)]
 
     async def put(

@@ -152,7 +152,7 @@ class Occurrences:
             return
         key = {"meeting_id": meeting.id, "identity": identity}
         try:
-            async with self._database.session.begin() as session:
+            async with self._database.transaction() as session:
                 if await session.get(IdentityRow, key) is None:
                     session.add(IdentityRow(**key, account_id=account_id))
         except IntegrityError:
@@ -167,7 +167,7 @@ class Occurrences:
         old = select(OccurrenceRow.id).where(OccurrenceRow.ended_at < ended_before).limit(DELETED_AT_ONCE)
         while True:
             # In small pieces: SQLite lets nobody else write meanwhile.
-            async with self._database.session.begin() as session:
+            async with self._database.transaction() as session:
                 ids = list(await session.scalars(old))
                 await session.execute(delete(OccurrenceRow).where(OccurrenceRow.id.in_(ids)))
             deleted += len(ids)

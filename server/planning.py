@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from itertools import count
 from typing import Generic, Protocol, TypeVar
 
 from sqlalchemy.exc import IntegrityError
@@ -156,18 +156,18 @@ class Planning:
         return Plan(meeting, await self._members.list(meeting, session))
 
     async def _do(self, work: Callable[[AsyncSession], Awaitable[_Done[T]]]) -> T:
-        """Works and tells of it in one transaction. Raises what `work` does, and after ATTEMPTS IntegrityError."""
-        for attempt in count(1):
-            try:
-                async with self._database.turn, self._database.session.begin() as session:
-                    done = await work(session)
-                    for listener in self._listeners:
-                        await listener.planned(session, done.before, done.after)
-            except IntegrityError:  # another one has written the same in this moment
-                if attempt == ATTEMPTS:
-                    raise
-            else:
-                for listener in self._listeners:
-                    listener.settled()
-                return done.result
-        raise AssertionError("counting does not end")
+        """Works and tells of it. Raises what `work` does, and after ATTEMPTS IntegrityError."""
+        for _ in range(ATTEMPTS - 1):
+            with suppress(IntegrityError):  # another one has written the same in this moment
+                return await self._once(work)
+        return await self._once(work)
+
+    async def _once(self, work: Callable[[AsyncSession], Awaitable[_Done[T]]]) -> T:
+        """Works and tells of it in one transaction."""
+        async with self._database.transaction() as session:
+            done = await work(session)
+            for listener in self._listeners:
+                await listener.planned(session, done.before, done.after)
+        for listener in self._listeners:
+            listener.settled()
+        return done.result

@@ -60,7 +60,7 @@ class SignIns:
             created_at=now,
             seen_at=now,
         )
-        async with self._database.session.begin() as session:
+        async with self._database.transaction() as session:
             await session.execute(delete(SignInRow).where(SignInRow.seen_at <= now - UNUSED))
             session.add(row)
         return secret
@@ -76,7 +76,7 @@ class SignIns:
         if row.seen_at <= now - UNUSED or account.disabled_at is not None:
             return None
         if row.seen_at <= now - _TOUCHED_AFTER:
-            async with self._database.session.begin() as session:
+            async with self._database.transaction() as session:
                 await session.execute(update(SignInRow).where(SignInRow.id == row.id).values(seen_at=now))
         return _sign_in(row), account_of(account)
 
@@ -88,13 +88,13 @@ class SignIns:
 
     async def end(self, account: Account, sign_in_id: str) -> None:
         """Signs one browser of the account out; nothing where there is none."""
-        async with self._database.session.begin() as session:
+        async with self._database.transaction() as session:
             mine = (SignInRow.account_id == account.id, SignInRow.id == sign_in_id)
             await session.execute(delete(SignInRow).where(*mine))
 
     async def end_all(self, account_id: str, but: str = "") -> None:
         """Signs the account out everywhere, `but` in the browser of that sign-in."""
-        async with self._database.session.begin() as session:
+        async with self._database.transaction() as session:
             mine = (SignInRow.account_id == account_id, SignInRow.id != but)
             await session.execute(delete(SignInRow).where(*mine))
 

@@ -96,7 +96,7 @@ class Subscriptions:
             failing_since=None,
             disabled_at=None,
         )
-        async with self._database.session.begin() as session:
+        async with self._database.transaction() as session:
             if (await session.scalar(select(func.count()).select_from(SubscriptionRow)) or 0) >= MOST_SUBSCRIPTIONS:
                 raise WrongInput(f"webhooks: takes at most {MOST_SUBSCRIPTIONS}")
             session.add(row)
@@ -125,7 +125,7 @@ class Subscriptions:
         enabled: bool | None = None,
     ) -> Subscription:
         """Another address, other events, on or off; what is None stays. Raises SubscriptionNotFound, WrongInput."""
-        async with self._database.session.begin() as session:
+        async with self._database.transaction() as session:
             row = await _row(session, subscription_id)
             if url is not None:
                 row.url = read_url(url, self._allowed)
@@ -139,7 +139,7 @@ class Subscriptions:
 
     async def rotate(self, subscription_id: str, now: datetime.datetime) -> str:
         """A new secret; messages are signed with the former one, too, for a day. Raises SubscriptionNotFound."""
-        async with self._database.session.begin() as session:
+        async with self._database.transaction() as session:
             row = await _row(session, subscription_id)
             row.former_secret, row.former_until = row.secret, now + BOTH_SECRETS
             row.secret = new_secret(secrets.token_bytes(32))
@@ -147,7 +147,7 @@ class Subscriptions:
 
     async def delete(self, subscription_id: str) -> None:
         """It is gone with its log. Raises SubscriptionNotFound."""
-        async with self._database.session.begin() as session:
+        async with self._database.transaction() as session:
             await session.delete(await _row(session, subscription_id))
 
     async def deliveries(
@@ -215,7 +215,7 @@ class Subscriptions:
     async def _send(
         self, subscription_id: str, event_id: str, event: str, text: bytes, now: datetime.datetime
     ) -> Delivery:
-        async with self._database.session.begin() as session:
+        async with self._database.transaction() as session:
             row = _message(subscription_id, event_id, event, text, now)
             session.add(row)
             return delivery_of(row)

@@ -149,7 +149,7 @@ class Webhooks:
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
         )
-        async with self._database.session.begin() as session:
+        async with self._database.transaction() as session:
             await session.execute(delete(WebhookRow).where(WebhookRow.url.not_in(self._targets)))
             rows = list(await session.scalars(select(WebhookRow).order_by(WebhookRow.id)))
         for row in rows:
@@ -220,7 +220,7 @@ class Webhooks:
         ]
         if rows or done:
             try:
-                async with self._database.session.begin() as session:
+                async with self._database.transaction() as session:
                     session.add_all(rows)
                     if done:
                         await session.execute(delete(WebhookRow).where(WebhookRow.id.in_(done)))

@@ -146,6 +146,17 @@ def test_environment_is_read_in_one_file() -> None:
     assert not wrong
 
 
+def test_who_writes_to_the_database_takes_turns() -> None:
+    """`Database.transaction` has the turns: a session begun beside it would contend by chance."""
+    wrong = [
+        name_of(path)
+        for path in package_files("server")
+        if re.search(r"\.session\.begin\(|\.engine\.begin\(|\.commit\(", path.read_text())
+        and name_of(path) != "server/database.py"
+    ]
+    assert not wrong
+
+
 def test_livekit_client_is_imported_in_one_folder() -> None:
     wrong = [
         name_of(path)

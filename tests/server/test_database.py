@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, select, text
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from server.database import Database, DatabaseUnusable, MeetingRow, Table, newest_revision
@@ -94,6 +94,63 @@ async def test_moments_come_back_in_utc_and_names_are_each_once(database_url: st
             with pytest.raises(IntegrityError):
                 async with database.session.begin() as session:
                     session.add(row(id="MT_2", **same))
+    finally:
+        await database.close()
+
+
+async def test_who_writes_takes_turns_and_who_reads_waits_for_nobody(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path / 'veche.sqlite3'}")
+    order: list[str] = []
+
+    async def write(name: str) -> None:
+        async with database.transaction() as session:
+            order.append(name)
+            session.add(row(id=name, code=name, room_name=name))
+            await session.flush()
+            await asyncio.sleep(0)  # whoever might come between has a moment for it
+
+    async def written() -> list[str]:
+        async with database.reading() as session:
+            return sorted(await session.scalars(select(MeetingRow.id)))
+
+    try:
+        await database.migrate()
+        names = [f"MT_{number}" for number in range(50, 100)]
+        async with asyncio.TaskGroup() as others, database.transaction() as session:
+            session.add(row())
+            await session.flush()
+            writers = [others.create_task(write(name)) for name in names]
+            assert await written() == []
+            async with database.reading(session) as same:
+                assert list(await same.scalars(select(MeetingRow.id))) == ["MT_1"]
+            assert order == []
+            writers[7].cancel()
+        assert order == [name for name in names if name != "MT_57"]
+        assert await written() == sorted(["MT_1", *order])
+    finally:
+        await database.close()
+
+
+async def test_a_transaction_in_a_transaction_says_so_and_does_not_wait_for_itself(database_url: str) -> None:
+    database = Database(database_url)
+
+    async def nested() -> None:
+        async with database.transaction(), database.transaction():
+            pass
+
+    try:
+        await database.migrate()
+        with pytest.raises(RuntimeError, match="within"):
+            await nested()
+        async with database.transaction() as session:
+            session.add(row())
+            with pytest.raises(RuntimeError, match="within"):
+                async with database.transaction():
+                    pass
+            async with database.transaction(session) as same:
+                assert same is session
+        async with database.reading() as session:
+            assert await session.get(MeetingRow, "MT_1") is not None
     finally:
         await database.close()
 
