@@ -29,6 +29,8 @@ DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}
 MIGRATIONS = Path(__file__).parent / "migrations"
 CONNECTIONS = 15
 """To the database at most, opened when they are needed and kept: to open one takes longer than most statements."""
+CONNECT_TIME = 10.0
+"""Seconds for a connection to PostgreSQL, each of which a request waits for: a machine that is gone does not refuse."""
 MIGRATION_LOCK = 8_367_243_241
 """Any number that no other program takes for its own lock in the same database."""
 
@@ -431,7 +433,7 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
 def _connect_to_postgresql(dialect: Dialect, _record: object, address: Any, options: Any) -> DBAPIConnection:
     """As usual; but that no server is there, or that it refuses us, is an error of SQLAlchemy's like all others."""
     try:
-        return dialect.connect(*address, **options)
+        return dialect.connect(*address, timeout=CONNECT_TIME, **options)
     except (OSError, asyncpg.PostgresError) as error:
         raise OperationalError(None, None, error) from error
 

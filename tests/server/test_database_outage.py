@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy.exc import SQLAlchemyError
 
+from server import database
 from server.database import Database
 from server.letters import Letters
 from server.mail import Mail
@@ -49,15 +51,26 @@ async def test_a_server_that_refuses_is_an_error_of_the_database(server: Postgre
     with pytest.raises(SQLAlchemyError):
         await wrong.revision()
     await wrong.close()
-    database = Database(address)
-    await database.migrate()
+    right = Database(address)
+    await right.migrate()
     server.stop()
     for _ in range(2):  # over the connection that was open, and over none
         with pytest.raises(SQLAlchemyError):
-            await database.revision()
+            await right.revision()
     server.start()
-    assert await database.revision() is not None
-    await database.close()
+    assert await right.revision() is not None
+    await right.close()
+
+
+async def test_a_server_that_does_not_answer_is_an_error_of_the_database(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database, "CONNECT_TIME", 0.1)
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        away = Database(f"postgresql://veche:secret@127.0.0.1:{silent.getsockname()[1]}/veche")
+        with pytest.raises(SQLAlchemyError):
+            await away.revision()
+        await away.close()
 
 
 async def test_meetings_go_on_while_the_database_is_away(
@@ -97,10 +110,10 @@ async def well(site: Site) -> bool:
 
 
 async def test_letters_are_sent_when_the_database_is_back(server: PostgresServer) -> None:
-    database = Database(server.new_database())
-    await database.migrate()
+    kept = Database(server.new_database())
+    await kept.migrate()
     async with mail_server() as taker:
-        letters = Letters(database, Mail(taker.url, SENDER), QUICK)
+        letters = Letters(kept, Mail(taker.url, SENDER), QUICK)
         await letters.start()
         server.stop()
         for _ in range(3):
@@ -110,4 +123,4 @@ async def test_letters_are_sent_when_the_database_is_back(server: PostgresServer
         await letters.add([letter()], now())
         await taker.next()
         await letters.close()
-    await database.close()
+    await kept.close()
