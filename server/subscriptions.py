@@ -82,12 +82,16 @@ class Subscriptions:
         self._database = database
         self._allowed = allowed
 
+    def clean_address(self, url: str) -> str:
+        """An address that may be told. Raises WrongInput."""
+        return read_url(url, self._allowed)
+
     async def create(self, url: str, events: Iterable[str], now: datetime.datetime) -> tuple[Subscription, str]:
         """A new one, and the secret with which its messages are signed, which is not shown again. Raises WrongInput."""
         secret = new_secret(secrets.token_bytes(32))
         row = SubscriptionRow(
             id=f"WH_{secrets.token_hex(12)}",
-            url=read_url(url, self._allowed),
+            url=self.clean_address(url),
             events=json.dumps(_read_events(events)),
             secret=secret,
             former_secret="",
@@ -128,7 +132,7 @@ class Subscriptions:
         async with self._database.transaction() as session:
             row = await _row(session, subscription_id)
             if url is not None:
-                row.url = read_url(url, self._allowed)
+                row.url = self.clean_address(url)
             if events is not None:
                 row.events = json.dumps(_read_events(events))
             if enabled is True:

@@ -15,6 +15,7 @@ from server.api.cursors import Page, Place, read_cursor
 from server.deliveries import Deliveries
 from server.destinations import AddressNotAllowed
 from server.happenings import HappeningType
+from server.meeting_form import FormProblems
 from server.pages.forms import see_other
 from server.pages.reception import Reception
 from server.pages.times import Times, reader_zone
@@ -78,13 +79,13 @@ class WebhookPages:
         """A new webhook; this page alone shows its secret."""
         _, fields = await self._reception.asked(request)
         account = await self._reception.administrator(request)
-        events = _events(fields)
-        if events is None:
-            return self._form(request, fields, problem="events")
         try:
-            made, secret = await self._subscriptions.create(fields.get("url", "").strip(), events, _now())
-        except WrongInput as error:
-            return self._form(request, fields, problem=_problem(error))
+            address, events = self._read(fields)
+            made, secret = await self._subscriptions.create(address, events, _now())
+        except FormProblems as error:
+            return self._form(request, fields, problems=error.problems)
+        except WrongInput:  # there are as many as may be
+            return self._form(request, fields, problems={"url": "most"})
         logger.info("%s has made the webhook %s", account.id, made.id)
         return await self._show(request, made, secret=secret)
 
@@ -131,13 +132,11 @@ class WebhookPages:
         _, fields = await self._reception.asked(request)
         account = await self._reception.administrator(request)
         webhook = await self._subscriptions.get(request.match_info["webhook"])
-        events = _events(fields)
-        if events is None:
-            return self._form(request, fields, webhook, "events")
         try:
-            await self._subscriptions.change(webhook.id, _now(), url=fields.get("url", "").strip(), events=events)
-        except WrongInput as error:
-            return self._form(request, fields, webhook, _problem(error))
+            address, events = self._read(fields)
+        except FormProblems as error:
+            return self._form(request, fields, webhook, error.problems)
+        await self._subscriptions.change(webhook.id, _now(), url=address, events=events)
         logger.info("%s has changed the webhook %s", account.id, webhook.id)
         return see_other(f"{PATH}/{webhook.id}?said=changed")
 
@@ -162,6 +161,24 @@ class WebhookPages:
         self._reception.renderer.to_https(request)
         await self._reception.administrator(request)
 
+    def _read(self, fields: Mapping[str, str]) -> tuple[str, Sequence[HappeningType]]:
+        """Address and events of the form; no events are all of them. Raises FormProblems with all that is wrong."""
+        problems: dict[str, str] = {}
+        address = fields.get("url", "").strip()
+        try:
+            address = self._subscriptions.clean_address(address)
+        except AddressNotAllowed:
+            problems["url"] = "inside"
+        except WrongInput:
+            problems["url"] = "wrong"
+        chosen = [event for group in GROUPS.values() for event in group if fields.get(event) == _ON]
+        is_all = fields.get("which") == ALL
+        if not is_all and not chosen:
+            problems["events"] = "none"
+        if problems:
+            raise FormProblems(problems)
+        return address, [] if is_all else chosen
+
     async def _show(
         self, request: web.Request, webhook: Subscription, *, said: str = "", secret: str = "", rotated: bool = False
     ) -> web.Response:
@@ -185,28 +202,20 @@ class WebhookPages:
         )
 
     def _form(
-        self, request: web.Request, fields: Mapping[str, str], webhook: Subscription | None = None, problem: str = ""
+        self,
+        request: web.Request,
+        fields: Mapping[str, str],
+        webhook: Subscription | None = None,
+        problems: Mapping[str, str] | None = None,
     ) -> web.Response:
-        values = {"fields": fields, "webhook": webhook, "problem": problem, "groups": GROUPS}
-        return self._page(request, "webhook_form.html", 422 if problem else 200, **values)
+        values = {"fields": fields, "webhook": webhook, "problems": problems or {}, "groups": GROUPS}
+        return self._page(request, "webhook_form.html", 422 if problems else 200, **values)
 
     def _times(self, request: web.Request) -> Times:
         return Times(self._reception.renderer.locale(request), reader_zone(request), _now())
 
     def _page(self, request: web.Request, template: str, status: int = 200, **values: object) -> web.Response:
         return self._reception.renderer.page(request, template, status, times=self._times(request), **values)
-
-
-def _events(fields: Mapping[str, str]) -> Sequence[HappeningType] | None:
-    """What is to be told, nothing being all of it; None where nothing was chosen."""
-    if fields.get("which") == ALL:
-        return []
-    return [event for group in GROUPS.values() for event in group if fields.get(event) == _ON] or None
-
-
-def _problem(error: WrongInput) -> str:
-    """Which text of the form's page tells it."""
-    return "inside" if isinstance(error, AddressNotAllowed) else str(error).partition(":")[0]
 
 
 def _after(request: web.Request) -> Place | None:
