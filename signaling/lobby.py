@@ -10,7 +10,7 @@ import hashlib
 import hmac
 import json
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
@@ -82,6 +82,8 @@ class Lobby:
     knocks: tuple[Knock, ...] = ()
     message: str = ""
     message_until: float = 0.0
+    revision: int = 0
+    """Grows when the meeting itself is changed, or who runs it, while somebody waits: who looks reads it anew."""
 
     def find(self, knock: str) -> Knock | None:
         """The knock of this id."""
@@ -96,16 +98,26 @@ class Lobby:
         """Those who wait for a host's word: what hosts see."""
         return tuple(one for one in self.knocks if one.state == "waiting" and one.reason == "lobby")
 
+    @property
+    def early(self) -> tuple[Knock, ...]:
+        """Those who wait for a host to come at all: nobody decides about them."""
+        return tuple(one for one in self.knocks if one.state == "waiting" and one.reason == "not_started")
+
+    @property
+    def is_waited_in(self) -> bool:
+        """Whether somebody waits, for whatever."""
+        return any(one.state == "waiting" for one in self.knocks)
+
 
 EMPTY = Lobby()
 
 
 def current(lobby: Lobby, now: float) -> Lobby:
     """Without what has expired."""
-    kept = tuple(one for one in lobby.knocks if one.expires_at > now)
+    kept = [one for one in lobby.knocks if one.expires_at > now]
     if lobby.message and lobby.message_until <= now:
-        return Lobby(kept)
-    return lobby if len(kept) == len(lobby.knocks) else replace(lobby, knocks=kept)
+        lobby = replace(lobby, message="", message_until=0.0)
+    return _left(lobby, kept)
 
 
 def knock(lobby: Lobby, guest: Guest, reason: Reason, knock_id: str, secret_hash: str, most: int, now: float) -> Lobby:
@@ -170,8 +182,7 @@ def start(lobby: Lobby, now: float) -> Lobby:
 def withdraw(lobby: Lobby, knock_id: str, now: float) -> Lobby:
     """Somebody waits no longer."""
     lobby = current(lobby, now)
-    kept = tuple(one for one in lobby.knocks if one.id != knock_id or one.state != "waiting")
-    return lobby if len(kept) == len(lobby.knocks) else replace(lobby, knocks=kept)
+    return _left(lobby, [one for one in lobby.knocks if one.id != knock_id or one.state != "waiting"])
 
 
 def keep(lobby: Lobby, present: Collection[str], now: float) -> Lobby:
@@ -201,20 +212,27 @@ def leave(lobby: Lobby, identity: str, now: float, *, may_return: bool) -> Lobby
 
     if may_return:
         return _changed(lobby, is_theirs, lambda one: replace(one, expires_at=now + ADMITTED_KEPT))
-    kept = tuple(one for one in lobby.knocks if not is_theirs(one))
-    return lobby if len(kept) == len(lobby.knocks) else replace(lobby, knocks=kept)
+    return _left(lobby, [one for one in lobby.knocks if not is_theirs(one)])
 
 
 def say(lobby: Lobby, message: str, now: float) -> Lobby:
     """Hosts say something to all who wait, or take it back with ""."""
-    return replace(current(lobby, now), message=message, message_until=now + MESSAGE_KEPT if message else 0.0)
+    said = replace(current(lobby, now), message=message, message_until=now + MESSAGE_KEPT if message else 0.0)
+    return _left(said, said.knocks)
 
 
 def close(lobby: Lobby, now: float) -> Lobby:
     """The meeting is over for all: who waits hears that it is, and nobody is let in any more."""
-    over = (one for one in current(lobby, now).knocks if one.state == "waiting")
-    knocks = tuple(replace(one, state="ended", expires_at=now + STREAM_GONE) for one in over)
-    return Lobby(knocks) if lobby.knocks or lobby.message else lobby
+    lobby = current(lobby, now)
+    over = [one for one in lobby.knocks if one.state == "waiting"]
+    lobby = _left(replace(lobby, message="", message_until=0.0) if lobby.message else lobby, over)
+    return _changed(lobby, lambda one: True, lambda one: replace(one, state="ended", expires_at=now + STREAM_GONE))
+
+
+def replan(lobby: Lobby, now: float) -> Lobby:
+    """The meeting itself was changed, or who runs it: whoever waits, or looks at who does, hears of it."""
+    lobby = current(lobby, now)
+    return replace(lobby, revision=lobby.revision + 1) if lobby.is_waited_in else lobby
 
 
 def is_admitted(lobby: Lobby, identity: str, now: float) -> bool:
@@ -238,7 +256,7 @@ def hash_secret(secret: str) -> str:
 
 def is_news(before: Lobby, after: Lobby) -> bool:
     """Whether somebody sees a difference: how long a knock is good is seen by nobody."""
-    return before.message != after.message or _seen(before) != _seen(after)
+    return (before.message, before.revision) != (after.message, after.revision) or _seen(before) != _seen(after)
 
 
 def turns(before: Lobby, after: Lobby) -> list[tuple[Turn, Knock]]:
@@ -264,7 +282,9 @@ def written(lobby: Lobby) -> str:
 def read(text: str | bytes) -> Lobby:
     """What `written` made."""
     found: dict[str, Any] = json.loads(text)
-    return Lobby(tuple(Knock(**one) for one in found["knocks"]), found["message"], found["message_until"])
+    knocks = tuple(Knock(**one) for one in found["knocks"])
+    # A node of an older version writes no revision.
+    return Lobby(knocks, found["message"], found["message_until"], found.get("revision", 0))
 
 
 def _decide(lobby: Lobby, knock_id: str, state: KnockState, kept: float, now: float) -> Lobby:
@@ -282,6 +302,13 @@ def _decide(lobby: Lobby, knock_id: str, state: KnockState, kept: float, now: fl
 def _changed(lobby: Lobby, wanted: Callable[[Knock], bool], change: Callable[[Knock], Knock]) -> Lobby:
     knocks = tuple(change(one) if wanted(one) else one for one in lobby.knocks)
     return lobby if knocks == lobby.knocks else replace(lobby, knocks=knocks)
+
+
+def _left(lobby: Lobby, kept: Sequence[Knock]) -> Lobby:
+    """With these of its knocks alone; EMPTY where nothing is left, so that no store keeps it."""
+    if not kept and not lobby.message:
+        return EMPTY
+    return lobby if len(kept) == len(lobby.knocks) else replace(lobby, knocks=tuple(kept))
 
 
 def _seen(lobby: Lobby) -> list[tuple[str, str, str, str]]:

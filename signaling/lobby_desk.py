@@ -58,9 +58,9 @@ class Knocked:
 
 @dataclass(eq=False, slots=True)
 class Watcher:
-    """Somebody who looks at a lobby: at one knock in it, or, as hosts do, at all (`knock` is "" then)."""
+    """Somebody who looks at lobbies: at one knock in one, or, as hosts do, at all (`knock` is "" then)."""
 
-    knock: str
+    knock: str = ""
     _woken: asyncio.Event = field(default_factory=asyncio.Event)
     ended: bool = False
     """The desk closes, or another watcher has taken this one's place."""
@@ -103,6 +103,7 @@ class LobbyDesk:
         self._known: dict[str, Lobby] = {}
         """Lobbies that somebody here looks at, and those of rooms that live here."""
         self._watchers: dict[str, set[Watcher]] = {}
+        self._listeners: list[Callable[[str], None]] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
 
@@ -120,6 +121,11 @@ class LobbyDesk:
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def listen(self, heard: Callable[[str], None]) -> None:
+        """`heard` is told of each room whose lobby shows something new, on whatever node it was changed; of "" where
+        something may have been missed. It must return at once."""
+        self._listeners.append(heard)
 
     def __call__(self, event: RoomEvent) -> None:
         """Takes what happened in a room of this node."""
@@ -169,6 +175,16 @@ class LobbyDesk:
         """Somebody waits no longer."""
         await self._change(room, lambda was: lobby.withdraw(was, knock, self._clock()))
 
+    # What becomes of the meeting. Nobody waits for these: they happen in the background.
+
+    def replan(self, room: str) -> None:
+        """The meeting was changed, or who runs it."""
+        self._note(room, lambda was: lobby.replan(was, self._clock()))
+
+    def cancel(self, room: str) -> None:
+        """The meeting does not take place."""
+        self._note(room, lambda was: lobby.close(lobby.replan(was, self._clock()), self._clock()))
+
     # What hosts do.
 
     async def load(self, room: str) -> Lobby:
@@ -193,10 +209,17 @@ class LobbyDesk:
 
     # Watching.
 
+    async def waited_rooms(self) -> set[str]:
+        """Names of rooms before which somebody waits, and of some before which nobody does any more."""
+        return await self._store.waited_rooms()
+
     @contextmanager
-    def watching(self, room: str, knock: str = "") -> Iterator[Watcher]:
-        """Looks at a lobby for as long as it lasts. Of one knock only the newest watcher goes on."""
-        watcher = Watcher(knock)
+    def watching(self, room: str, knock: str = "", by: Watcher | None = None) -> Iterator[Watcher]:
+        """Looks at a lobby for as long as it lasts. Of one knock only the newest watcher goes on.
+
+        `by` is who looks at several lobbies.
+        """
+        watcher = by or Watcher(knock)
         watchers = self._watchers.setdefault(room, set())
         for other in watchers:
             if knock and other.knock == knock:
@@ -238,9 +261,10 @@ class LobbyDesk:
         before = self._known.get(room, lobby.EMPTY)
         self._known[room] = found
         was, now = {one.id: one for one in before.knocks}, {one.id: one for one in found.knocks}
+        told_to_all = (before.message, before.revision) != (found.message, found.revision)
         for watcher in self._watchers.get(room, ()):
             mine = was.get(watcher.knock), now.get(watcher.knock)
-            if before.message != found.message or not watcher.knock or not _same(*mine):
+            if told_to_all or not watcher.knock or not _same(*mine):
                 watcher.wake()
         if [one.id for one in before.waiting] != [one.id for one in found.waiting]:
             self._nudge(room)
@@ -285,6 +309,8 @@ class LobbyDesk:
 
     async def _hear(self, changes: AsyncGenerator[str, None]) -> None:
         async for changed in changes:
+            for listener in self._listeners:
+                listener(changed)
             for room in [changed] if changed else list(self._watchers.keys() | self._known.keys()):
                 if room in self._watchers or room in self._known or self._node().room(room) is not None:
                     self._take(room, await self._store.load_lobby(room))

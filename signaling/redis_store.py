@@ -9,6 +9,7 @@
     veche:node:<id>                 URL of the node                             for a lease
     veche:revoked:<n>:<room>:<identity>   Unix seconds; n is the length of the room's name
     veche:lobby:<room>              Lobby, JSON                                 while somebody waits or is let in
+    veche:waited                    set of names of rooms before which somebody waits
     veche:lobbies                   channel: names of rooms whose lobby shows something new
 
 Use a Redis that evicts nothing (maxmemory-policy noeviction).
@@ -109,11 +110,13 @@ _REVOKE = """
 local known = tonumber(redis.call('GET', KEYS[1]) or '0')
 if tonumber(ARGV[1]) > known then redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2]) end
 """
-# KEYS: lobby. ARGV: SHA-1 of what it was, what it becomes ("" for nothing), how long it is kept in ms, the channel
-# and what to say there ("" for nothing). Returns whether it was as expected.
+# KEYS: lobby, set of rooms before which somebody waits. ARGV: SHA-1 of what it was, what it becomes ("" for nothing),
+# how long it is kept in ms, the channel, what to say there ("" for nothing), the room, whether somebody waits (1 or 0).
+# Returns whether it was as expected.
 _CHANGE_LOBBY = """
 if redis.sha1hex(redis.call('GET', KEYS[1]) or '') ~= ARGV[1] then return 0 end
 if ARGV[2] == '' then redis.call('DEL', KEYS[1]) else redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3]) end
+redis.call(ARGV[7] == '1' and 'SADD' or 'SREM', KEYS[2], ARGV[6])
 if ARGV[5] ~= '' then redis.call('PUBLISH', ARGV[4], ARGV[5]) end
 return 1
 """
@@ -263,6 +266,9 @@ class RedisStore:
         data = await self._ask("GET", self._key("lobby", room))
         return lobby.current(lobby.read(data), self._clock()) if data is not None else lobby.EMPTY
 
+    async def waited_rooms(self) -> set[str]:
+        return set(await self._living_names("waited", "lobby"))
+
     async def change_lobby(self, room: str, change: LobbyChange) -> Lobby:
         lock = self._changing.setdefault(room, asyncio.Lock())
         try:
@@ -288,7 +294,8 @@ class RedisStore:
         news = room if lobby.is_news(known, after) else ""
         async with self._asking():
             done = await self._change_lobby(
-                [key], [expected, becomes, _ms(_LOBBY_KEPT), f"{self._prefix}lobbies", news]
+                [key, f"{self._prefix}waited"],
+                [expected, becomes, _ms(_LOBBY_KEPT), f"{self._prefix}lobbies", news, room, int(after.is_waited_in)],
             )
         return after if done else None
 

@@ -102,6 +102,9 @@ class Store(Protocol):
     async def load_lobby(self, room: str) -> Lobby:
         """The lobby before a room, which need not exist yet; an empty one where nobody has knocked."""
 
+    async def waited_rooms(self) -> set[str]:
+        """Names of rooms before which somebody waits, and of some before which nobody does any more."""
+
     async def change_lobby(self, room: str, change: LobbyChange) -> Lobby:
         """Makes one change, of whatever node, after the other; the lobby as it is then. Raises what `change` raises."""
 
@@ -221,6 +224,9 @@ class MemoryStore:
 
     async def load_lobby(self, room: str) -> Lobby:
         return lobby.current(self._lobbies.get(room, lobby.EMPTY), self._clock())
+
+    async def waited_rooms(self) -> set[str]:
+        return {room for room, known in self._lobbies.items() if known.is_waited_in}
 
     async def change_lobby(self, room: str, change: LobbyChange) -> Lobby:
         known = self._lobbies.get(room, lobby.EMPTY)

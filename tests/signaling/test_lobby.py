@@ -177,6 +177,30 @@ def test_when_the_meeting_is_over_nobody_waits_and_who_did_can_hear_it() -> None
     assert lobby.close(EMPTY, NOW) is EMPTY
 
 
+def test_what_becomes_of_the_meeting_is_news_to_who_waits() -> None:
+    assert lobby.replan(EMPTY, NOW) is EMPTY
+    admitted = lobby.admit(knock(EMPTY, "anna"), "KN_anna1", NOW)
+    assert lobby.replan(admitted, NOW) is admitted, "who is let in finds it as it is"
+    waiting = knock(admitted, "boris", reason="not_started")
+    found = lobby.replan(lobby.replan(waiting, NOW), NOW)
+    assert (found.revision, found.knocks) == (2, waiting.knocks)
+    assert lobby.is_news(waiting, found)
+    assert lobby.read(lobby.written(found)) == found
+    assert lobby.read('{"knocks": [], "message": "", "message_until": 0}') == EMPTY, "as an older node writes it"
+    assert lobby.close(found, NOW).revision == 2
+    assert lobby.current(found, NOW + ADMITTED_KEPT) == EMPTY
+    assert lobby.leave(lobby.withdraw(found, "KN_boris1", NOW), "anna", NOW, may_return=False) == EMPTY
+    said = lobby.say(found, "Hello", NOW)
+    assert lobby.current(said, NOW + lobby.MESSAGE_KEPT) == EMPTY
+
+
+def test_who_waits_for_a_word_and_who_for_a_host() -> None:
+    found = knock(knock(EMPTY, "anna"), "boris", reason="not_started")
+    assert ([one.identity for one in found.waiting], [one.identity for one in found.early]) == (["anna"], ["boris"])
+    assert found.is_waited_in
+    assert not lobby.admit(knock(EMPTY, "anna"), "KN_anna1", NOW).is_waited_in
+
+
 def test_taking_a_knock_back_takes_back_no_decision() -> None:
     found = lobby.admit(knock(knock(EMPTY, "anna"), "boris"), "KN_anna1", NOW)
     assert states(lobby.withdraw(lobby.withdraw(found, "KN_boris1", NOW), "KN_anna1", NOW)) == {"anna": "admitted"}

@@ -252,3 +252,15 @@ async def test_changes_of_lobbies_are_heard(store: Store) -> None:
         await store.change_lobby("r:1 🌳", lambda before: lobby.keep(before, ["KN_anna"], LATER + 5))
         await store.change_lobby("b", lambda before: replace(before, message="Hello", message_until=LATER))
         assert await anext(changes) == "b", "how long a knock is good is news to nobody"
+
+
+async def test_rooms_before_which_somebody_waits_are_known(store: Store) -> None:
+    assert await store.waited_rooms() == set()
+    await store.change_lobby("r:1 🌳", lambda before: knocked(before, "anna"))
+    await store.change_lobby("b", lambda before: knocked(before, "boris"))
+    await store.change_lobby("b", lambda before: lobby.say(before, "Soon", LATER))
+    assert await store.waited_rooms() == {"r:1 🌳", "b"}
+    await store.change_lobby("b", lambda before: lobby.admit_all(before, LATER))
+    assert await store.waited_rooms() == {"r:1 🌳"}
+    await store.change_lobby("r:1 🌳", lambda before: lobby.withdraw(before, "KN_anna", LATER))
+    assert await store.waited_rooms() == set()
