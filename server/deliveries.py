@@ -167,7 +167,7 @@ class Deliveries:
             return
         await subscriptions.put(session, [happening])
 
-    def settled(self) -> None:
+    def settled(self, before: Plan | None, after: Plan | None) -> None:
         """Has the messages sent (`PlanListener`)."""
         self.wake()
 

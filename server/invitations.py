@@ -121,7 +121,7 @@ class Invitations:
         letters = await asyncio.to_thread(self._write, told, owner, locales, now)
         await self._letters.add(letters, now, session)
 
-    def settled(self) -> None:
+    def settled(self, before: Plan | None, after: Plan | None) -> None:
         """Has the letters sent."""
         self._letters.wake()
 

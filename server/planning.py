@@ -42,7 +42,7 @@ class PlanListener(Protocol):
         """`before` is None for a new meeting, `after` for one that is deleted. `session` writes the change; a change
         that meets another one is begun again and told of again, and what was written for it is gone."""
 
-    def settled(self) -> None:
+    def settled(self, before: Plan | None, after: Plan | None) -> None:
         """What was planned is in the database, with what listeners wrote."""
 
 
@@ -169,5 +169,5 @@ class Planning:
             for listener in self._listeners:
                 await listener.planned(session, done.before, done.after)
         for listener in self._listeners:
-            listener.settled()
+            listener.settled(done.before, done.after)
         return done.result

@@ -113,6 +113,11 @@ class Visitors:
         await self._look_up(request)
         return known_account(request)
 
+    async def again(self, request: web.Request) -> Account | None:
+        """The same, looked up anew: for answers that last longer than a sign-in may."""
+        request.pop(_ACCOUNT, None)
+        return await self.account(request)
+
     async def greet(self, request: web.Request) -> Account | None:
         """The same for a page, which also offers to sign in where there are accounts."""
         self._has_accounts = self._has_accounts or await self._accounts.exist()

@@ -109,6 +109,11 @@ class Authorities:
             raise NotAllowed("only the meeting's hosts may do that")
         return found
 
+    async def still_host(self, request: web.Request, meeting: Meeting) -> Authority:
+        """The same, looked up anew: for answers that last longer than a sign-in may."""
+        await self._visitors.again(request)
+        return await self.host(request, meeting)
+
     async def _by_token(self, text: str, meeting: Meeting) -> Authority:
         grants = token.verify(text, self._keys(), time.time())
         if grants.video.room != meeting.room_name:

@@ -7,7 +7,7 @@ the stream tells the meeting's title and time, what the hosts say to all who wai
 from __future__ import annotations
 
 import datetime
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Literal
 
 from aiohttp import web
@@ -20,7 +20,7 @@ from server.api.operations import EVENT_STREAM, JSON, Method, Operation, serves
 from server.api.requests import read_json
 from server.api.search import Search
 from server.entrance import Live
-from server.meetings import Meeting
+from server.meetings import Meeting, MeetingNotFound
 from server.recurrence import next_times
 from server.texts import MESSAGE_LENGTH, clean_message
 from signaling.lobby import Knock, KnockNotFound, Lobby
@@ -35,9 +35,9 @@ KNOCK = f"{PATH}/{{meeting}}/knocks/{{knock}}"
 class KnockEvent(Body):
     """What becomes of a knock. All but `waiting` are the last event of their stream."""
 
-    event: Literal["waiting", "started", "admitted", "refused", "ended", "expired"]
+    event: Literal["waiting", "started", "admitted", "refused", "ended", "cancelled", "expired"]
     """`started`: a host has come; `started` and `admitted`: ask to join again, by the same tab's secret.
-    `ended`: the meeting was ended for all."""
+    `ended`: the meeting was ended for all. `cancelled`: it does not take place, or is there no more."""
     reason: Literal["lobby", "not_started"] | None = None
     """With `waiting`: for a host to let them in, or for a host to come at all."""
     title: str = ""
@@ -131,15 +131,19 @@ class LobbyApi:
     @serves(_knocking("GET", "Hear what becomes of a knock", "/events", gives=KnockEvent, form=EVENT_STREAM))
     async def wait(self, request: web.Request) -> web.StreamResponse:
         """200 and a stream of KnockEvent."""
-        meeting, knock = await self._knocking(request)
-        room = meeting.room_name
+        planned, knock = await self._knocking(request)
+        meeting: Meeting | None = planned
+        room, revision = planned.room_name, 0
         with self._desk.watching(room, knock.id) as watcher:
             async with event_stream(request) as stream:
                 told: KnockEvent | None = None
                 while not watcher.ended:
-                    await self._notice_start(meeting, knock)
-                    now = datetime.datetime.now(datetime.UTC)
-                    event = event_of(meeting, await self._desk.look(room), knock.id, now)
+                    if meeting is not None:
+                        await self._notice_start(meeting, knock)
+                    lobby = await self._desk.look(room)
+                    if lobby.revision != revision:
+                        meeting, revision = await self._read_again(planned), lobby.revision
+                    event = event_of(meeting, lobby, knock.id, datetime.datetime.now(datetime.UTC))
                     if event != told:
                         await stream.send(event)
                         told = event
@@ -179,7 +183,7 @@ class LobbyApi:
                     if not await watcher.changed(HEARTBEAT):
                         await stream.beat()
                     # Who was a host when the stream began may be none any more.
-                    await self._authorities.host(request, meeting)
+                    await self._authorities.still_host(request, meeting)
         return stream.response
 
     @serves(_hosting("POST", "Let one in", "/{knock}/admit", problems=(KnockNotFound,)))
@@ -224,15 +228,26 @@ class LobbyApi:
             raise KnockNotFound("nobody waits under this id, or the secret is another's")
         return meeting, knock
 
+    async def _read_again(self, meeting: Meeting) -> Meeting | None:
+        """The meeting as it is now; None where it is there no more."""
+        try:
+            return await self._search.again(meeting)
+        except MeetingNotFound:
+            return None
+
     async def _notice_start(self, meeting: Meeting, knock: Knock) -> None:
         """A host may have come between the decision to wait and the knock, or become one inside."""
         if knock.reason == "not_started" and (await self._presence(meeting)).has_host:
             await self._desk.start_meeting(meeting.room_name)
 
 
-def event_of(meeting: Meeting, lobby: Lobby, knock_id: str, now: datetime.datetime) -> KnockEvent:
-    """What somebody who waits may know."""
+def event_of(meeting: Meeting | None, lobby: Lobby, knock_id: str, now: datetime.datetime) -> KnockEvent:
+    """What somebody who waits may know; `meeting` is None where it is there no more."""
     knock = lobby.find(knock_id)
+    if knock is not None and knock.state == "refused":
+        return KnockEvent(event="refused")
+    if meeting is None or meeting.cancelled_at is not None:
+        return KnockEvent(event="cancelled")
     if knock is None:
         return KnockEvent(event="expired")
     if knock.state != "waiting":
@@ -251,16 +266,20 @@ def event_of(meeting: Meeting, lobby: Lobby, knock_id: str, now: datetime.dateti
 
 def found(lobby: Lobby) -> LobbyFound:
     """What hosts may know."""
-    people = [
+    return LobbyFound(waiting=people(lobby.waiting), message=lobby.message)
+
+
+def people(knocks: Iterable[Knock]) -> list[WaitingPerson]:
+    """Those who knocked, as hosts see them."""
+    return [
         WaitingPerson(
             id=one.id,
             name=one.name,
             member=one.member,
             since=datetime.datetime.fromtimestamp(one.since, datetime.UTC),
         )
-        for one in lobby.waiting
+        for one in knocks
     ]
-    return LobbyFound(waiting=people, message=lobby.message)
 
 
 def _json(body: BaseModel) -> web.Response:

@@ -33,6 +33,10 @@ class Search:
         known = self._meetings.get(name) if name.startswith(ID_PREFIX) else self._meetings.find(name)
         return await self._searched(request, known)
 
+    async def again(self, meeting: Meeting) -> Meeting:
+        """A meeting as it is now, for who has found it. Raises MeetingNotFound."""
+        return await self._meetings.get(meeting.id)
+
     async def _searched(self, request: web.Request, search: Awaitable[Meeting]) -> Meeting:
         try:
             return await search

@@ -213,6 +213,7 @@ export class Visit {
       case "refused":
       case "expired":
       case "over":
+      case "cancelled":
         this.waiting = null;
         rememberInside(null);
         this.store.dispatch({ type: "ended", reason: told.kind });

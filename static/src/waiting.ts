@@ -1,8 +1,8 @@
 /** Waiting before a meeting: reads a knock's event stream, over losses, until something is decided. */
 
 import { field, pathOf, type Knock } from "./api";
+import { follow, type Stream } from "./follow";
 import type { Wait } from "./state/connection";
-import { readEvents } from "./state/eventStream";
 
 export type Told =
   | ({ readonly kind: "waiting" } & Wait)
@@ -12,78 +12,38 @@ export type Told =
   | { readonly kind: "expired" }
   /** The meeting was ended for all. */
   | { readonly kind: "over" }
+  /** The meeting does not take place. */
+  | { readonly kind: "cancelled" }
   /** The connection is gone and is being restored. */
   | { readonly kind: "shaken" }
   /** The server does not know the knock any more: knock anew. */
   | { readonly kind: "forgotten" };
 
-/** Pauses before attempts to come back, ms. */
-const PAUSES = [500, 1000, 2000, 4000];
-/** The server sends something every fifteen seconds; after so long without it the connection is dead, ms. */
-const SILENCE = 40_000;
-
 /** Waits until the last of `tell`, or until what it answers is called. */
 export function wait(code: string, knock: Knock, tell: (told: Told) => void): () => void {
   const stopped = new AbortController();
-  void keepReading(code, knock, tell, stopped.signal);
+  const stream: Stream = {
+    address: `${pathOf(code)}/knocks/${knock.id}/events`,
+    headers: proofOf(knock),
+    take: (data) => {
+      const told = toldBy(data);
+      if (told === null) return false;
+      tell(told);
+      return told.kind !== "waiting";
+    },
+    refused: (status) => {
+      if (status === 404) tell({ kind: "forgotten" });
+      return status === 404;
+    },
+    lost: () => tell({ kind: "shaken" }),
+  };
+  void follow(stream, stopped.signal);
   return () => stopped.abort();
 }
 
 /** Says that this person waits no longer, also while the page goes away. */
 export function withdraw(code: string, knock: Knock): void {
   void fetch(`${pathOf(code)}/knocks/${knock.id}`, { method: "DELETE", headers: proofOf(knock), keepalive: true }).catch(() => undefined);
-}
-
-async function keepReading(code: string, knock: Knock, tell: (told: Told) => void, stopped: AbortSignal): Promise<void> {
-  let losses = 0;
-  const over = (): boolean => stopped.aborted;
-  while (!over()) {
-    const heard = await readOnce(code, knock, tell, stopped);
-    if (heard === "over" || over()) return;
-    losses = heard === "something" ? 0 : losses + 1;
-    tell({ kind: "shaken" });
-    await pause(PAUSES[Math.min(losses, PAUSES.length - 1)] ?? 0, stopped);
-  }
-}
-
-/** One connection: whether all is said, or something was heard before it was lost. */
-async function readOnce(code: string, knock: Knock, tell: (told: Told) => void, stopped: AbortSignal): Promise<"over" | "something" | "nothing"> {
-  const silent = new AbortController();
-  let timer = setTimeout(() => silent.abort(), SILENCE);
-  let heard: "something" | "nothing" = "nothing";
-  try {
-    const response = await fetch(`${pathOf(code)}/knocks/${knock.id}/events`, {
-      headers: { ...proofOf(knock), accept: "text/event-stream" },
-      cache: "no-store",
-      signal: AbortSignal.any([stopped, silent.signal]),
-    });
-    if (response.status === 404) {
-      tell({ kind: "forgotten" });
-      return "over";
-    }
-    if (!response.ok || response.body === null) return heard;
-    const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
-    let rest = "";
-    for (;;) {
-      const { value, done } = await reader.read();
-      if (done) return heard;
-      clearTimeout(timer);
-      timer = setTimeout(() => silent.abort(), SILENCE);
-      const read = readEvents(rest + value);
-      rest = read.rest;
-      for (const data of read.events) {
-        const told = toldBy(data);
-        if (told === null || stopped.aborted) continue;
-        heard = "something";
-        tell(told);
-        if (told.kind !== "waiting") return "over";
-      }
-    }
-  } catch {
-    return heard;
-  } finally {
-    clearTimeout(timer);
-  }
 }
 
 function toldBy(data: string): Told | null {
@@ -110,6 +70,8 @@ function toldBy(data: string): Told | null {
       return { kind: "expired" };
     case "ended":
       return { kind: "over" };
+    case "cancelled":
+      return { kind: "cancelled" };
     default:
       return null;
   }
@@ -124,14 +86,4 @@ function timeIn(text: string): number | null {
 /** Never in the address: that stands in logs and histories. */
 function proofOf(knock: Knock): Record<string, string> {
   return { authorization: `Knock ${knock.secret}` };
-}
-
-function pause(time: number, stopped: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(resolve, time);
-    stopped.addEventListener("abort", () => {
-      clearTimeout(timer);
-      resolve();
-    });
-  });
 }

@@ -166,6 +166,29 @@ async def test_who_waits_is_told_when_the_meeting_is_planned(site: Site, moment:
     assert told.starts_at == (None if starts_at is None else datetime.datetime.fromisoformat(starts_at))
 
 
+async def test_who_waits_is_told_at_once_that_the_meeting_is_moved_or_cancelled(site: Site) -> None:
+    door = await Door.of(site, lobby="all")
+    planner = await program(site)
+    guest, early = await door.knock("Boris"), await (await Door.of(site, join_before_host=False)).knock("Vera")
+    async with guest.listening() as heard, early.listening() as elsewhere:
+        assert (await anext(heard))["starts_at"] is None
+        assert (await anext(elsewhere))["event"] == "waiting"
+        for starts_at in ("2031-03-19T08:00:00Z", "2031-03-20T09:30:00Z"):
+            schedule = {"starts_at": starts_at}
+            assert (await planner.ask("PATCH", f"/meetings/{door.meeting.id}", {"schedule": schedule})).status == 200
+            event = await anext(heard)
+            assert (event["event"], event["starts_at"]) == ("waiting", starts_at)
+        assert (await planner.ask("PATCH", f"/meetings/{door.meeting.id}", {"title": "Council"})).status == 200
+        assert (await anext(heard))["title"] == "Council"
+        assert (await planner.ask("POST", f"/meetings/{door.meeting.id}/cancel")).status == 200
+        assert [event["event"] async for event in heard] == ["cancelled"]
+        assert (await planner.ask("DELETE", f"/meetings/{early.door.meeting.id}")).status == 204
+        assert [event["event"] async for event in elsewhere] == ["cancelled"], "what is gone does not take place"
+    async with guest.listening() as heard:
+        assert [event["event"] async for event in heard] == ["cancelled"], "who was away for a moment hears it, too"
+    assert await door.waiting() == []
+
+
 async def test_a_message_reaches_all_who_wait_and_who_comes_later(site: Site) -> None:
     door = await Door.of(site, lobby="all")
     boris = await door.knock("Boris")

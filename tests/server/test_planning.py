@@ -40,7 +40,8 @@ class Listener:
     async def planned(self, session: AsyncSession, before: Plan | None, after: Plan | None) -> None:
         self.heard.append((before, after))
 
-    def settled(self) -> None:
+    def settled(self, before: Plan | None, after: Plan | None) -> None:
+        assert self.heard[-1] == (before, after)
         self.count += 1
 
 

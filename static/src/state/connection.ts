@@ -2,9 +2,19 @@
 
 /**
  * Why a visit ended. `lost` is the network or the server; the others are somebody's will. `refused`, `expired`,
- * `withdrawn` and `over`, of a meeting that was ended meanwhile, end the waiting before it.
+ * `withdrawn` and, of a meeting that was ended or does not take place, `over` and `cancelled` end the waiting before it.
  */
-export type EndReason = "left" | "removed" | "ended" | "duplicate" | "lost" | "refused" | "expired" | "withdrawn" | "over";
+export type EndReason =
+  | "left"
+  | "removed"
+  | "ended"
+  | "duplicate"
+  | "lost"
+  | "refused"
+  | "expired"
+  | "withdrawn"
+  | "over"
+  | "cancelled";
 
 /** What somebody waits for: a host's word, or a host. */
 export type WaitReason = "lobby" | "not_started";
@@ -28,7 +38,8 @@ export interface JoinProblem {
 export type Connection =
   | { readonly phase: "before"; readonly problem: JoinProblem | null }
   | { readonly phase: "joining"; readonly letIn: boolean }
-  | ({ readonly phase: "waiting"; readonly shaken: boolean } & Wait)
+  /** `moved`: the planned time has changed meanwhile. */
+  | ({ readonly phase: "waiting"; readonly shaken: boolean; readonly moved: boolean } & Wait)
   | { readonly phase: "connected"; readonly since: number }
   | { readonly phase: "reconnecting"; readonly since: number; readonly joinedAt: number }
   | { readonly phase: "ended"; readonly reason: EndReason };
@@ -59,10 +70,13 @@ export function reduceConnection(connection: Connection, event: ConnectionEvent,
       // Whoever waits already and had to knock anew keeps what they were told.
       return connection.phase === "waiting"
         ? { ...connection, reason: event.reason, shaken: false }
-        : { phase: "waiting", reason: event.reason, message: "", startsAt: null, shaken: false };
+        : { phase: "waiting", reason: event.reason, message: "", startsAt: null, shaken: false, moved: false };
     case "wait-told": {
+      if (connection.phase !== "waiting") return connection;
       const { reason, message, startsAt } = event;
-      return connection.phase === "waiting" ? { phase: "waiting", reason, message, startsAt, shaken: false } : connection;
+      // Before anything was told there is no time, which then does not change.
+      const moved = connection.moved || (connection.startsAt !== null && connection.startsAt !== startsAt);
+      return { phase: "waiting", reason, message, startsAt, shaken: false, moved };
     }
     case "wait-shaken":
       return connection.phase === "waiting" ? { ...connection, shaken: true } : connection;

@@ -1,4 +1,4 @@
-import { Clock, DoorClosed, Hourglass, LogOut, MonitorSmartphone, UserRoundX, WifiOff } from "lucide-react";
+import { CalendarX2, Clock, DoorClosed, Hourglass, LogOut, MonitorSmartphone, UserRoundX, WifiOff } from "lucide-react";
 import { useEffect, useRef, type ReactNode } from "react";
 import { useTranslation } from "react-i18next";
 import type { EndReason } from "../state/connection";
@@ -16,6 +16,7 @@ const ICONS = {
   expired: Hourglass,
   withdrawn: LogOut,
   over: Clock,
+  cancelled: CalendarX2,
 } as const;
 
 /** The page after a meeting: why it is over for this person, and the way back where there is one. */
@@ -25,8 +26,8 @@ export function EndPage({ reason }: { readonly reason: EndReason }): ReactNode {
   const heading = useRef<HTMLHeadingElement>(null);
   useEffect(() => heading.current?.focus(), []);
   const Icon = ICONS[reason];
-  // Who was removed or refused is not invited back by our own button.
-  const returnable = reason !== "removed" && reason !== "refused";
+  // Who was removed or refused is not invited back by our own button, nor is there a way into what does not take place.
+  const returnable = reason !== "removed" && reason !== "refused" && reason !== "cancelled";
   return (
     <div className="end-page" data-testid={TEST_IDS.leftPage} data-reason={reason}>
       <header className="prejoin-head">

@@ -50,6 +50,9 @@ function WaitingCard(): ReactNode {
       <div className="waiting-what">
         <p className="join-meeting">{title}</p>
         {startsAt !== null && <StartTime at={startsAt} />}
+        <p className="waiting-moved" role="status">
+          {waits?.moved === true && t("waiting.moved")}
+        </p>
       </div>
       <div className="waiting-why" aria-live="polite">
         <h1 ref={heading} tabIndex={-1}>

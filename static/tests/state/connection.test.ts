@@ -55,12 +55,20 @@ describe("waiting", () => {
   const BEGUN = { type: "wait-begun", reason: "lobby" } as const;
 
   test("begins, is told, is shaken, and is let in", () => {
-    expect(after(START, BEGUN)).toEqual({ phase: "waiting", reason: "lobby", message: "", startsAt: null, shaken: false });
+    expect(after(START, BEGUN)).toEqual({ phase: "waiting", reason: "lobby", message: "", startsAt: null, shaken: false, moved: false });
     const told = { type: "wait-told", reason: "lobby", message: "Soon", startsAt: 1000 } as const;
-    expect(after(START, BEGUN, told, { type: "wait-shaken" })).toEqual({ phase: "waiting", reason: "lobby", message: "Soon", startsAt: 1000, shaken: true });
-    expect(after(START, BEGUN, { type: "wait-shaken" }, told)).toEqual({ phase: "waiting", reason: "lobby", message: "Soon", startsAt: 1000, shaken: false });
+    expect(after(START, BEGUN, told, { type: "wait-shaken" })).toEqual({ phase: "waiting", reason: "lobby", message: "Soon", startsAt: 1000, shaken: true, moved: false });
+    expect(after(START, BEGUN, { type: "wait-shaken" }, told)).toEqual({ phase: "waiting", reason: "lobby", message: "Soon", startsAt: 1000, shaken: false, moved: false });
     expect(after(START, BEGUN, { type: "let-in" })).toEqual({ phase: "joining", letIn: true });
     expect(after(START, BEGUN, { type: "let-in" }, CONNECTED)).toMatchObject({ phase: "connected" });
+  });
+
+  test("tells that the time has changed, once one was told, and for good", () => {
+    const at = (startsAt: number | null): ConnectionEvent => ({ type: "wait-told", reason: "lobby", message: "", startsAt });
+    expect(after(START, BEGUN, at(1000), at(1000))).toMatchObject({ startsAt: 1000, moved: false });
+    expect(after(START, BEGUN, at(1000), at(2000))).toMatchObject({ startsAt: 2000, moved: true });
+    expect(after(START, BEGUN, at(1000), at(2000), { type: "wait-shaken" }, BEGUN, at(2000))).toMatchObject({ moved: true });
+    expect(after(START, BEGUN, at(1000), at(null))).toMatchObject({ startsAt: null, moved: true });
   });
 
   test("goes on for who had to knock anew, with what they were told", () => {
@@ -71,10 +79,11 @@ describe("waiting", () => {
       message: "Soon",
       startsAt: 1000,
       shaken: false,
+      moved: false,
     });
   });
 
-  test.each(["refused", "expired", "withdrawn", "over"] as const)("may end as %s", (reason) => {
+  test.each(["refused", "expired", "withdrawn", "over", "cancelled"] as const)("may end as %s", (reason) => {
     expect(after(START, BEGUN, { type: "ended", reason })).toEqual({ phase: "ended", reason });
   });
 
