@@ -22,7 +22,7 @@ from aiohttp import web
 from yarl import URL
 
 from media._engine import Engine
-from server import addresses, certificate, data_folder, listeners, logs, presence, problems
+from server import addresses, certificate, data_folder, listeners, logs, presence, problems, supervisor
 from server.accounts import Accounts, accounts_exist
 from server.agenda import Agenda
 from server.answers import Answers
@@ -33,6 +33,7 @@ from server.api.debug import DebugApi
 from server.api.habits import Habits
 from server.api.invitations import InvitationsApi
 from server.api.live import LiveApi
+from server.api.lobbies import LobbiesApi
 from server.api.lobby import LobbyApi
 from server.api.meetings import MeetingsApi, link_to
 from server.api.occurrences import OccurrencesApi
@@ -48,6 +49,7 @@ from server.chronicle import Chronicle
 from server.config import Settings, SettingsError
 from server.database import Database
 from server.deliveries import Deliveries
+from server.doorbells import Doorbells
 from server.entrance import person_of
 from server.invitations import Invitations
 from server.letters import Letters
@@ -66,6 +68,7 @@ from server.pages.attendance_pages import AttendancePages
 from server.pages.calendar_pages import CalendarPages
 from server.pages.date_pages import DatePages
 from server.pages.embed_page import EmbedPage
+from server.pages.knock_pages import KnockPages
 from server.pages.meeting_pages import MeetingPages
 from server.pages.pages import Pages
 from server.pages.reception import Reception
@@ -75,6 +78,7 @@ from server.pages.sign_in_pages import SignInPages
 from server.pages.webhook_pages import WebhookPages
 from server.passwords import Passwords
 from server.planning import Planning
+from server.replanned import Replanned
 from server.sign_in import SignIns, Visitors
 from server.subscriptions import Subscriptions
 from server.usage import Usage
@@ -208,9 +212,11 @@ def application(
     assets = Assets()
     renderer = Renderer(callers, assets, settings.http.tls_port, version())
     agenda = Agenda(database)
-    pages = Pages(search, callers, assets, renderer, visitors, agenda, meetings, settings.accounts, version())
     failures = settings.limit.failed_joins_per_minute
     reception = Reception(renderer, callers, accounts, sign_ins, visitors, links, mail, CalendarFeeds(database))
+    doorbells = Doorbells(database, lobbies)
+    knocks = KnockPages(reception, agenda, doorbells, lobbies)
+    pages = Pages(search, callers, assets, renderer, visitors, agenda, meetings, knocks, settings.accounts, version())
     signing_key = lambda: first(node.keys)  # noqa: E731
     policy, start, made = settings.accounts, settings.meetings, settings.limit.new_meetings_per_minute
     letters = Letters(database, mail, count=node.count)
@@ -218,7 +224,7 @@ def application(
         accounts, letters, renderer, lambda code, passcode: link_to(URL(outward), code, passcode), mail.address
     )
     deliveries.listen(WebhookLetters(accounts, letters, renderer, outward))
-    planning = Planning(database, meetings, members, [invitations, deliveries])
+    planning = Planning(database, meetings, members, [invitations, deliveries, Replanned(lobbies)])
     hosts, keys, subscriptions = HostService(node), ApiKeys(database), Subscriptions(database, networks(settings))
     apis = (
         PlannedApi(
@@ -240,6 +246,7 @@ def application(
         MeetingsApi(authorities, rooms, search, callers, lambda: node.keys, policy, occurrences, lobbies),
         InvitationsApi(authorities, search, callers, signing_key, node.settings.limit, invitations, accounts),
         LobbyApi(lobbies, authorities, search, lambda meeting: presence.live(rooms, occurrences, meeting)),
+        LobbiesApi(doorbells, visitors),
         LiveApi(authorities, search, rooms, hosts),
         OccurrencesApi(authorities, search, occurrences),
         AdministrationApi(reception, keys, rooms, meetings, Usage(database), callers, version()),
@@ -249,7 +256,7 @@ def application(
     described = openapi.OpenApi([type(each) for each in apis], version())
     habits = Habits(keys, Answers(database), settings.limit.api_requests_per_second)
     meeting_pages = MeetingPages(
-        reception, agenda, meetings, members, planning, occurrences, invitations, policy, start, made
+        reception, agenda, meetings, members, planning, occurrences, invitations, knocks, policy, start, made
     )
 
     @web.middleware
@@ -289,6 +296,7 @@ def application(
         passwords.close()
 
     app.on_cleanup.append(close_passwords)
+    app.on_shutdown.append(lambda _: doorbells.close())
     app.cleanup_ctx.append(letters.sending)
     calendars = CalendarPages(
         reception, invitations, meetings, members, authorities, search, failures, guests=policy.guests
@@ -306,6 +314,7 @@ def application(
         *AccountPages(reception).routes(),
         *AttendancePages(reception, meetings, authorities, occurrences).routes(),
         *meeting_pages.routes(),
+        *knocks.routes(),
         *DatePages(reception, agenda, planning).routes(),
         *ApiKeyPages(reception, keys).routes(),
         *WebhookPages(reception, subscriptions, deliveries).routes(),
@@ -427,7 +436,7 @@ async def run(settings: Settings, reload: Reload, announce: Callable[[Ready], No
         stack.push_async_callback(public.close)
         set_up = await set_up_link(settings, offered, database)
         loop = asyncio.get_running_loop()
-        asked_to_stop = _stop_by_signal(loop)
+        asked_to_stop = supervisor.asked_to_stop(loop)
         await public.listen(sockets["http.port"])
         if tls is not None:
             await public.listen(sockets["http.tls_port"], tls)
@@ -465,20 +474,6 @@ async def _serve_metrics(settings: Settings, node: Node, engine: Engine, stack: 
     stack.push_async_callback(runner.cleanup)
     listening = listeners.open_socket("metrics.port", settings.metrics.host, settings.metrics.port)
     await web.SockSite(runner, listening).start()
-
-
-def _stop_by_signal(loop: asyncio.AbstractEventLoop) -> asyncio.Event:
-    """Set by SIGTERM or SIGINT; from then on another one ends the process without a farewell."""
-    asked = asyncio.Event()
-
-    def stop() -> None:
-        if asked.is_set():
-            os._exit(1)
-        asked.set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop)
-    return asked
 
 
 def address_to_open(settings: Settings, offered: Sequence[str]) -> str:

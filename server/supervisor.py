@@ -1,13 +1,31 @@
-"""Tells systemd, where it started this process, that people can meet (sd_notify(3)): `systemctl start` waits for it."""
+"""What the service and who started it tell each other: that people can meet, and that it should stop."""
 
 from __future__ import annotations
 
+import asyncio
 import os
+import signal
 import socket
 
 
+def asked_to_stop(loop: asyncio.AbstractEventLoop) -> asyncio.Event:
+    """Set by SIGTERM or SIGINT; from then on another one ends the process without a farewell."""
+    asked = asyncio.Event()
+
+    def stop() -> None:
+        if asked.is_set():
+            os._exit(1)
+        asked.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop)
+    return asked
+
+
 def tell_ready() -> None:
-    """Does nothing where nobody listens.
+    """Tells systemd (sd_notify(3)), where it started this process: `systemctl start` waits for it.
+
+    Does nothing where nobody listens.
 
     Raises OSError where the socket that the environment names takes nothing.
     """

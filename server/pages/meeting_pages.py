@@ -21,6 +21,7 @@ from server.meetings import Meeting, MeetingChanged, MeetingDraft, MeetingNotFou
 from server.members import Members
 from server.occurrences import Occurrences
 from server.pages.forms import see_other
+from server.pages.knock_pages import KnockPages
 from server.pages.language import LANGUAGES
 from server.pages.reception import Reception
 from server.pages.times import Times, reader_zone, zone_names
@@ -58,6 +59,7 @@ class MeetingPages:
         planning: Planning,
         occurrences: Occurrences,
         invitations: Invitations,
+        knocks: KnockPages,
         policy: AccountsSection,
         start: MeetingsSection,
         made_per_minute: int,
@@ -69,6 +71,7 @@ class MeetingPages:
         self._planning = planning
         self._occurrences = occurrences
         self._invitations = invitations
+        self._knocks = knocks
         self._policy = policy
         self._start = start
         self._made = Rate(made_per_minute)
@@ -102,6 +105,7 @@ class MeetingPages:
             "is_first": "after" not in request.query,
             "personal": personal,
             "personal_link": self._link(request, personal) if personal else "",
+            "waited": await self._knocks.waited(account),
         }
         return self._show(request, "meetings.html", values)
 
@@ -110,7 +114,8 @@ class MeetingPages:
         account = await self._reader(request)
         times = self._times(request)
         page = await self._agenda.past(account, times.now, read_cursor(request.query.get("before", "")))
-        return self._show(request, "past_meetings.html", {"times": times, "page": page})
+        waited = await self._knocks.waited(account)
+        return self._show(request, "past_meetings.html", {"times": times, "page": page, "waited": waited})
 
     async def do_make_now(self, request: web.Request) -> web.Response:
         """A meeting at once: its maker goes in."""
@@ -173,6 +178,7 @@ class MeetingPages:
             "undelivered": await self._invitations.undelivered(meeting) if role != "attendee" else (),
             "saved": request.query.get("saved", ""),
             "has_mail": self._reception.mail.is_set_up,
+            "waited": await self._knocks.waited(account),
         }
         return self._show(request, "meeting_page.html", values)
 

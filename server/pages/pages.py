@@ -15,6 +15,7 @@ from server.api.requests import Callers
 from server.api.search import Search
 from server.meetings import Meeting, MeetingNotFound, Meetings
 from server.pages.assets import Assets
+from server.pages.knock_pages import KnockPages
 from server.pages.rendering import Renderer
 from server.pages.times import Times, reader_zone
 from server.sections import AccountsSection
@@ -36,6 +37,7 @@ class Pages:
         visitors: Visitors,
         agenda: Agenda,
         meetings: Meetings,
+        knocks: KnockPages,
         policy: AccountsSection,
         version: str,
     ) -> None:
@@ -46,6 +48,7 @@ class Pages:
         self._visitors = visitors
         self._agenda = agenda
         self._meetings = meetings
+        self._knocks = knocks
         self._policy = policy
         self._version = version
 
@@ -129,4 +132,5 @@ class Pages:
             times=times,
             coming=coming,
             personal=await self._meetings.personal(account.id) if account else None,
+            waited=await self._knocks.waited(account) if account else (),
         )

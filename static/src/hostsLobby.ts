@@ -1,7 +1,7 @@
 /** The lobby for a host inside: asks who waits whenever the server says that it changed, and decides. */
 
 import { askInside, field, pathOf } from "./api";
-import { newcomers, type WaitingPerson } from "./state/lobby";
+import { newcomers, peopleIn } from "./state/lobby";
 import type { Store } from "./store";
 
 /** A question that failed is asked again after so long, ms. */
@@ -79,18 +79,8 @@ export class HostsLobby {
   private found(body: unknown): void {
     if (this.stopped) return;
     const before = this.store.state().lobby.waiting;
-    const waiting = peopleIn(body);
+    const waiting = peopleIn(body, "waiting");
     this.store.dispatch({ type: "lobby-found", waiting, message: field(body, "message") });
     if (newcomers(before, waiting).length > 0) this.arrived();
   }
-}
-
-function peopleIn(body: unknown): WaitingPerson[] {
-  const listed: unknown = typeof body === "object" && body !== null ? Reflect.get(body, "waiting") : null;
-  if (!Array.isArray(listed)) return [];
-  return listed.map((one: unknown) => ({
-    id: field(one, "id"),
-    name: field(one, "name"),
-    member: typeof one === "object" && one !== null && Reflect.get(one, "member") === true,
-  }));
 }

@@ -3,10 +3,12 @@
 import "../view/styles/tokens.css";
 import { readPreferences } from "../remembered";
 import { readCode } from "./code";
+import { startKnocks } from "./knocks";
 import { rememberZone, startCopying } from "./meetings";
 import "./pages.css";
 import "./forms.css";
 import "./meetings.css";
+import "./knocks.css";
 import "./reference.css";
 import "./webhooks.css";
 
@@ -18,6 +20,7 @@ document.documentElement.dataset["theme"] = readPreferences().theme;
 
 rememberZone();
 startCopying();
+startKnocks();
 
 const actions = document.getElementById("actions");
 if (actions) begin(actions);

@@ -44,6 +44,26 @@ export function reduceLobby(lobby: Lobby, event: LobbyEvent): Lobby {
   }
 }
 
+/** The people of a list in an answer; nobody where there is no list. */
+export function peopleIn(body: unknown, list: string): WaitingPerson[] {
+  const listed = valueIn(body, list);
+  if (!Array.isArray(listed)) return [];
+  return listed.map((one: unknown) => ({
+    id: textIn(one, "id"),
+    name: textIn(one, "name"),
+    member: valueIn(one, "member") === true,
+  }));
+}
+
+function valueIn(body: unknown, name: string): unknown {
+  return typeof body === "object" && body !== null ? Reflect.get(body, name) : null;
+}
+
+function textIn(body: unknown, name: string): string {
+  const value = valueIn(body, name);
+  return typeof value === "string" ? value : "";
+}
+
 /** Who waits now and did not before. */
 export function newcomers(before: readonly WaitingPerson[], now: readonly WaitingPerson[]): WaitingPerson[] {
   const known = new Set(before.map(({ id }) => id));
