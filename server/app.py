@@ -58,7 +58,7 @@ from server.mail import Mail
 from server.meeting_lists import MeetingLists
 from server.meetings import Meetings
 from server.members import Members
-from server.node_settings import limits, room_settings
+from server.node_settings import limits, room_settings, turn_servers
 from server.occurrences import Occurrences
 from server.pages import security
 from server.pages.account_pages import AccountPages
@@ -129,6 +129,7 @@ def node_settings(settings: Settings, keys: dict[str, str], offered: tuple[str, 
         idle_timeout=settings.rtc.idle_timeout,
         allow_pause=settings.rtc.allow_pause,
         datachannel_slow_threshold=settings.rtc.datachannel_slow_threshold,
+        turn_servers=turn_servers(settings.rtc),
         enable_data_tracks=settings.enable_data_tracks,
         enable_participant_data_blob=settings.enable_participant_data_blob,
         trusted_proxies=settings.http.trusted_proxies,

@@ -10,7 +10,7 @@ import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel, Field, ValidationError, field_validator
 from pydantic.fields import FieldInfo
@@ -197,16 +197,26 @@ def _section_of(field: FieldInfo) -> type[Section] | None:
     return kind if isinstance(kind, type) and issubclass(kind, Section) else None
 
 
+def _listed_in(field: FieldInfo) -> type[Section] | None:
+    """The section of which a field holds a list."""
+    kind, *_ = get_args(field.annotation) or (None,)
+    return kind if isinstance(kind, type) and issubclass(kind, Section) else None
+
+
 def _place(steps: Sequence[str | int], *, unknown: bool) -> tuple[str, type[BaseModel] | None]:
-    """The setting that an error's place names, without what is inside a list; and the section that it is missing in.
+    """The setting that an error's place names, without places in lists; and the section that it is missing in.
 
     `unknown`: the last step is as an operator wrote it. Else it may be our own name: that of a default that is wrong.
     """
     known: type[BaseModel] | None = Settings
+    listed: type[BaseModel] | None = None
     names: list[str] = []
     for step in steps:
         if isinstance(step, int):
-            break
+            if listed is None:
+                break
+            known = listed
+            continue
         own = known.model_fields.get(step) if known is not None and not unknown else None
         step = own.alias or step if own is not None else step
         names.append(step)
@@ -215,7 +225,7 @@ def _place(steps: Sequence[str | int], *, unknown: bool) -> tuple[str, type[Base
         fields = {inner.alias or key: inner for key, inner in known.model_fields.items()}
         if step not in fields:
             return ".".join(names), known
-        known = _section_of(fields[step])
+        known, listed = _section_of(fields[step]), _listed_in(fields[step])
     return ".".join(names), known
 
 
@@ -272,12 +282,24 @@ def _explain(error: ErrorDetails, given: Mapping[str, str], variables: Mapping[s
         origin = "command line"
     else:
         variable = PREFIX + name.replace(".", "__").upper()
-        origin = next((key for key in variables if key == variable or key.startswith(f"{variable}__")), str(path))
+        origin = next((key for key in variables if _is_within(key, variable) or _is_within(variable, key)), str(path))
     where = f" ({origin})" if origin else ""
     if unknown:
         section = known or RoomPreset  # the only section whose name is not ours
         names = (inner.alias or key for key, inner in section.model_fields.items())
         return f"unknown setting {name}{where}: takes {', '.join(names)}"
     takes = error["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
-    got = "" if steps[0] in {"keys"} or steps[-1] in {"url", "urls"} else f"got {error['input']!r}, "
+    got = "" if _is_secret(error) else f"got {error['input']!r}, "
     return f"{name}{where}: {got}takes {takes}"
+
+
+def _is_within(variable: str, other: str) -> bool:
+    return variable == other or variable.startswith(f"{other}__")
+
+
+def _is_secret(error: ErrorDetails) -> bool:
+    """Whether what was given may hold a secret: such an error does not repeat it."""
+    steps = error["loc"]
+    if "turn_servers" in steps:  # where something is missing, the whole table was given
+        return isinstance(error["input"], dict) or steps[-1] not in {"host", "port", "protocol", "ttl"}
+    return steps[0] in {"keys"} or steps[-1] in {"url", "urls"}

@@ -16,6 +16,7 @@ from signaling.settings import DEFAULT_CODECS
 _SMALLEST_MESSAGE = 65536
 _PRESET_FIELDS = ("empty_timeout", "departure_timeout", "max_participants", "sync_streams", "metadata", "agents")
 _AGENT_FIELDS = ("agent_name", "metadata")
+_TURN_FIELDS = ("host", "port", "protocol", "username", "credential", "secret", "ttl")
 _PORT = 7880
 """LiveKit's own, where the file names none."""
 _LEVELS = {"trace": "debug", "debug": "debug", "info": "info", "warn": "warning", "warning": "warning"}
@@ -190,6 +191,23 @@ def _presets(found: _Found, key: str, value: Any) -> None:
     found.put("room.room_configurations", presets, key)
 
 
+def _turn_servers(found: _Found, key: str, value: Any) -> None:
+    if not isinstance(value, list) or not all(isinstance(server, dict) for server in value):
+        raise SettingsError(f"{key}: takes a list of tables with host, port, protocol and credentials")
+    servers: list[dict[str, Any]] = []
+    for number, server in enumerate(value):
+        if server.get("secret_file"):
+            found.say(f"{key}[{number}].secret_file", "write the secret itself into secret; this server is left out")
+            continue
+        # LiveKit takes one without a protocol for TCP.
+        made = {given: server[given] for given in _TURN_FIELDS if server.get(given)}
+        servers.append({"protocol": "tcp", **made})
+        for given in sorted(str(given) for given in server if given not in (*_TURN_FIELDS, "secret_file")):
+            found.say(f"{key}[{number}].{given}", "no counterpart")
+    if servers:
+        found.put("rtc.turn_servers", servers, key)
+
+
 def _message_size(found: _Found, key: str, value: Any) -> None:
     if isinstance(value, int) and value < _SMALLEST_MESSAGE:
         found.say(key, f"at least {_SMALLEST_MESSAGE} bytes here, as an offer may have them")
@@ -216,6 +234,7 @@ RULES: dict[str, _Read] = {
     "rtc.node_ip": _node_ip,
     "rtc.congestion_control.allow_pause": _same("rtc.allow_pause"),
     "rtc.datachannel_slow_threshold": _same("rtc.datachannel_slow_threshold"),
+    "rtc.turn_servers": _turn_servers,
     "room.auto_create": _same("room.auto_create"),
     "room.enabled_codecs": _codecs,
     "room.max_participants": _same("room.max_participants"),
@@ -258,7 +277,7 @@ _ADDRESSES = "there is no discovery of addresses: name those that clients reach 
 _ONE_PORT = "all media goes through one UDP port, rtc.udp_port"
 _ICE = "the server is ICE-lite and offers its host candidates, UDP and TCP; clients choose"
 _FIXED = "fixed in this service"
-_TURN = "this version tells clients of no TURN server"
+_TURN = "there is no TURN server inside: run one beside it and name it in rtc.turn_servers"
 
 REASONS: dict[str, str] = {
     "key_file": "lines of the same form are read from the file `keys` in the data folder: copy it there",
@@ -276,7 +295,6 @@ REASONS: dict[str, str] = {
     "rtc.ips": _ADDRESSES,
     "rtc.enable_loopback_candidate": _ADDRESSES,
     "rtc.stun_servers": "no STUN server is asked or told: a server with rtc.addresses needs none",
-    "rtc.turn_servers": _TURN,
     "rtc.use_ice_lite": "the server is always ICE-lite",
     "rtc.use_mdns": "names of mDNS are never resolved",
     "rtc.force_tcp": _ICE,

@@ -7,6 +7,7 @@ from livekit.protocol.room import RoomConfiguration
 
 from server import sections
 from signaling.settings import Limits, RoomSettings
+from signaling.turn import TurnServer
 
 
 def limits(limit: sections.Limit) -> Limits:
@@ -48,3 +49,8 @@ def room_settings(section: sections.Room) -> RoomSettings:
         for name, preset in section.room_configurations.items()
     }
     return RoomSettings(**plain, room_configurations=presets)
+
+
+def turn_servers(section: sections.Rtc) -> tuple[TurnServer, ...]:
+    """The operator's TURN servers, which clients are told of."""
+    return tuple(TurnServer(**server.model_dump()) for server in section.turn_servers)

@@ -39,6 +39,16 @@ def split_words(value: object) -> object:
     return tuple(word for word in re.split(r'[\s,\[\]"]+', value) if word)
 
 
+def _read_json(value: object, takes: str) -> object:
+    """Tables come from variables as JSON. Raises ValueError with `takes` where a text is none."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except (ValueError, RecursionError):
+        raise ValueError(takes) from None
+
+
 def check_address(value: str) -> str:
     """An IP literal in its usual form. Raises ValueError saying what is taken."""
     try:
@@ -106,6 +116,31 @@ class Http(Section):
         return self
 
 
+class TurnServer(Section):
+    """A TURN server of the operator's."""
+
+    host: Annotated[str, Field(pattern=r"^[A-Za-z0-9._:-]{1,253}$")]
+    """Its name or IP address, as clients reach it."""
+    port: Port
+    protocol: Literal["udp", "tcp", "tls"]
+    """How clients reach it."""
+    secret: str = Field("", repr=False)
+    """What it and this service share, to make credentials for each participant."""
+    ttl: Annotated[int, Field(ge=60, le=604800)] = 14400
+    """Seconds for which those hold."""
+    username: str = ""
+    """For a server without a secret: the same for everybody."""
+    credential: str = Field("", repr=False)
+
+    @model_validator(mode="after")
+    def _has_credentials(self) -> TurnServer:
+        if bool(self.secret) == bool(self.username or self.credential):
+            raise ValueError("either a secret, or username and credential")
+        if bool(self.username) != bool(self.credential):
+            raise ValueError("a username with its credential")
+        return self
+
+
 class Rtc(Section):
     """Media."""
 
@@ -123,10 +158,18 @@ class Rtc(Section):
     """Video without room on its receiver's path may be paused where the client does not say; else its least is sent."""
     datachannel_slow_threshold: Count = 0
     """Bits a second below which a receiver of reliable data is skipped; 0 waits for it."""
+    turn_servers: tuple[TurnServer, ...] = ()
+    """TURN servers that clients are told of: a list of tables with `host`, `port`, `protocol` (udp, tcp, tls) and
+    either `secret` and perhaps `ttl` (14400), or `username` and `credential`; in a variable a JSON list."""
     captures: bool = False
     """Whether the API may write the headers of one participant's packets to the data folder, for support cases."""
 
     _split = field_validator("addresses", mode="before")(split_words)
+
+    @field_validator("turn_servers", mode="before")
+    @classmethod
+    def _servers_are_a_list(cls, value: object) -> object:
+        return _read_json(value, "a JSON list with one object for each server")
 
     @field_validator("addresses")
     @classmethod
@@ -186,12 +229,7 @@ class Room(Section):
     @field_validator("room_configurations", mode="before")
     @classmethod
     def _presets_are_a_table(cls, value: object) -> object:
-        if not isinstance(value, str):
-            return value
-        try:
-            return json.loads(value)
-        except (ValueError, RecursionError):
-            raise ValueError("a JSON object with one object for each preset") from None
+        return _read_json(value, "a JSON object with one object for each preset")
 
     @field_validator("enabled_codecs")
     @classmethod

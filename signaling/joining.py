@@ -8,7 +8,7 @@ from livekit.protocol.models import ClientConfiguration, Codec, DisconnectReason
 from livekit.protocol.room import CreateRoomRequest
 from livekit.protocol.rtc import JoinResponse, LeaveRequest, ReconnectResponse, RoomUpdate, SignalResponse
 
-from signaling import calling, data_tracks, dynacast, publishing, quality, subscribing, wire
+from signaling import calling, data_tracks, dynacast, publishing, quality, subscribing, turn, wire
 from signaling.connecting import close_transports
 from signaling.effects import (
     Announce,
@@ -171,7 +171,7 @@ def join(room: Room, joining: Joining, now: float) -> list[Effect]:
     seat(room, participant, now)
     room.timers.set((Timer.JOIN, participant.sid), now + JOIN_TIMEOUT)
     participant.state = State.JOINED
-    effects.append(Notify((participant.sid,), SignalResponse(join=_join_response(room, participant))))
+    effects.append(Notify((participant.sid,), SignalResponse(join=_join_response(room, participant, now))))
     effects += tell_soon(room, participant, now)
     if permission.can_subscribe:
         effects += subscribing.first_offer(room, participant, now)
@@ -214,13 +214,14 @@ def _preferred_protocol(room: Room, identity: str, now: float) -> str:
     return protocol
 
 
-def _join_response(room: Room, participant: Participant) -> JoinResponse:
+def _join_response(room: Room, participant: Participant, now: float) -> JoinResponse:
     return JoinResponse(
         room=room.info(),
         participant=participant.info(),
         other_participants=room.seen_by(participant),
         server_version=COMPATIBLE_VERSION,
         server_region=room.place.settings.region,
+        ice_servers=turn.ice_servers(room.place.settings.turn_servers, participant.sid, now),
         subscriber_primary=participant.subscriber_primary,
         client_configuration=ClientConfiguration(),
         ping_timeout=PING_TIMEOUT,
@@ -253,7 +254,11 @@ def resume(room: Room, participant: Participant, now: float) -> list[Effect]:
     participant.preferred_protocol = _preferred_protocol(room, participant.identity, now)
     room.timers.clear((Timer.GRACE, participant.sid))
     to = (participant.sid,)
-    again = ReconnectResponse(server_info=server_info(room.place), last_message_seq=participant.last_sequence)
+    again = ReconnectResponse(
+        ice_servers=turn.ice_servers(room.place.settings.turn_servers, participant.sid, now),
+        server_info=server_info(room.place),
+        last_message_seq=participant.last_sequence,
+    )
     again.client_configuration.SetInParent()
     effects: list[Effect] = [Notify(to, SignalResponse(reconnect=again))]
     since, seen = participant.joined_at, room.seen_by(participant)

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 from livekit.protocol.room import RoomConfiguration
 
+from signaling.turn import TurnServer
+
 # LIVEKIT.md 3: a LiveKit version number that clients compare. Above 1.13.6 JavaScript clients publish VP9 and AV1 as
 # simulcast by rid; below 1.8.0 they refuse RPC.
 COMPATIBLE_VERSION = "1.13.6"
@@ -92,6 +94,8 @@ class NodeSettings:
     """`[rtc] datachannel_slow_threshold`: bits a second; a slower receiver of reliable data is skipped; 0: none."""
     allow_pause: bool = True
     """`[rtc] allow_pause`: video without room may be paused where the client says nothing."""
+    turn_servers: tuple[TurnServer, ...] = ()
+    """`[rtc] turn_servers`: told to clients, with credentials of their own."""
     enable_data_tracks: bool = True
     """Participants may publish data tracks."""
     enable_participant_data_blob: bool = False

@@ -17,7 +17,7 @@ PURE = (
     "speaking data_packets effects quality sections sdp_media sdp_lines codecs answering offering joining connecting "
     "dynacast backup_codec timers numbering client_info proxies sctp_packet errors settings measuring readings figures "
     "snapshot data_blobs data_tracks presets candidates agents dispatching placing asking join_request simulating "
-    "calling moving rules standing permitting hosting"
+    "calling moving rules standing permitting hosting turn"
 ).split()
 # Named like one of these, and a driver.
 DRIVERS = ("room_service", "lobby_desk")

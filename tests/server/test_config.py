@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ from pydantic import ValidationError
 from server import node_settings
 from server.config import Settings, SettingsError, check_keys, load, parse_keys, rows
 from signaling.settings import DEFAULT_CODECS, Limits, RoomSettings
+from signaling.turn import TurnServer
 
 SECRET = "0123456789abcdef0123456789abcdef"
 
@@ -113,6 +116,7 @@ def test_lists_are_words(monkeypatch: pytest.MonkeyPatch, given: str, expected: 
         ("room.enabled_codecs=video/MP4", "room.enabled_codecs", "one or more of video/VP8"),
         ("room.enabled_codecs=", "room.enabled_codecs", "one or more of video/VP8"),
         ("room.empty_timeout=4294967296", "room.empty_timeout", "less than 4294967296"),
+        ("rtc.turn_servers=turn", "rtc.turn_servers", "a JSON list"),
         ("room.room_configurations=hall", "room.room_configurations", "a JSON object"),
         ("enable_participant_data_blob=maybe", "enable_participant_data_blob", "a valid boolean"),
         ("limit.bytes_per_sec=-1", "limit.bytes_per_sec", "greater than or equal to 0"),
@@ -142,7 +146,7 @@ def test_a_wrong_setting_is_one_line(
     assert takes in text
     setting, _, value = given.partition("=")
     assert SECRET not in text
-    if name == setting and value and name != "keys" and not name.endswith(("url", "urls")):
+    if name == setting and value and name != "keys" and not name.endswith(("url", "urls", "turn_servers")):
         assert "got " in text
     if value:
         variable = f"VECHE_{setting.replace('.', '__').upper()}"
@@ -245,6 +249,48 @@ def test_every_setting_has_a_manual() -> None:
     assert all(text for _, text in listed.values())
     assert {"webhook.urls", "webhook.filter_params.include_events"} <= set(listed)
     assert {name.partition(".")[0] for name in listed} == set(Settings.model_fields)
+
+
+TURN = "[[rtc.turn_servers]]\nhost = 'turn'\nport = 3478\nprotocol = 'udp'\n"
+
+
+def test_turn_servers_come_from_tables_or_from_json(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    file = tmp_path / "veche.toml"
+    file.write_text(f"{TURN}secret = 'north'\n{TURN}username = 'all'\ncredential = 'word'\n")
+    assert node_settings.turn_servers(load(file).rtc) == (
+        TurnServer("turn", 3478, "udp", secret="north", ttl=14400),
+        TurnServer("turn", 3478, "udp", username="all", credential="word"),
+    )
+    given = '[{"host": "2001:db8::7", "port": 443, "protocol": "tls", "secret": "north", "ttl": 60}]'
+    monkeypatch.setenv("VECHE_RTC__TURN_SERVERS", given)
+    assert node_settings.turn_servers(load().rtc) == (TurnServer("2001:db8::7", 443, "tls", secret="north", ttl=60),)
+    assert "north" not in repr(load())
+
+
+@pytest.mark.parametrize(
+    ("content", "refusal"),
+    [
+        (TURN, "rtc.turn_servers ({}): takes either a secret, or username and credential"),
+        (f"{TURN}secret = 'north'\nusername = 'all'\n", "rtc.turn_servers ({}): takes either a secret, or"),
+        (f"{TURN}username = 'all'\n", "rtc.turn_servers ({}): takes a username with its credential"),
+        (f"{TURN}secret = 7\n", "rtc.turn_servers.secret ({}): takes a valid string"),
+        (f"{TURN}secret = 'north'\nttl = 5\n", "rtc.turn_servers.ttl ({}): got 5, takes greater than or equal to 60"),
+        (f"{TURN}password = 'north'\n", "unknown setting rtc.turn_servers.password ({}): takes host, port, protocol"),
+        (f"{TURN}secret = 'north'\n".replace("3478", "0"), "rtc.turn_servers.port ({}): got 0, takes greater than"),
+        (f"{TURN}secret = 'north'\n".replace("udp", "sctp"), "rtc.turn_servers.protocol ({}): got 'sctp', takes 'udp'"),
+        (f"{TURN}secret = 'north'\n".replace("host", "#"), "rtc.turn_servers.host ({}): takes "),
+    ],
+)
+def test_a_wrong_turn_server_is_one_line_without_its_secrets(
+    monkeypatch: pytest.MonkeyPatch, content: str, refusal: str
+) -> None:
+    file = Path("veche.toml")
+    file.write_text(content)
+    assert refused(file).startswith(refusal.format(file))
+    assert "north" not in refused(file)
+    monkeypatch.setenv("VECHE_RTC__TURN_SERVERS", json.dumps(tomllib.loads(content)["rtc"]["turn_servers"]))
+    assert refused().startswith(refusal.format("VECHE_RTC__TURN_SERVERS"))
+    assert "north" not in refused()
 
 
 def test_presets_of_rooms_come_from_a_table_or_from_json(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -37,7 +37,10 @@ rtc:
   advertise_internal_ip: true
   use_ice_lite: true
   stun_servers: [192.0.2.9:3478]
-  turn_servers: [{{host: turn, port: 443, protocol: tls}}]
+  turn_servers:
+    - {{host: turn, port: 443, protocol: tls, secret: north, ttl: 600, username: ""}}
+    - {{host: turn, port: 3478, username: all, credential: word, priority: 1}}
+    - {{host: turn, port: 3478, secret_file: /run/secret}}
   interfaces: {{includes: [eth0], excludes: [docker0]}}
   ips: {{includes: [192.0.2.0/24]}}
   enable_loopback_candidate: true
@@ -135,6 +138,9 @@ def test_what_is_printed_loads_and_says_the_same() -> None:
     assert (read.log.level, read.log.as_json) == ("warning", True)
     assert (read.rtc.udp_port, read.rtc.tcp_port, read.rtc.addresses) == (7000, 7001, ("192.0.2.7",))
     assert (read.rtc.allow_pause, read.rtc.datachannel_slow_threshold) == (False, 21000)
+    first, second = read.rtc.turn_servers
+    assert (first.host, first.port, first.protocol, first.secret, first.ttl) == ("turn", 443, "tls", "north", 600)
+    assert (second.protocol, second.username, second.credential) == ("tcp", "all", "word")
     room = read.room
     assert (room.auto_create, room.max_participants, room.empty_timeout, room.departure_timeout) == (False, 12, 60, 7)
     assert room.enabled_codecs == ("video/H264", "audio/opus")
@@ -180,6 +186,8 @@ def test_no_secret_that_is_not_taken_over_is_printed() -> None:
     printed = translate(WHOLE, "livekit.yaml")
     assert "hunter2" not in printed
     assert "keys.devkey: its secret has less than 32 bytes" in printed
+    assert "rtc.turn_servers[1].priority: no counterpart" in printed
+    assert "rtc.turn_servers[2].secret_file: write the secret itself into secret" in printed
 
 
 def test_no_rule_or_reason_is_out_of_reach() -> None:
@@ -222,6 +230,9 @@ def test_texts_survive(text: str) -> None:
         ("port: many", "livekit.yaml: port: got 'many', takes a valid integer"),
         ("rtc: {udp_port: a-b}", "livekit.yaml: rtc.udp_port: got 'a-b', takes a valid integer"),
         ("rtc: {node_ip: host}", "livekit.yaml: rtc.node_ip: got "),
+        ("rtc: {turn_servers: turn}", "livekit.yaml: rtc.turn_servers: takes a list of tables with host, port"),
+        ("rtc: {turn_servers: [{host: turn, port: 1, secret: s, ttl: 5}]}", "livekit.yaml: rtc.turn_servers: got 5,"),
+        ("rtc: {turn_servers: [{host: turn, port: 1}]}", "livekit.yaml: rtc.turn_servers: takes either a secret"),
         ("room: {empty_timeout: -1}", "livekit.yaml: room.empty_timeout: got -1, takes greater than or equal to 0"),
         ("room: {room_configurations: [1]}", "livekit.yaml: room.room_configurations: takes a table of presets"),
         ("room: {room_configurations: {a: {agents: 1}}}", "livekit.yaml: room.room_configurations.a.agents: takes"),

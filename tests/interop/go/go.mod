@@ -8,6 +8,7 @@ require (
 	github.com/livekit/server-sdk-go/v2 v2.19.0
 	github.com/pion/rtcp v1.2.17
 	github.com/pion/rtp v1.10.5
+	github.com/pion/turn/v5 v5.0.13
 	github.com/pion/webrtc/v4 v4.2.19
 	github.com/twitchtv/twirp v8.1.3+incompatible
 )
@@ -56,7 +57,6 @@ require (
 	github.com/pion/srtp/v3 v3.0.13 // indirect
 	github.com/pion/stun/v3 v3.1.7 // indirect
 	github.com/pion/transport/v4 v4.1.0 // indirect
-	github.com/pion/turn/v5 v5.0.13 // indirect
 	github.com/prometheus/client_golang v1.24.1 // indirect
 	github.com/prometheus/client_model v0.6.2 // indirect
 	github.com/prometheus/common v0.70.1 // indirect

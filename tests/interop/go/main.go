@@ -1,9 +1,10 @@
-// The clients of LiveKit's Go SDK that tests run: each prints what it saw to stdout as JSON.
+// The clients of LiveKit's Go SDK that tests run, and a TURN server: each prints what it saw to stdout as JSON.
 //
 //	go-client meet URL TOKEN-OF-ALICE TOKEN-OF-BOB single|two	(with H264, or with VP8)
 //	go-client administer URL KEY SECRET ROOM
 //	go-client come-and-go URL TOKEN single|two TIMES
 //	go-client crowd URL KEY SECRET ROOM
+//	go-client relay ADDRESS PORT udp|tcp SECRET	(until its standard input ends)
 package main
 
 import (
@@ -21,10 +22,11 @@ func main() {
 	lksdk.SetLogger(logger.LogRLogger(logr.Discard()))
 	run := map[string]func([]string) (any, error){
 		"meet": meet, "administer": administer, "come-and-go": comeAndGo, "crowd": crowd,
+		"relay": relay,
 	}
 	given := os.Args[1:]
 	if len(given) != 5 || run[given[0]] == nil {
-		fmt.Fprintf(os.Stderr, "got %q, takes meet, administer, come-and-go or crowd with four arguments\n", given)
+		fmt.Fprintf(os.Stderr, "got %q, takes meet, administer, come-and-go, crowd or relay with four arguments\n", given)
 		os.Exit(2)
 	}
 	seen, err := run[given[0]](given[1:])
