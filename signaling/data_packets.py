@@ -27,7 +27,7 @@ def receive(room: Room, participant: Participant, label: str, payload: bytes | s
     if not _allowed_now(room, participant, now):
         return []
     if label == DATA_TRACK:
-        return data_tracks.receive(room, participant, payload) if isinstance(payload, bytes) else []
+        return data_tracks.receive(room, participant, payload, now) if isinstance(payload, bytes) else []
     packet = _read(label, payload)
     if packet is None:
         return []

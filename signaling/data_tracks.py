@@ -19,7 +19,7 @@ from signaling.connecting import DATA_TRACK
 from signaling.effects import Effect, Notify, SendPacket
 from signaling.participant import Participant
 from signaling.room import Room, tell_changed
-from signaling.track import DataTrack
+from signaling.track import DataTrack, FrameRate
 
 MAX_HANDLE = 0xFFFF
 NAME_LENGTH = 256
@@ -29,6 +29,8 @@ _HEADER = 12
 """Bytes of a frame's packet before its extensions; the handle is in the third and fourth, big-endian."""
 _VERSION = 0
 """In the upper three bits of the first byte."""
+_FRAME = slice(6, 8)
+"""Where the frame's number is, big-endian: the same in all packets of a frame."""
 
 _Reason = RequestResponse.Reason
 
@@ -133,6 +135,7 @@ def _hide(room: Room, track: DataTrack) -> list[Effect]:
     effects: list[Effect] = []
     for other in room.participants.values():
         other.data_desires.pop(track.sid, None)
+        other.data_rates.pop(track.sid, None)
         if other.data_subscriptions.pop(track.sid, None) is not None:
             effects += _tell_handles(room, other)
     return effects
@@ -155,8 +158,18 @@ def subscribe(room: Room, participant: Participant, asked: UpdateDataSubscriptio
         track = room.data_tracks.get(update.track_sid)
         if track is not None:
             participant.data_desires[track.sid] = update.subscribe
+            _limit(participant, track, update.options.target_fps)
             found.append(track)
     return _settle(room, participant, found)
+
+
+def _limit(participant: Participant, track: DataTrack, frames: int) -> None:
+    """The subscriber wants so many frames a second, or all with 0."""
+    known = participant.data_rates.get(track.sid)
+    if not frames:
+        participant.data_rates.pop(track.sid, None)
+    elif known is None or known.frames != frames:
+        participant.data_rates[track.sid] = FrameRate(frames)
 
 
 def settle_all(room: Room, participant: Participant) -> list[Effect]:
@@ -228,7 +241,7 @@ def knows(participant: Participant, state: SyncState) -> bool:
     return all(published.info.sid in sids for published in state.publish_data_tracks)
 
 
-def receive(room: Room, participant: Participant, packet: bytes) -> list[Effect]:
+def receive(room: Room, participant: Participant, packet: bytes, now: float) -> list[Effect]:
     """Passes a packet of a frame on, to each subscriber under its own handle; what belongs to no track is dropped."""
     if len(packet) < _HEADER or packet[0] >> 5 != _VERSION or not participant.permission.can_publish_data:
         return []
@@ -236,9 +249,13 @@ def receive(room: Room, participant: Participant, packet: bytes) -> list[Effect]
     if track is None:
         return []
     effects: list[Effect] = []
+    frame = int.from_bytes(packet[_FRAME])
     for sid in track.subscribers:
         subscriber = room.by_sid.get(sid)
         if subscriber is not None and subscriber.present:
+            rate = subscriber.data_rates.get(track.sid)
+            if rate is not None and not rate.admits(frame, now):
+                continue
             handle = subscriber.data_subscriptions[track.sid].to_bytes(2)
             effects.append(SendPacket((sid,), packet[:2] + handle + packet[4:], DATA_TRACK))
     return effects

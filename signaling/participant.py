@@ -19,7 +19,7 @@ from livekit.protocol.rtc import AddTrackRequest, UpdateTrackSettings
 from signaling.negotiation import Negotiation, Quirks, ReceivingSection
 from signaling.permission import Audience, is_dependent
 from signaling.token import Grants, Role
-from signaling.track import DataTrack, Subscription, Track
+from signaling.track import DataTrack, FrameRate, Subscription, Track
 
 
 class State(Enum):
@@ -127,6 +127,8 @@ class Participant:
     """What was asked for explicitly, by data track sid."""
     data_subscriptions: dict[str, int] = field(default_factory=dict)
     """Its handle for each data track that it receives, by sid."""
+    data_rates: dict[str, FrameRate] = field(default_factory=dict)
+    """How much of a data track it wants, by sid; what is not here, it wants whole."""
     last_data_handle: int = 0
 
     chat_streams: set[str] = field(default_factory=set)

@@ -106,6 +106,28 @@ class DataTrack:
         return self.info.sid
 
 
+@dataclass(slots=True)
+class FrameRate:
+    """How many frames of a data track one subscriber is sent a second: some are left out, evenly, each as a whole."""
+
+    frames: int
+    """A second, 1 or more."""
+    _due: float = float("-inf")
+    _number: int = -1
+    _passes: bool = False
+
+    def admits(self, number: int, now: float) -> bool:
+        """Whether a packet of the frame with this number is sent on: what is decided of its first holds for all."""
+        if number != self._number:
+            self._number = number
+            self._passes = now >= self._due
+            if self._passes:
+                # One that is a little late makes no later one late; after a pause the count begins anew.
+                interval = 1 / self.frames
+                self._due = (now if now - self._due > interval else self._due) + interval
+        return self._passes
+
+
 @dataclass(slots=True, eq=False)
 class Subscription:
     """One participant's receipt of one track."""

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from livekit.protocol.models import DataTrackFrameEncoding, DataTrackInfo, ParticipantPermission
+from livekit.protocol.models import (
+    DataTrackFrameEncoding,
+    DataTrackInfo,
+    DataTrackSubscriptionOptions,
+    ParticipantPermission,
+)
 from livekit.protocol.room import UpdateParticipantRequest
 from livekit.protocol.rtc import (
     PublishDataTrackRequest,
@@ -26,8 +31,9 @@ def publish(client: Client, handle: int = 7, name: str = "lidar") -> str:
     return client.last("publish_data_track_response").publish_data_track_response.info.sid
 
 
-def subscribe(client: Client, sid: str, wanted: bool = True) -> None:
-    update = UpdateDataSubscription.Update(track_sid=sid, subscribe=wanted)
+def subscribe(client: Client, sid: str, wanted: bool = True, frames: int = 0) -> None:
+    options = DataTrackSubscriptionOptions(target_fps=frames)
+    update = UpdateDataSubscription.Update(track_sid=sid, subscribe=wanted, options=options)
     client.send(update_data_subscription=UpdateDataSubscription(updates=[update]))
 
 
@@ -36,8 +42,8 @@ def handles(client: Client) -> dict[int, tuple[str, str]]:
     return {handle: (track.publisher_identity, track.track_sid) for handle, track in told.items()}
 
 
-def frame(handle: int, content: bytes = b"points") -> bytes:
-    return b"\x18\x00" + handle.to_bytes(2) + bytes(8) + content
+def frame(handle: int, content: bytes = b"points", number: int = 0) -> bytes:
+    return b"\x18\x00" + handle.to_bytes(2) + bytes(2) + number.to_bytes(2) + bytes(4) + content
 
 
 def received(client: Client) -> list[bytes]:
@@ -67,6 +73,46 @@ def test_a_frame_goes_to_subscribers_under_their_own_handles() -> None:
     assert handles(boris) == {1: ("clara", other)}
     anna.says(frame(7), "_data_track")
     assert len(received(boris)) == 1
+
+
+def send(meeting: Meeting, client: Client, numbers: range, rate: int) -> None:
+    """So many frames a second, each of two packets."""
+    for number in numbers:
+        for part in (b"first", b"last"):
+            client.says(frame(7, part, number % 65_536), "_data_track")
+        meeting.advance(1 / rate)
+
+
+def test_who_asks_for_fewer_frames_gets_so_many_and_each_whole() -> None:
+    meeting, anna, boris, clara = three()
+    sid = publish(anna)
+    subscribe(boris, sid, frames=10)
+    subscribe(clara, sid)
+    send(meeting, anna, range(65_500, 65_800), rate=30)
+    assert len(received(clara)) == 600
+    numbers = [packet[6:8] for packet in received(boris)]
+    assert 95 <= len(numbers) / 2 <= 105, "ten seconds"
+    assert numbers[::2] == numbers[1::2], "both packets of each"
+    assert len(set(numbers)) == len(numbers) / 2
+    meeting.packets.clear()
+    subscribe(boris, sid, frames=60)
+    send(meeting, anna, range(300), rate=30)
+    assert len(received(boris)) == 600, "no more are made of it"
+    subscribe(boris, sid)
+    meeting.packets.clear()
+    send(meeting, anna, range(300), rate=100)
+    assert len(received(boris)) == 600, "all again"
+
+
+def test_after_a_pause_no_frames_come_in_a_heap() -> None:
+    meeting, anna, boris, _ = three()
+    sid = publish(anna)
+    subscribe(boris, sid, frames=2)
+    send(meeting, anna, range(10), rate=8)
+    meeting.advance(60)
+    meeting.packets.clear()
+    send(meeting, anna, range(10, 18), rate=8)
+    assert [packet[6:8] for packet in received(boris)][::2] == [n.to_bytes(2) for n in (10, 14)]
 
 
 @pytest.mark.parametrize(
