@@ -15,6 +15,7 @@ import pytest
 from tests.interop.clients import until
 from tests.interop.complaints import unexplained
 from tests.interop.meetings import Meeting, decodes, publications, two_is_long
+from tests.interop.roaming import number_of, numbered
 from tests.link import FAR_ADDRESS, NEAR_ADDRESS, ROOT, Link
 
 NEW_ADDRESS = "198.18.1.3"
@@ -26,7 +27,7 @@ class Roamer:
     """The client in the far namespace: `seen` is what it told last."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
-        self.seen: dict[str, Any] = {"frames": 0, "told": [], "sid": ""}
+        self.seen: dict[str, Any] = {"frames": 0, "told": [], "sid": "", "sent": 0, "heard": []}
         self._process = process
         assert process.stderr is not None
         self._task = asyncio.create_task(self._read())
@@ -37,9 +38,10 @@ class Roamer:
         async for line in self._process.stdout:
             self.seen = json.loads(line)
 
-    def mute(self) -> None:
+    def do(self, word: str) -> None:
+        """Asks it to `mute`, to `talk` or to `hush`."""
         assert self._process.stdin is not None
-        self._process.stdin.write(b"mute\n")
+        self._process.stdin.write(f"{word}\n".encode())
 
     async def stop(self) -> list[str]:
         """Ends it; what it wrote to its standard error."""
@@ -100,8 +102,40 @@ async def test_the_address_changes(meeting: Meeting, until_resumed: bool) -> Non
             if until_resumed:
                 await until(lambda: "reconnected" in roamer.seen["told"], "signalling is back", PATIENCE)
                 print(f"signalling again {clock() - begun:.1f} s after the change")
-                roamer.mute()
+                roamer.do("mute")
                 await until(lambda: any(one.muted for one in publications(alice)), "Alice sees the roamer mute")
             assert roamer.seen["sid"] == sid
             assert "republished" not in roamer.seen["told"]
             assert gone == [], "nobody joined again"
+
+
+@pytest.mark.long
+async def test_what_is_said_while_the_network_is_gone_is_heard_after_it(meeting: Meeting) -> None:
+    """Nothing gets through to the roamer until its client notices and resumes: both hear all, once and in order."""
+    alice = await meeting.join("alice")
+    got: list[int] = []
+    alice.on("data_received", lambda packet: got.append(number_of(packet.data)))
+    sent = 0
+    with Link() as link:
+        async with roaming(meeting, link) as roamer:
+            await until(
+                lambda: roamer.seen["sid"] in {one.sid for one in alice.remote_participants.values()}, "they meet"
+            )
+            sid, told = roamer.seen["sid"], roamer.seen["told"]
+            roamer.do("talk")
+            await until(lambda: len(got) > 10, "Alice hears the roamer")
+            link.both("loss=100%")
+            while "reconnected" not in roamer.seen["told"]:
+                await alice.local_participant.publish_data(numbered(sent), reliable=True)
+                sent += 1
+                await asyncio.sleep(0.05)  # twenty in a second
+                if told != roamer.seen["told"]:
+                    told = roamer.seen["told"]
+                    print(f"{told} after {sent} messages")
+                    link.both("loss=0%")
+                assert sent < 20 * PATIENCE, f"no resume: {told}"
+            roamer.do("hush")
+            await until(lambda: roamer.seen["heard"] == list(range(sent)), "the roamer has heard all")
+            await until(lambda: got == list(range(roamer.seen["sent"])), "and Alice")
+            assert roamer.seen["sid"] == sid
+            assert "republished" not in roamer.seen["told"]
