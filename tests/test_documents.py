@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import importlib
 import pkgutil
 import re
@@ -186,11 +185,21 @@ def test_what_protocol_says_is_there_is_shown_by_a_test(table: str) -> None:
     for message, there, tests in shown(table):
         assert re.match(r"(yes|partly: .+|no)\b", there), f"{message}: {there}"
         assert tests or there.startswith("no"), f"{message}: no test"
-        for name in tests:
-            file, _, function = name.partition("::")
-            tree = ast.parse((ROOT / "tests" / file).read_text(encoding="utf-8"))
-            functions = [node.name for node in tree.body if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))]
-            assert function in functions, f"{message}: {name}"
+        assert set(tests) <= set(named_tests("PROTOCOL")), message
+
+
+def named_tests(document: str) -> list[str]:
+    """Tests that a document names as `file.py::test`, with or without the folder of all tests before it."""
+    return sorted(word for word in words_in_code(page(document)) if re.fullmatch(r"[\w/]+\.py::\w+", word))
+
+
+@pytest.mark.parametrize("document", ["PROTOCOL", "THREATS"])
+def test_tests_that_are_named_exist(document: str) -> None:
+    assert named_tests(document)
+    for name in named_tests(document):
+        file, _, test = name.partition("::")
+        source = (ROOT / "tests" / file.removeprefix("tests/")).read_text(encoding="utf-8")
+        assert re.search(rf"^((async )?def|class) {test}\b|^{test} = ", source, re.MULTILINE), name
 
 
 def test_protocol_says_which_methods_and_events_are_there() -> None:

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from livekit import api
 
 from tests.interop.clients import access_token
 from tests.interop.complaints import unexplained
-from tests.service import Service
+from tests.service import Service, running_service
 
 SCRIPTS = Path(__file__).parent / "node"
 WARNING = 40  # as pino counts, by which the SDK logs
@@ -61,6 +62,48 @@ async def test_clients_come_back(service: Service, mode: str) -> None:
     assert seen["republished"]
     assert seen["ended"] == 1
     assert seen["blind"] == 0, "who has another key sees nothing"
+
+
+two_is_long = pytest.mark.parametrize("mode", ["single", pytest.param("two", marks=pytest.mark.long)])
+
+
+@two_is_long
+async def test_clients_gather(service: Service, mode: str) -> None:
+    """Ten cameras and ten microphones; who is late, hidden, choosy, mute or there twice; a file; calls that fail."""
+    room = f"node-gather-{mode}"
+    seen = await run("gather.mjs", service.websocket, service.http, service.key, service.secret, room, mode, cut=True)
+    assert seen == {
+        "late": 20,
+        "known": [["bob", "late"], ["alice", "bob", "late"]],
+        "chosen": [1, True],
+        "replaced": "DUPLICATE_IDENTITY",
+        "file": ["alice", "numbers.bin", True],
+        "calls": [42, 1502, 1501],
+    }
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("mode", ["single", "two"])
+async def test_clients_outlive_the_server(network: None, tmp_path: Path, mode: str) -> None:
+    """They stop sending what nobody takes, resume twice in a row, and find each other after the server's death."""
+    with running_service(tmp_path) as service:
+        arguments = (service.websocket, service.http, service.key, service.secret, "node-outlive", mode)
+        story = asyncio.create_task(run("outlive.mjs", *arguments, cut=True))
+        async with api.LiveKitAPI(service.http, service.key, service.secret) as livekit, asyncio.timeout(DEADLINE):
+            while not story.done():
+                room = api.ListParticipantsRequest(room="node-outlive")
+                people = (await livekit.room.list_participants(room)).participants
+                if sum(len(one.tracks) for one in people) == 2:
+                    break
+                await asyncio.sleep(0.2)  # between two looks
+        service.kill()
+        await asyncio.to_thread(service.start)
+        assert await story == {
+            "rests": True,
+            "goesOn": True,
+            "resumed": [True, 4, 0],
+            "back": ["reconnected", "reconnected"],
+        }
 
 
 async def test_a_server_administers_a_room(service: Service) -> None:

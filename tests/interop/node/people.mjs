@@ -1,9 +1,10 @@
-// What the scripts here share: waiting, a camera, a microphone, and what a client sees of another.
+// What the scripts here share: waiting, coming in, a camera, a microphone, and what a client sees of another.
 
-import { AudioFrame, AudioSource, LocalAudioTrack, LocalVideoTrack, VideoBufferType, VideoFrame, VideoSource, VideoStream } from '@livekit/rtc-node';
+import { AudioFrame, AudioSource, AudioStream, LocalAudioTrack, LocalVideoTrack, Room, RoomEvent, TrackKind, VideoBufferType, VideoFrame, VideoSource, VideoStream } from '@livekit/rtc-node';
+import { AccessToken } from 'livekit-server-sdk';
 
 const DEADLINE = 60_000; // milliseconds
-const [WIDTH, HEIGHT] = [640, 360];
+const FRAME = 50; // milliseconds
 const BLACK = 8; // pixels: the size of the black pictures that the server sends of a track that has ended
 export const RATE = 48_000;
 
@@ -15,15 +16,25 @@ export async function until(condition, what) {
   }
 }
 
+/** Who may come in: by their name and room, with what their token grants besides, and with options of the client. */
+export const doorOf = (url, key, secret, single) => async (identity, room, { grant, ...options } = {}) => {
+  const token = new AccessToken(key, secret, { identity });
+  token.addGrant({ roomJoin: true, room, ...grant });
+  const client = new Room();
+  client.setMaxListeners(100); // every stream that is read hears of new tokens: Node takes more than ten for a leak
+  await client.connect(url, await token.toJwt(), { autoSubscribe: true, dynacast: false, singlePeerConnection: single, ...options });
+  return client;
+};
+
 /** A camera that films until `stop`: its track, and a stop that waits for the end. */
-export function newCamera() {
-  const source = new VideoSource(WIDTH, HEIGHT);
+export function newCamera(width = 640, height = 360) {
+  const source = new VideoSource(width, height);
   let running = true;
   const filming = (async () => {
     for (let number = 0; running; number += 1) {
-      const picture = new Uint8Array((WIDTH * HEIGHT * 3) / 2).fill((number * 8) % 256);
-      source.captureFrame(new VideoFrame(picture, WIDTH, HEIGHT, VideoBufferType.I420));
-      await pause(50);
+      const picture = new Uint8Array((width * height * 3) / 2).fill((number * 8) % 256);
+      source.captureFrame(new VideoFrame(picture, width, height, VideoBufferType.I420));
+      await pause(FRAME);
     }
   })();
   const track = LocalVideoTrack.createVideoTrack('camera', source);
@@ -54,4 +65,22 @@ export function watch(track, seen = { frames: 0, width: 0 }) {
     }
   })();
   return seen;
+}
+
+/** The pictures of whatever video a client gets, by the sid of its track. */
+export function watchAll(client) {
+  const bySid = new Map();
+  client.on(RoomEvent.TrackSubscribed, (track, { sid }) => track.kind === TrackKind.KIND_VIDEO && bySid.set(sid, watch(track)));
+  return bySid;
+}
+
+/** The loudest sample of whatever sound a client gets, by the sid of its track. */
+export function listenAll(client) {
+  const bySid = new Map();
+  client.on(RoomEvent.TrackSubscribed, async (track, { sid }) => {
+    if (track.kind !== TrackKind.KIND_AUDIO) return;
+    bySid.set(sid, 0);
+    for await (const { data } of new AudioStream(track, RATE, 1)) bySid.set(sid, data.reduce((most, sample) => Math.max(most, sample), bySid.get(sid)));
+  });
+  return bySid;
 }

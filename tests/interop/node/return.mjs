@@ -2,34 +2,21 @@
 // encrypted. What became of it goes to stdout as JSON.
 //   node return.mjs URL HTTP KEY SECRET ROOM single|two
 
-import { Room, RoomEvent, SimulateScenarioKind, TrackKind, TrackPublishOptions, TrackSource, VideoCodec, dispose } from '@livekit/rtc-node';
-import { AccessToken, RoomServiceClient } from 'livekit-server-sdk';
-import { newCamera, pause, until, watch } from './people.mjs';
+import { RoomEvent, SimulateScenarioKind, TrackPublishOptions, TrackSource, VideoCodec, dispose } from '@livekit/rtc-node';
+import { RoomServiceClient } from 'livekit-server-sdk';
+import { doorOf, newCamera, pause, until, watchAll } from './people.mjs';
 
 const [url, http, key, secret, room, mode] = process.argv.slice(2);
 const service = new RoomServiceClient(http, key, secret);
 const found = { codecs: [], told: [], inOrder: 0, resumed: false, republished: false, ended: 0, blind: -1 };
 
-async function join(identity, name = room, options = {}) {
-  const token = new AccessToken(key, secret, { identity });
-  token.addGrant({ roomJoin: true, room: name });
-  const client = new Room();
-  await client.connect(url, await token.toJwt(), { autoSubscribe: true, dynacast: false, singlePeerConnection: mode === 'single', ...options });
-  return client;
-}
+const join = doorOf(url, key, secret, mode === 'single');
 
 const cameraOptions = (codec = VideoCodec.VP8) =>
   new TrackPublishOptions({ source: TrackSource.SOURCE_CAMERA, simulcast: false, videoCodec: codec });
 
-/** The pictures of whatever video a client gets, by the sid of its track. */
-function watchAll(client) {
-  const bySid = new Map();
-  client.on(RoomEvent.TrackSubscribed, (track, { sid }) => track.kind === TrackKind.KIND_VIDEO && bySid.set(sid, watch(track)));
-  return bySid;
-}
-
-const alice = await join('alice');
-const bob = await join('bob');
+const alice = await join('alice', room);
+const bob = await join('bob', room);
 const pictures = watchAll(bob);
 const frames = (sid) => pictures.get(sid)?.frames ?? 0;
 

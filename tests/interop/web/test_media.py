@@ -48,6 +48,32 @@ UNMUTE = """async (room) => {
   for (const { track } of room.localParticipant.trackPublications.values()) await track.unmute();
 }"""
 
+# Copies of one camera and one microphone: opening ten of each takes a browser a minute.
+PUBLISH_MANY = """async (room, from, until) => {
+  const size = { width: 160, height: 90, frameRate: 10 };
+  const stream = await navigator.mediaDevices.getUserMedia({ video: size, audio: true });
+  const [[video], [audio]] = [stream.getVideoTracks(), stream.getAudioTracks()];
+  const options = { source: 'unknown', simulcast: false };
+  for (let number = from; number < until; number += 1) {
+    await room.localParticipant.publishTrack(video.clone(), { ...options, name: `camera ${number}` });
+    await room.localParticipant.publishTrack(audio.clone(), { ...options, name: `microphone ${number}` });
+  }
+}"""
+# Names of the tracks of which pictures, or sound above silence, arrive.
+ARRIVING = """async (room) => {
+  const found = [];
+  const people = [...room.remoteParticipants.values()];
+  for (const { track, trackName } of people.flatMap((one) => [...one.trackPublications.values()])) {
+    const report = await track?.getRTCStatsReport();
+    for (const { type, framesDecoded, totalAudioEnergy } of report?.values() ?? []) {
+      if (type === 'inbound-rtp' && (framesDecoded > 5 || totalAudioEnergy > 1e-3)) found.push(trackName);
+    }
+  }
+  return found.sort();
+}"""
+FRAME_RATE = """(room, from, frames) =>
+  room.remoteParticipants.get(from).getTrackPublication('camera').setVideoFPS(frames)"""
+
 
 @pytest.mark.parametrize("single", [True, False], indirect=True, ids=["single", "two"])
 async def test_guests_join_see_hear_mute_and_leave(page: Tab, meeting: Meeting) -> None:
@@ -158,6 +184,57 @@ async def test_the_size_of_the_picture_is_the_receivers_choice(page: Tab, meetin
     await boris.sees_size("anna", lambda height: 0 < height <= 180, "in the size of a small tile")
     await boris.run(SIZE, "anna", 1280, 720)
     await boris.sees_size("anna", lambda height: height == 720, "in the size of a large tile")
+
+
+@pytest.mark.long
+async def test_ten_cameras_and_ten_microphones_arrive(page: Tab, meeting: Meeting) -> None:
+    """Half of them by Anna, half by Boris; who comes late gets all."""
+    anna = await meeting.join(page, "anna")
+    boris = await meeting.join(page, "boris")
+    await anna.run(PUBLISH_MANY, 0, 5)
+    await boris.run(PUBLISH_MANY, 5, 10)
+    late = await meeting.join(page, "late")
+    names = sorted(f"{kind} {number}" for kind in ("camera", "microphone") for number in range(10))
+
+    async def all_arrive() -> bool:
+        return bool(await late.run(ARRIVING) == names)
+
+    await late.until(all_arrive, "ten pictures and ten sounds arrive")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("browser_name", ["chromium"], indirect=True)
+async def test_fewer_frames_are_sent_to_who_asks_for_fewer(page: Tab, meeting: Meeting) -> None:
+    """By temporal layers: this client sends them in VP9, and in VP8 none."""
+    anna = await meeting.join(page, "anna")
+    boris = await meeting.join(page, "boris")
+    await anna.run(CAMERA, {"videoCodec": "vp9"}, 1280, 720)
+    await boris.sees_size("anna", lambda height: height == 720, "at 720 lines")
+
+    async def share() -> float:
+        """How many of the frames that are made arrive; they are counted for each spatial layer."""
+        made, came = await frames()
+        made_then, came_then = made, came
+        while made_then - made < 90:
+            await asyncio.sleep(0.2)  # between two looks
+            made_then, came_then = await frames()
+        return (came_then - came) / (made_then - made)
+
+    async def frames() -> tuple[int, int]:
+        return (await anna.leaves("camera"))[-1]["frames"], (await boris.arrives("anna", "camera"))["frames"]
+
+    async def few() -> bool:
+        return await share() < 0.5 * whole
+
+    async def all_of_them() -> bool:
+        return await share() > 0.8 * whole
+
+    whole = await share()
+    await boris.run(FRAME_RATE, "anna", 5)
+    await boris.until(few, "fewer frames come")
+    assert (await boris.arrives("anna", "camera"))["height"] == 720, "in the same size"
+    await boris.run(FRAME_RATE, "anna", 30)
+    await boris.until(all_of_them, "all frames come again")
 
 
 @pytest.mark.long

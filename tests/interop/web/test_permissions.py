@@ -137,6 +137,24 @@ async def test_who_comes_late_gets_everything(page: Tab, meeting: Meeting) -> No
     assert found == ["about anna", {"hand": "up"}]
 
 
+# The server closes what the older one had while it is still being told.
+@firefox_later
+@pytest.mark.complains("closed unexpectedly", "DataChannel error")
+async def test_the_same_name_again_takes_the_place_of_the_first(page: Tab, meeting: Meeting) -> None:
+    boris = await meeting.join(page, "boris")
+    anna = await meeting.join(page, "anna")
+    await anna.run(CAMERA)
+    await boris.sees("anna")
+    await page.run("() => { guests.older = guests.anna; }")
+    older = Guest("older", page)
+    again = await meeting.join(page, "anna")
+    await older.said("disconnected", await older.run("() => LivekitClient.DisconnectReason.DUPLICATE_IDENTITY"))
+    await again.run(CAMERA)
+    await boris.sees("anna")
+    assert await boris.run(NAMES) == ["anna"]
+    assert await again.run(NAMES) == ["boris"]
+
+
 # The server closes what the removed one had while it is still being told.
 @firefox_later
 @pytest.mark.complains("closed unexpectedly", "DataChannel error")
