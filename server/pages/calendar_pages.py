@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import datetime
 import hashlib
+import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from aiohttp import web
@@ -18,7 +19,7 @@ from server.api.meetings import link_to
 from server.api.search import Search
 from server.calendar_files import MEDIA_TYPE, Entry, calendar_file
 from server.invitations import Invitations
-from server.meetings import Meeting, MeetingNotFound, Meetings
+from server.meetings import Edition, Meeting, MeetingNotFound, Meetings
 from server.members import Member, Members
 from server.pages.forms import see_other
 from server.pages.reception import Reception
@@ -68,23 +69,27 @@ class CalendarPages:
         """All the account's meetings, of others too. Calendar programs ask again and again: unchanged is 304."""
         account = await self._reception.feeds.find(request.match_info["secret"])
         if account is None:
-            address, now = self._reception.callers.address(request), time.monotonic()
-            if self._failures.is_spent(address, now):
-                raise TooMany(f"more than {self._failures.limit} wrong calendars in a minute")
-            self._failures.count(address, now)
+            self._count_failure(request)
             raise web.HTTPNotFound
-        since = datetime.datetime.now(datetime.UTC) - SHOWN_AFTER
-        meetings = await self._meetings.of_account(account.id, account.email, since, MOST_IN_FEED)
-        owners = await self._reception.accounts.by_id({each.owner_id for each in meetings if each.owner_id})
+        now = datetime.datetime.now(datetime.UTC)
+        wanted = (account.id, account.email, now - SHOWN_AFTER, MOST_IN_FEED)
+        editions = await self._meetings.editions_of_account(*wanted)
+        owners = await self._reception.accounts.by_id({each.owner_id for each in editions if each.owner_id})
         base = self._reception.callers.shared_base(request)
         locale = account.locale or self._reception.renderer.locale(request)
+        # What else might change, such as the rules of a time zone, is told on the next day.
+        form = (self._reception.renderer.version, now.date().isoformat(), locale, str(base))
+        tag = _tag_of_feed(form, editions, owners)
+        if _is_known(request, tag):
+            return web.Response(status=304, headers=_headers(tag, "calendar.ics"))
+        meetings = await self._meetings.of_account(*wanted)
 
         def write() -> bytes:
             entries = [self._entry(each, base, locale, owners.get(each.owner_id or "")) for each in meetings]
             return calendar_file(entries, "PUBLISH")
 
         # A thousand meetings take a moment, in which others want to be served.
-        return _file(request, await asyncio.to_thread(write), "calendar.ics")
+        return _file(await asyncio.to_thread(write), tag, "calendar.ics")
 
     async def of_invited(self, request: web.Request) -> web.Response:
         """One meeting, with its passcode: for its hosts, and for those who are invited by account."""
@@ -119,12 +124,23 @@ class CalendarPages:
         response.headers["Cache-Control"] = "no-store"
         return response
 
+    def _count_failure(self, request: web.Request) -> None:
+        """Raises TooMany."""
+        address, now = self._reception.callers.address(request), time.monotonic()
+        if self._failures.is_spent(address, now):
+            raise TooMany(f"more than {self._failures.limit} wrong calendars in a minute")
+        self._failures.count(address, now)
+
     def _single(
         self, request: web.Request, meeting: Meeting, owner: Account | None = None, members: Sequence[Member] = ()
     ) -> web.Response:
         base, locale = self._reception.callers.shared_base(request), self._reception.renderer.locale(request)
         entry = self._entry(meeting, base, locale, owner, members)
-        return _file(request, calendar_file([entry], "PUBLISH"), "meeting.ics")
+        content = calendar_file([entry], "PUBLISH")
+        tag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
+        if _is_known(request, tag):
+            return web.Response(status=304, headers=_headers(tag, "meeting.ics"))
+        return _file(content, tag, "meeting.ics")
 
     def _entry(
         self, meeting: Meeting, base: URL, locale: str, owner: Account | None, members: Sequence[Member] = ()
@@ -134,14 +150,30 @@ class CalendarPages:
         )
 
 
-def _file(request: web.Request, content: bytes, name: str) -> web.Response:
-    """A calendar file, or 304 where the reader has it (RFC 9110 section 13.1.2)."""
-    tag = hashlib.sha256(content).hexdigest()[:32]
-    headers = {
-        "ETag": f'"{tag}"',
+def _tag_of_feed(form: Sequence[str], editions: Sequence[Edition], owners: Mapping[str, Account]) -> str:
+    """Of what a feed is written from, its `form` beside the meetings: to compare, nothing has to be written.
+
+    A weak one: it speaks of what is told, not of each byte (RFC 9110 section 8.8.1).
+    """
+    named = [(owner.id, owner.email, owner.name) for owner in sorted(owners.values(), key=lambda owner: owner.id)]
+    parts = [form, [(each.id, each.version, each.owner_id) for each in editions], named]
+    return f'W/"{hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]}"'
+
+
+def _is_known(request: web.Request, tag: str) -> bool:
+    """Whether the reader has it (RFC 9110 section 13.1.2)."""
+    value = tag.removeprefix("W/").strip('"')
+    return any(known.value in (value, "*") for known in request.if_none_match or ())
+
+
+def _headers(tag: str, name: str) -> dict[str, str]:
+    return {
+        "ETag": tag,
         "Cache-Control": "private, no-cache",
         "Content-Disposition": f'attachment; filename="{name}"',
     }
-    if any(known.value in (tag, "*") for known in request.if_none_match or ()):
-        return web.Response(status=304, headers=headers)
-    return web.Response(body=content, headers={**headers, "Content-Type": f"{MEDIA_TYPE}; charset=utf-8"})
+
+
+def _file(content: bytes, tag: str, name: str) -> web.Response:
+    headers = {**_headers(tag, name), "Content-Type": f"{MEDIA_TYPE}; charset=utf-8"}
+    return web.Response(body=content, headers=headers)

@@ -29,7 +29,8 @@ class Renderer:
         self._callers = callers
         self._assets = assets
         self._tls_port = tls_port
-        self._version = version
+        self.version = version
+        """The service's."""
         self._templates = jinja2.Environment(
             loader=jinja2.FileSystemLoader(TEMPLATES),
             autoescape=True,
@@ -37,6 +38,8 @@ class Renderer:
             trim_blocks=True,
             lstrip_blocks=True,
         )
+        # One for all: each overlay compiles its templates anew.
+        self._plain = self._templates.overlay(autoescape=False)
         self._translations = language.translations()
 
     def page(self, request: web.Request, template: str, status: int = 200, **values: object) -> web.Response:
@@ -53,7 +56,7 @@ class Renderer:
             ngettext=self.texts(locale).ngettext,
             locale=locale,
             switch=switch,
-            version=self._version,
+            version=self.version,
             account=known_account(request),
             can_sign_in=can_sign_in(request),
             form_token=form,
@@ -87,15 +90,15 @@ class Renderer:
 
     def letter(self, locale: str, template: str, **values: object) -> tuple[str, str]:
         """Subject and text of a letter in a language; the template's first line is the subject."""
-        letters = self._templates.overlay(autoescape=False)
-        written = letters.get_template(f"mail/{template}").render(_=self.texts(locale).gettext, **values)
+        written = self._plain.get_template(f"mail/{template}").render(_=self.texts(locale).gettext, **values)
         subject, _, text = written.partition("\n")
         return subject, text
 
     def lines(self, request: web.Request, template: str, **values: object) -> list[str]:
         """Texts for a file, one a line of the template."""
-        plain = self._templates.overlay(autoescape=False)
-        return plain.get_template(template).render(_=self.texts(self.locale(request)).gettext, **values).splitlines()
+        return (
+            self._plain.get_template(template).render(_=self.texts(self.locale(request)).gettext, **values).splitlines()
+        )
 
     def texts(self, locale: str) -> NullTranslations:
         """The texts of a language."""

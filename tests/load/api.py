@@ -241,7 +241,12 @@ async def play(service: Service, filled: Filled) -> None:
         show(f"{AT_ONCE} calls at once, {MANY} meetings and accounts, one core", columns, rows)
         rows = [(name, *await measure(service, call, FEW_CALLS, 1)) for name, call in lists_of(one)]
         feed = f"/calendar/{filled.feed}.ics"
-        rows.append(("GET /calendar/{secret}.ics", *await measure(service, lambda _: one.get(feed), FEEDS, 1)))
+        async with one.web.get(one.url + feed) as answer:
+            known = {"If-None-Match": answer.headers["ETag"]}
+        rows += [
+            ("GET /calendar/{secret}.ics", *await measure(service, lambda _: one.get(feed), FEEDS, 1)),
+            ("the same, unchanged", *await measure(service, lambda _: one.get(feed, **known), FEEDS, 1)),
+        ]
         show(f"lists of {MANY}, one call at a time", columns, rows)
 
 

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 from icalendar import Calendar, Event
+from sqlalchemy import update
 
 from server.accounts import Account, Accounts
+from server.database import MeetingRow
 from server.meeting_settings import MeetingSettings
 from server.meetings import Meeting, MeetingDraft, Meetings
 from server.members import Members
@@ -74,16 +76,85 @@ async def test_a_feed_has_ones_own_meetings_and_those_one_is_invited_to(site: Si
         assert "ORGANIZER" not in found["Theirs"]
         assert str(found["Mine"]["URL"]).endswith(f"/m/{mine.code}#p=271828")
 
-        async with site.web.get(site.url + feed) as answer:
-            tag = answer.headers["ETag"]
-            assert answer.headers["Cache-Control"] == "private, no-cache"
-        async with site.web.get(site.url + feed, headers={"If-None-Match": tag}) as answer:
-            assert (answer.status, await answer.read()) == (304, b"")
         await Meetings(site.database).cancel(mine, now())
-        async with site.web.get(site.url + feed, headers={"If-None-Match": tag}) as answer:
-            assert answer.status == 200
         cancelled = (await events(site, feed))["Mine"]
         assert (cancelled["STATUS"], cancelled["SEQUENCE"]) == ("CANCELLED", 1)
+
+
+async def tag_of(site: Site, path: str, known: str = "") -> tuple[int, str]:
+    """Status and ETag for who has what `known` names."""
+    async with site.web.get(site.url + path, headers={"If-None-Match": known} if known else {}) as answer:
+        assert answer.headers["Cache-Control"] == "private, no-cache"
+        assert bool(await answer.read()) == (answer.status == 200)
+        return answer.status, answer.headers["ETag"]
+
+
+async def test_an_unchanged_feed_is_told_so_and_not_written(site: Site) -> None:
+    async with browser(site) as anna:
+        await set_up(anna)
+        meeting = await made(site, await account(site, "anna@example.org"), "Mine")
+        feed, alone = await feed_of(anna), f"/m/{(await made(site, None, 'Open', MeetingSettings())).code}/meeting.ics"
+        for path in (feed, alone):
+            _, tag = await tag_of(site, path)
+            assert await tag_of(site, path, tag) == (304, tag)
+            assert await tag_of(site, path, f'"other", {tag}') == (304, tag)
+            assert await tag_of(site, path, "*") == (304, tag)
+            assert await tag_of(site, path, '"other"') == (200, tag)
+        _, tag = await tag_of(site, feed)
+        unreadable = update(MeetingRow).where(MeetingRow.id == meeting.id).values(settings="none that can be read")
+        async with site.database.transaction() as session:
+            await session.execute(unreadable)
+        assert await tag_of(site, feed, tag) == (304, tag)
+        async with site.web.get(site.url + feed) as answer:
+            assert answer.status == 500, "it has to be read to be written"
+
+
+async def test_each_change_of_a_feed_has_another_tag(site: Site) -> None:
+    accounts, meetings, members = (
+        Accounts(site.database, Passwords(QUICK)),
+        Meetings(site.database),
+        Members(site.database),
+    )
+    async with browser(site) as anna:
+        await set_up(anna)
+        owner = await account(site, "anna@example.org")
+        boris = await accounts.create("boris@example.org", "Boris", "host", now())
+        mine, theirs = await made(site, owner, "Mine"), await made(site, boris, "Theirs")
+        feed = await feed_of(anna)
+        _, tag = await tag_of(site, feed)
+        tags = [tag]
+
+        async def has_changed() -> None:
+            status, tag = await tag_of(site, feed, tags[-1])
+            assert status == 200
+            assert tag != tags[-1]
+            assert await tag_of(site, feed, tag) == (304, tag)
+            tags.append(tag)
+
+        mine = await meetings.change(mine, MeetingDraft("Ours", "About Mine", SECRETIVE, schedule()), now())
+        await has_changed()
+        mine = await meetings.change(mine, MeetingDraft("Ours", "About us", SECRETIVE, schedule()), now())
+        await has_changed()
+        mine = await meetings.change(mine, MeetingDraft("Ours", "About us", SECRETIVE, schedule(3)), now())
+        await has_changed()
+        mine = await meetings.change(mine, MeetingDraft("Ours", "About us", MeetingSettings(), schedule(3)), now())
+        await has_changed()
+        member = await members.put(theirs, owner.email, "attendee")
+        await has_changed()
+        await meetings.change(theirs, MeetingDraft("Theirs", schedule=schedule(4)), now())
+        await has_changed()
+        await accounts.rename(boris, "Boris the second")
+        await has_changed()
+        await members.remove(theirs, member.id)
+        await has_changed()
+        another = await made(site, owner, "Another")
+        await has_changed()
+        await meetings.cancel(mine, now())
+        await has_changed()
+        await meetings.delete(another)
+        await has_changed()
+        await accounts.speak(owner, "ru")
+        await has_changed()
 
 
 async def test_a_feed_ends_when_it_is_made_anew_or_taken_back_or_its_account_is_closed(site: Site) -> None:
