@@ -208,8 +208,8 @@ def application(
     mail = Mail(settings.mail.url, settings.mail.sender)
     meetings, members, rooms = Meetings(database), Members(database), RoomService(node)
     occurrences = Occurrences(database)
-    authorities = Authorities(members, visitors, callers, rooms, lambda: node.keys)
     search = Search(meetings, callers, settings.limit.failed_joins_per_minute)
+    authorities = Authorities(members, visitors, callers, search, rooms, lambda: node.keys)
     assets = Assets()
     renderer = Renderer(callers, assets, settings.http.tls_port, version())
     agenda = Agenda(database)
@@ -237,7 +237,6 @@ def application(
             authorities,
             rooms,
             hosts,
-            search,
             callers,
             visitors,
             made,
@@ -245,11 +244,11 @@ def application(
             start,
         ),
         MeetingsApi(authorities, rooms, search, callers, lambda: node.keys, policy, occurrences, lobbies),
-        InvitationsApi(authorities, search, callers, signing_key, node.settings.limit, invitations, accounts),
+        InvitationsApi(authorities, callers, signing_key, node.settings.limit, invitations, accounts),
         LobbyApi(lobbies, authorities, search, lambda meeting: presence.live(rooms, occurrences, meeting)),
         LobbiesApi(doorbells, visitors),
-        LiveApi(authorities, search, rooms, hosts),
-        OccurrencesApi(authorities, search, occurrences),
+        LiveApi(authorities, rooms, hosts),
+        OccurrencesApi(authorities, occurrences),
         AdministrationApi(reception, keys, rooms, meetings, Usage(database), callers, version()),
         WebhooksApi(subscriptions, deliveries, visitors, callers),
         DebugApi(node),

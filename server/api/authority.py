@@ -10,6 +10,7 @@ from aiohttp import web
 
 from server.accounts import Account
 from server.api.requests import Callers
+from server.api.search import Search
 from server.api_keys import ApiKey
 from server.meetings import Meeting
 from server.members import Members
@@ -66,12 +67,14 @@ class Authorities:
         members: Members,
         visitors: Visitors,
         callers: Callers,
+        search: Search,
         rooms: RoomService,
         keys: Callable[[], Mapping[str, str]],
     ) -> None:
         self._members = members
         self._visitors = visitors
         self._callers = callers
+        self._search = search
         self._rooms = rooms
         self._keys = keys
 
@@ -113,6 +116,14 @@ class Authorities:
         """The same, looked up anew: for answers that last longer than a sign-in may."""
         await self._visitors.again(request)
         return await self.host(request, meeting)
+
+    async def hosted(self, request: web.Request) -> tuple[Meeting, Authority]:
+        """The meeting that the path names by code or id, and who asks, if they run it.
+
+        Raises as `host` and Search.either.
+        """
+        meeting = await self._search.either(request, request.match_info["meeting"])
+        return meeting, await self.host(request, meeting)
 
     async def _by_token(self, text: str, meeting: Meeting) -> Authority:
         grants = token.verify(text, self._keys(), time.time())

@@ -17,7 +17,6 @@ from server.api.meetings import TICKET_LENGTH, Body, json_answer, link_for_one, 
 from server.api.operations import Operation, serves
 from server.api.planned import ONE
 from server.api.requests import Callers, read_json, read_query
-from server.api.search import Search
 from server.calendar_files import calendar_file
 from server.entrance import MeetingCancelled, grants_for, within
 from server.invitations import Invitations
@@ -105,7 +104,6 @@ class InvitationsApi:
     def __init__(
         self,
         authorities: Authorities,
-        search: Search,
         callers: Callers,
         signing_key: Callable[[], tuple[str, str]],
         limits: Limits,
@@ -113,7 +111,6 @@ class InvitationsApi:
         accounts: Accounts,
     ) -> None:
         self._authorities = authorities
-        self._search = search
         self._callers = callers
         self._signing_key = signing_key
         self._limits = limits
@@ -135,8 +132,7 @@ class InvitationsApi:
     )
     async def make_token(self, request: web.Request) -> web.Response:
         """201 TokenMade."""
-        meeting = await self._search.either(request, request.match_info["meeting"])
-        await self._authorities.host(request, meeting)
+        meeting, _ = await self._authorities.hosted(request)
         asked = await read_json(request, NewToken)
         if meeting.cancelled_at is not None:
             raise MeetingCancelled("the meeting does not take place")
@@ -188,8 +184,7 @@ class InvitationsApi:
     )
     async def text(self, request: web.Request) -> web.Response:
         """200 InvitationText."""
-        meeting = await self._search.either(request, request.match_info["meeting"])
-        await self._authorities.host(request, meeting)
+        meeting, _ = await self._authorities.hosted(request)
         locale = read_query(request, InvitationQuery).locale
         base, settings = self._callers.shared_base(request), meeting.settings
         link = link_to(base, meeting.code, settings.passcode)

@@ -16,7 +16,6 @@ from server.api.authority import Authorities, Authority
 from server.api.meetings import PATH, Body
 from server.api.operations import Method, Operation, serves
 from server.api.requests import Flag, read_json, read_query
-from server.api.search import Search
 from server.meeting_settings import ALL_PERMITTED, Permitted
 from server.meetings import Meeting
 from server.texts import NAME_LENGTH, clean_name
@@ -141,9 +140,8 @@ def _controlling(
 class LiveApi:
     """The routes. Hosts and co-hosts may; but no co-host ends the meeting, gives a role, removes or renames a host."""
 
-    def __init__(self, authorities: Authorities, search: Search, rooms: RoomService, hosts: HostService) -> None:
+    def __init__(self, authorities: Authorities, rooms: RoomService, hosts: HostService) -> None:
         self._authorities = authorities
-        self._search = search
         self._rooms = rooms
         self._hosts = hosts
 
@@ -152,7 +150,7 @@ class LiveApi:
     @serves(_seeing(LIVE, "See what goes on in a meeting", LiveMeeting))
     async def show(self, request: web.Request) -> web.Response:
         """200 LiveMeeting."""
-        meeting, _ = await self._hosted(request)
+        meeting, _ = await self._authorities.hosted(request)
         room = await self._room(meeting)
         standings = await self._rooms.standings(room.name)
         return _json(
@@ -167,7 +165,7 @@ class LiveApi:
     @serves(_controlling("PATCH", f"{LIVE}/rules", "Change what attendees may do", takes=RulesPatch, gives=LiveRules))
     async def change_rules(self, request: web.Request) -> web.Response:
         """200 LiveRules."""
-        meeting, _ = await self._hosted(request)
+        meeting, _ = await self._authorities.hosted(request)
         asked = await read_json(request, RulesPatch)
 
         def change(rules: Rules) -> Rules:
@@ -183,21 +181,21 @@ class LiveApi:
     @serves(_controlling("POST", f"{LIVE}/lock", "Let nobody in any more", gives=LiveRules))
     async def lock(self, request: web.Request) -> web.Response:
         """200 LiveRules."""
-        meeting, _ = await self._hosted(request)
+        meeting, _ = await self._authorities.hosted(request)
         locked = await self._hosts.set_rules(meeting.room_name, lambda rules: replace(rules, locked=True))
         return _json(_rules(locked))
 
     @serves(_controlling("POST", f"{LIVE}/unlock", "Let people in again", gives=LiveRules))
     async def unlock(self, request: web.Request) -> web.Response:
         """200 LiveRules."""
-        meeting, _ = await self._hosted(request)
+        meeting, _ = await self._authorities.hosted(request)
         open_again = await self._hosts.set_rules(meeting.room_name, lambda rules: replace(rules, locked=False))
         return _json(_rules(open_again))
 
     @serves(_controlling("POST", f"{LIVE}/mute-all", "Mute everybody else", takes=MuteAll, gives=LiveRules))
     async def mute_all(self, request: web.Request) -> web.Response:
         """200 LiveRules."""
-        meeting, authority = await self._hosted(request)
+        meeting, authority = await self._authorities.hosted(request)
         asked = await read_json(request, MuteAll)
         await self._hosts.mute_all(meeting.room_name, asked.may_unmute, {authority.identity, *asked.but})
         return _json(_rules(await self._hosts.rules(meeting.room_name)))
@@ -205,7 +203,7 @@ class LiveApi:
     @serves(_controlling("POST", f"{LIVE}/end", "End the meeting for all"))
     async def end(self, request: web.Request) -> web.Response:
         """204: it has ended for all."""
-        meeting, authority = await self._hosted(request)
+        meeting, authority = await self._authorities.hosted(request)
         _check_host(authority, "only the meeting's host may end it for all")
         await self._hosts.end(meeting.room_name)
         return web.Response(status=204)
@@ -215,20 +213,20 @@ class LiveApi:
     @serves(_seeing(PEOPLE, "List who is inside", LivePeople))
     async def list_people(self, request: web.Request) -> web.Response:
         """200 LivePeople."""
-        meeting, _ = await self._hosted(request)
+        meeting, _ = await self._authorities.hosted(request)
         room = await self._room(meeting)
         return _json(LivePeople(participants=await self._people(room.name)))
 
     @serves(_seeing(PERSON, "Find somebody who is inside", LivePerson))
     async def find_person(self, request: web.Request) -> web.Response:
         """200 LivePerson."""
-        meeting, _ = await self._hosted(request)
+        meeting, _ = await self._authorities.hosted(request)
         return _json(_person(await self._rooms.get_participant(meeting.room_name, _identity(request))))
 
     @serves(_controlling("PATCH", PERSON, "Give somebody a role or a name", takes=PersonPatch, gives=LivePerson))
     async def change_person(self, request: web.Request) -> web.Response:
         """200 LivePerson."""
-        meeting, authority = await self._hosted(request)
+        meeting, authority = await self._authorities.hosted(request)
         asked = await read_json(request, PersonPatch)
         name = None if asked.name is None else clean_name(asked.name)
         room, identity = meeting.room_name, _identity(request)
@@ -243,7 +241,7 @@ class LiveApi:
     @serves(_controlling("DELETE", PERSON, "Remove somebody", query=Removal))
     async def remove(self, request: web.Request) -> web.Response:
         """204; with `keep_out=true` they do not come back, by another tab of theirs either."""
-        meeting, authority = await self._hosted(request)
+        meeting, authority = await self._authorities.hosted(request)
         keep_out = read_query(request, Removal).keep_out
         room, identity = meeting.room_name, _identity(request)
         await self._check_reach(authority, room, identity)
@@ -253,7 +251,7 @@ class LiveApi:
     @serves(_controlling("DELETE", KEPT_OUT, "Let somebody come again"))
     async def let_back(self, request: web.Request) -> web.Response:
         """204: who was kept out may come again."""
-        meeting, _ = await self._hosted(request)
+        meeting, _ = await self._authorities.hosted(request)
         await self._hosts.let_back(meeting.room_name, _identity(request))
         return web.Response(status=204)
 
@@ -295,21 +293,16 @@ class LiveApi:
         return await self._spotlight(request, lambda before: [one for one in before if one != identity])
 
     async def _spotlight(self, request: web.Request, change: Callable[[Sequence[str]], list[str]]) -> web.Response:
-        meeting, _ = await self._hosted(request)
+        meeting, _ = await self._authorities.hosted(request)
         before = await self._hosts.rules(meeting.room_name)
         await self._hosts.spotlight(meeting.room_name, change(before.spotlight))
         return _json(_rules(await self._hosts.rules(meeting.room_name)))
 
     async def _do(self, request: web.Request, deed: Deed) -> web.Response:
         """204: it is done to the person of the path."""
-        meeting, _ = await self._hosted(request)
+        meeting, _ = await self._authorities.hosted(request)
         await deed(meeting.room_name, _identity(request))
         return web.Response(status=204)
-
-    async def _hosted(self, request: web.Request) -> tuple[Meeting, Authority]:
-        """The meeting, for who runs it. Raises as Authorities.host and Search.either."""
-        meeting = await self._search.either(request, request.match_info["meeting"])
-        return meeting, await self._authorities.host(request, meeting)
 
     async def _check_reach(self, authority: Authority, room: str, identity: str) -> None:
         """Raises NotAllowed for a co-host who reaches for a host."""

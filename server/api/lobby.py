@@ -165,13 +165,13 @@ class LobbyApi:
     @serves(_hosting("GET", "See who waits"))
     async def find(self, request: web.Request) -> web.Response:
         """200 LobbyFound."""
-        meeting = await self._hosted(request)
+        meeting, _ = await self._authorities.hosted(request)
         return _json(found(await self._desk.load(meeting.room_name)))
 
     @serves(_hosting("GET", "Watch who waits", "/events", form=EVENT_STREAM))
     async def watch(self, request: web.Request) -> web.StreamResponse:
         """200 and a stream of LobbyFound: at once, and at each change."""
-        meeting = await self._hosted(request)
+        meeting, _ = await self._authorities.hosted(request)
         with self._desk.watching(meeting.room_name) as watcher:
             async with event_stream(request) as stream:
                 told: LobbyFound | None = None
@@ -189,34 +189,28 @@ class LobbyApi:
     @serves(_hosting("POST", "Let one in", "/{knock}/admit", problems=(KnockNotFound,)))
     async def admit(self, request: web.Request) -> web.Response:
         """200 LobbyFound."""
-        meeting = await self._hosted(request)
+        meeting, _ = await self._authorities.hosted(request)
         return _json(found(await self._desk.admit(meeting.room_name, request.match_info["knock"])))
 
     @serves(_hosting("POST", "Refuse one", "/{knock}/refuse", problems=(KnockNotFound,)))
     async def refuse(self, request: web.Request) -> web.Response:
         """200 LobbyFound."""
-        meeting = await self._hosted(request)
+        meeting, _ = await self._authorities.hosted(request)
         return _json(found(await self._desk.refuse(meeting.room_name, request.match_info["knock"])))
 
     @serves(_hosting("POST", "Let in all who wait", "/admit-all"))
     async def admit_all(self, request: web.Request) -> web.Response:
         """200 LobbyFound."""
-        meeting = await self._hosted(request)
+        meeting, _ = await self._authorities.hosted(request)
         return _json(found(await self._desk.admit_all(meeting.room_name)))
 
     @serves(_hosting("POST", "Say something to all who wait", "/message", takes=LobbyMessage))
     async def say(self, request: web.Request) -> web.Response:
         """200 LobbyFound."""
-        meeting = await self._hosted(request)
+        meeting, _ = await self._authorities.hosted(request)
         asked = await read_json(request, LobbyMessage)
         text = clean_message(asked.text)
         return _json(found(await self._desk.say(meeting.room_name, text)))
-
-    async def _hosted(self, request: web.Request) -> Meeting:
-        """The meeting, for who runs it. Raises as Authorities.host and Search.either."""
-        meeting = await self._search.either(request, request.match_info["meeting"])
-        await self._authorities.host(request, meeting)
-        return meeting
 
     async def _knocking(self, request: web.Request) -> tuple[Meeting, Knock]:
         """The knock of the request's secret. Raises KnockNotFound, for a wrong secret too."""

@@ -12,7 +12,6 @@ from server.api.authority import Authorities
 from server.api.meetings import PATH, Body
 from server.api.operations import Operation, serves
 from server.api.requests import read_query
-from server.api.search import Search
 from server.attendance import Attendee, report
 from server.meetings import Meeting
 from server.occurrences import Held, Occurrence, OccurrenceNotFound, Occurrences
@@ -84,34 +83,36 @@ class Attendance(Body):
     """In the order of coming."""
 
 
-def _seeing(path: str, summary: str, gives: type[BaseModel], *problems: type[Exception]) -> Operation:
+def _seeing(
+    path: str,
+    summary: str,
+    gives: type[BaseModel],
+    *problems: type[Exception],
+    query: type[BaseModel] | None = None,
+) -> Operation:
     return Operation(
-        "GET", path, summary, gives=gives, access=("cookie", "token"), scope="meetings:read", problems=problems
+        "GET",
+        path,
+        summary,
+        gives=gives,
+        query=query,
+        access=("cookie", "token"),
+        scope="meetings:read",
+        problems=problems,
     )
 
 
 class OccurrencesApi:
     """The routes, for hosts and co-hosts."""
 
-    def __init__(self, authorities: Authorities, search: Search, occurrences: Occurrences) -> None:
+    def __init__(self, authorities: Authorities, occurrences: Occurrences) -> None:
         self._authorities = authorities
-        self._search = search
         self._occurrences = occurrences
 
-    @serves(
-        Operation(
-            "GET",
-            OCCURRENCES,
-            "List when a meeting was held",
-            gives=OccurrenceList,
-            query=OccurrencePage,
-            access=("cookie", "token"),
-            scope="meetings:read",
-        )
-    )
+    @serves(_seeing(OCCURRENCES, "List when a meeting was held", OccurrenceList, query=OccurrencePage))
     async def list_held(self, request: web.Request) -> web.Response:
         """200 OccurrenceList."""
-        meeting = await self._hosted(request)
+        meeting, _ = await self._authorities.hosted(request)
         asked = read_query(request, OccurrencePage)
         before = await self._before(meeting, asked.cursor) if asked.cursor else None
         held = await self._occurrences.of_meeting(meeting, asked.limit + 1, before)
@@ -125,22 +126,16 @@ class OccurrencesApi:
     @serves(_seeing(OCCURRENCE, "Find one holding of a meeting", OccurrenceFound, OccurrenceNotFound))
     async def find(self, request: web.Request) -> web.Response:
         """200 OccurrenceFound."""
-        meeting = await self._hosted(request)
+        meeting, _ = await self._authorities.hosted(request)
         return _json(_found(await self._occurrences.get(meeting, request.match_info["occurrence"])))
 
     @serves(_seeing(f"{OCCURRENCE}/attendance", "See who was there", Attendance, OccurrenceNotFound))
     async def attendance(self, request: web.Request) -> web.Response:
         """200 Attendance."""
-        meeting = await self._hosted(request)
+        meeting, _ = await self._authorities.hosted(request)
         occurrence = await self._occurrences.get(meeting, request.match_info["occurrence"])
         people = report(await self._occurrences.stays(occurrence), datetime.datetime.now(datetime.UTC))
         return _json(Attendance(occurrence=_found(occurrence), people=[_attendee(one) for one in people]))
-
-    async def _hosted(self, request: web.Request) -> Meeting:
-        """The meeting, for who runs it. Raises MeetingNotFound, NotAllowed, TokenRefused."""
-        meeting = await self._search.either(request, request.match_info["meeting"])
-        await self._authorities.host(request, meeting)
-        return meeting
 
     async def _before(self, meeting: Meeting, cursor: str) -> Occurrence:
         try:

@@ -29,7 +29,6 @@ from server.api.drafts import (
 from server.api.meetings import HOST_COOKIE_AGE, PATH, check_may_create, json_answer, link_to
 from server.api.operations import Operation, serves
 from server.api.requests import Callers, read_json, read_query
-from server.api.search import Search
 from server.meeting_lists import MeetingFilter, MeetingLists
 from server.meeting_policy import check_settings, starting_settings
 from server.meetings import ExternalIdTaken, Meeting, MeetingChanged, MeetingDraft, Meetings, Origin
@@ -59,7 +58,6 @@ class PlannedApi:
         authorities: Authorities,
         rooms: RoomService,
         hosts: HostService,
-        search: Search,
         callers: Callers,
         visitors: Visitors,
         new_meetings_per_minute: int,
@@ -74,7 +72,6 @@ class PlannedApi:
         self._authorities = authorities
         self._rooms = rooms
         self._hosts = hosts
-        self._search = search
         self._callers = callers
         self._visitors = visitors
         self._made = Rate(new_meetings_per_minute)
@@ -181,7 +178,8 @@ class PlannedApi:
     )
     async def show(self, request: web.Request) -> web.Response:
         """200 MeetingDetails."""
-        return self._answer(request, await self._hosted(request))
+        meeting, _ = await self._authorities.hosted(request)
+        return self._answer(request, meeting)
 
     @serves(
         Operation(
@@ -198,7 +196,7 @@ class PlannedApi:
     )
     async def change(self, request: web.Request) -> web.Response:
         """200 MeetingDetails."""
-        meeting = await self._hosted(request)
+        meeting, _ = await self._authorities.hosted(request)
         version = read_if_match(request)
         asked = await read_json(request, MeetingPatch)
         draft = changed(draft_of(meeting), asked)
@@ -222,7 +220,7 @@ class PlannedApi:
     )
     async def cancel(self, request: web.Request) -> web.Response:
         """200 MeetingDetails."""
-        meeting = await self._hosted(request, only_host=True)
+        meeting = await self._of_host(request)
         now = datetime.datetime.now(datetime.UTC)
         return self._answer(request, await self._planning.cancel(meeting, now))
 
@@ -242,7 +240,7 @@ class PlannedApi:
     async def delete(self, request: web.Request) -> web.Response:
         """204."""
         asked = read_query(request, DeleteQuery)
-        meeting = await self._hosted(request, only_host=True)
+        meeting = await self._of_host(request)
         version = read_if_match(request)
         if version not in (None, meeting.version):
             raise MeetingChanged(f"version: got {version}, takes the newest, {meeting.version}")
@@ -266,7 +264,7 @@ class PlannedApi:
     )
     async def list_members(self, request: web.Request) -> web.Response:
         """200 MemberList."""
-        meeting = await self._hosted(request)
+        meeting, _ = await self._authorities.hosted(request)
         return json_answer(MemberList(members=[member_details(each) for each in await self._members.list(meeting)]))
 
     @serves(
@@ -284,7 +282,7 @@ class PlannedApi:
     )
     async def invite(self, request: web.Request) -> web.Response:
         """201 MemberDetails."""
-        meeting = await self._hosted(request)
+        meeting, _ = await self._authorities.hosted(request)
         asked = await read_json(request, NewMember)
         member = await self._planning.invite(meeting, asked.email, asked.role, asked.name)
         return json_answer(member_details(member), status=201)
@@ -302,7 +300,7 @@ class PlannedApi:
     )
     async def uninvite(self, request: web.Request) -> web.Response:
         """204."""
-        meeting = await self._hosted(request)
+        meeting, _ = await self._authorities.hosted(request)
         await self._planning.uninvite(meeting, request.match_info["member"])
         return web.Response(status=204)
 
@@ -335,11 +333,10 @@ class PlannedApi:
             raise ExternalIdTaken(f"external_id: another meeting, {known.id}, has it")
         return self._answer(request, known)
 
-    async def _hosted(self, request: web.Request, *, only_host: bool = False) -> Meeting:
-        """The meeting, for who runs it. Raises NotAllowed, and as Authorities.of and Search.either."""
-        meeting = await self._search.either(request, request.match_info["meeting"])
-        authority = await self._authorities.host(request, meeting)
-        if only_host and authority.role != "host":
+    async def _of_host(self, request: web.Request) -> Meeting:
+        """The meeting, for its host and no co-host. Raises as Authorities.hosted."""
+        meeting, authority = await self._authorities.hosted(request)
+        if authority.role != "host":
             raise NotAllowed("only the meeting's host may do that")
         return meeting
 

@@ -14,6 +14,7 @@ from aiohttp.test_utils import make_mocked_request
 from server.accounts import Account, Accounts
 from server.api.authority import HOST_COOKIE, Authorities, Authority
 from server.api.requests import Callers
+from server.api.search import Search
 from server.meetings import Meeting, MeetingDraft, Meetings
 from server.members import MemberNotFound, Members
 from server.passwords import Passwords
@@ -45,7 +46,8 @@ class Desk:
         self.sign_ins = SignIns(site.database)
         callers = Callers((), site.url)
         visitors = Visitors(self.sign_ins, self.accounts, callers)
-        self._authorities = Authorities(self.members, visitors, callers, RoomService(site.node), lambda: {KEY: SECRET})
+        search, rooms = Search(self.meetings, callers, 0), RoomService(site.node)
+        self._authorities = Authorities(self.members, visitors, callers, search, rooms, lambda: {KEY: SECRET})
 
     async def of(self, meeting: Meeting, **headers: str) -> Authority:
         return await self._authorities.of(self._request(headers), meeting)
