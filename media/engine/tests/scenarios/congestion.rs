@@ -4,7 +4,7 @@ use engine::Event;
 use engine::rtcp_writer::write_nack;
 use link::Bound;
 
-use crate::support::world::Published;
+use crate::support::world::{Published, Subscribed};
 use crate::support::{Weather, World, millis, seconds};
 
 /// Three layers with three temporal layers each: 240, 480 and 1,200 kbit/s.
@@ -13,6 +13,17 @@ fn publish(world: &mut World) -> Published {
     let camera = world.publish_camera(alice, 3);
     world.camera(camera).is_temporal = true;
     camera
+}
+
+/// What somebody behind a path of `rate` bits a second sees of a camera and hears of a microphone beside it, whose packets
+/// say again what those before them said.
+fn watch_beside_redundant_sound(world: &mut World, camera: Published, rate: u64) -> [Subscribed; 2] {
+    let microphone = world.publish_microphone(camera.client);
+    world.microphone(microphone).is_redundant = true;
+    let bob = world.join(Weather::narrow(rate, 25));
+    world.allow_pauses(bob);
+    world.weather[bob][0] = Weather::lossy(0.0, 25);
+    [world.view(bob, camera), world.listen(bob, microphone, true)]
 }
 
 /// Bits a second that a client received in a span of whole seconds since the start.
@@ -186,14 +197,8 @@ fn redundant_sound_leaves_room_for_a_picture() {
     let mut world = World::new(69, 1);
     let camera = publish(&mut world);
     world.camera(camera).is_temporal = false;
-    let microphone = world.publish_microphone(camera.client);
-    world.microphone(microphone).is_redundant = true;
     // The lowest layer takes 250 kbit/s with its headers; sound 80, or 40 where it goes once.
-    let bob = world.join(Weather::narrow(330_000, 25));
-    world.allow_pauses(bob);
-    world.weather[bob][0] = Weather::lossy(0.0, 25);
-    let view = world.view(bob, camera);
-    let ear = world.listen(bob, microphone, true);
+    let [view, ear] = watch_beside_redundant_sound(&mut world, camera, 330_000);
     world.run(seconds(10));
     let start = world.now;
     world.run(seconds(60));
@@ -212,18 +217,12 @@ fn a_narrow_path_shows_the_lowest_layer_beside_redundant_sound() {
     world.camera(camera).is_temporal = false;
     world.camera(camera).spacing = millis(50);
     world.camera(camera).encodings.iter_mut().for_each(|encoding| encoding.key_weight = 8);
-    let microphone = world.publish_microphone(camera.client);
-    world.microphone(microphone).is_redundant = true;
-    let bob = world.join(Weather::narrow(300_000, 25));
-    world.allow_pauses(bob);
-    world.weather[bob][0] = Weather::lossy(0.0, 25);
-    let view = world.view(bob, camera);
-    let ear = world.listen(bob, microphone, true);
+    let [view, ear] = watch_beside_redundant_sound(&mut world, camera, 300_000);
     world.run(seconds(10));
     let start = world.now;
-    world.queue(bob);
+    world.queue(view.client);
     world.run(seconds(60));
-    let (waited, end) = (world.queue(bob), world.now);
+    let (waited, end) = (world.queue(view.client), world.now);
     let viewer = world.viewer(view);
     let (shown, freeze) = (viewer.shown(start, end), viewer.longest_freeze(start, end));
     let heard = world.listener(ear).heard.values().filter(|heard| heard.at >= start).count();
