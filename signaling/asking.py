@@ -37,7 +37,8 @@ class Asked:
         return self.single.participant_sid if self.single else self.query.get("sid", "")
 
     def joining(self, user_agent: str, address: str, settings: NodeSettings) -> Joining:
-        """The same for who joins. What a join request leaves out is no, what a query leaves out is as usual."""
+        """The same for who joins. What a join request leaves out is no, what a query leaves out is as usual; whether
+        pictures without room may be paused is up to the node where either says nothing."""
         query = self.query
         if self.single is None:
             return Joining(
@@ -49,12 +50,13 @@ class Asked:
                 allow_pause=flag(query, "subscriber_allow_pause", absent=settings.allow_pause),
             )
         wishes = self.single.connection_settings
+        says_pause = wishes.HasField("subscriber_allow_pause")
         return Joining(
             self.grants,
             complete_client(self.single.client_info, user_agent, address),
             auto_subscribe=wishes.auto_subscribe,
             adaptive_stream=wishes.adaptive_stream,
-            allow_pause=wishes.subscriber_allow_pause,
+            allow_pause=wishes.subscriber_allow_pause if says_pause else settings.allow_pause,
             auto_subscribe_data_track=wishes.auto_subscribe_data_track,
             single=True,
         )

@@ -7,14 +7,16 @@ import gzip
 
 import pytest
 from livekit.protocol.models import ClientInfo, TrackSource
-from livekit.protocol.rtc import AddTrackRequest, JoinRequest, WrappedJoinRequest
+from livekit.protocol.rtc import AddTrackRequest, ConnectionSettings, JoinRequest, WrappedJoinRequest
 
 from media.commands import AddSubscription, AddTrack, Codec, OpenTransport, RemoveSubscription
 from signaling import join_request
+from signaling.asking import read_asked
 from signaling.client_info import complete_client
 from signaling.negotiation import Answer, Negotiation, Quirks, SendingTrack
 from signaling.sdp import parse
-from signaling.token import ClaimRefused
+from signaling.settings import NodeSettings
+from signaling.token import ClaimRefused, Grants
 from tests.signaling.meeting import Client, Meeting, receivers
 from tests.signaling.negotiating import (
     AV1,
@@ -388,6 +390,21 @@ def test_a_join_request_is_read_in_every_form(compress: bool, url_safe: bool, pa
 def test_a_join_request_that_is_wrong_is_told_so(text: str, says: str) -> None:
     with pytest.raises(ClaimRefused, match=says):
         join_request.read(text)
+
+
+@pytest.mark.parametrize("usual", [True, False])
+@pytest.mark.parametrize("said", [True, False, None])
+def test_pictures_may_be_paused_as_the_client_says_or_else_as_is_usual(usual: bool, said: bool | None) -> None:
+    """livekit-client says nothing: on a path too narrow for all pictures its sound would go under in them."""
+    settings = NodeSettings(keys={}, addresses=(), udp_port=7882, allow_pause=usual)
+    wishes = ConnectionSettings(auto_subscribe=True)
+    if said is not None:
+        wishes.subscriber_allow_pause = said
+    ways = ({"join_request": packed(JoinRequest(connection_settings=wishes))},
+            {} if said is None else {"subscriber_allow_pause": str(int(said))})  # fmt: skip
+    for query in ways:
+        joining = read_asked(Grants(), query, settings.limit).joining("", "198.18.0.2", settings)
+        assert joining.allow_pause is (usual if said is None else said)
 
 
 def test_what_others_hear_of_a_client_is_short() -> None:
