@@ -193,6 +193,7 @@ impl Transport {
             let Some(outgoing) = self.waiting.pop_front() else { return false };
             run.advance();
             let (sender, bandwidth) = (&mut self.sender, &mut self.bandwidth);
+            let mut is_told_of = false;
             let written = batch.append(path, |out| {
                 let start = out.len();
                 let (plain, index) = match &outgoing {
@@ -215,7 +216,7 @@ impl Transport {
                         return Some(());
                     }
                 };
-                number(now, bandwidth.as_deref_mut(), out, start, &plain);
+                is_told_of = number(now, bandwidth.as_deref_mut(), out, start, &plain);
                 sender.as_mut()?.seal_rtp(out, start, plain.header_length, index).ok()
             });
             if let (Some(length), Some(capture)) = (written, &mut self.capture) {
@@ -229,6 +230,9 @@ impl Transport {
             }
             match (written, outgoing) {
                 (Some(length), outgoing) => {
+                    if let Some(bandwidth) = self.bandwidth.as_mut().filter(|_| !is_told_of) {
+                        bandwidth.depart_untold(now, length);
+                    }
                     counters.datagrams_out += 1;
                     counters.bytes_out += length as u64;
                     if let Outgoing::Media { sent, rtx: None, .. } = outgoing {
@@ -245,11 +249,12 @@ impl Transport {
     }
 }
 
-/// Gives a plain packet at `start` of `out` its transport-wide number.
-fn number(now: Instant, bandwidth: Option<&mut Bandwidth>, out: &mut [u8], start: usize, plain: &Plain) {
-    let (Some(bandwidth), Some(offset)) = (bandwidth, plain.transport_sequence) else { return };
+/// Gives a plain packet at `start` of `out` its transport-wide number; whether it has one.
+fn number(now: Instant, bandwidth: Option<&mut Bandwidth>, out: &mut [u8], start: usize, plain: &Plain) -> bool {
+    let (Some(bandwidth), Some(offset)) = (bandwidth, plain.transport_sequence) else { return false };
     let sequence = bandwidth.depart(now, out.len() - start);
     if let Some(place) = out.get_mut(start + offset..start + offset + 2) {
         place.copy_from_slice(&sequence.to_be_bytes());
     }
+    true
 }

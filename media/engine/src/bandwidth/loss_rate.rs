@@ -14,6 +14,8 @@ const WINDOW: (u32, i64) = (60, 500_000);
 const SHORT_WINDOW: (u32, i64) = (20, 200_000);
 /// A window that lasts longer tells what it has, in microseconds.
 const LONGEST_WINDOW: i64 = 3_000_000;
+/// What a window tells counts for no longer, in seconds.
+const LONGEST_GROWTH: f64 = 3.0;
 /// A decrease waits so long, and a round trip, for the one before to show.
 const SPACING: Duration = Duration::from_millis(300);
 /// Where less was tried than is allowed, the decrease begins near what was.
@@ -128,8 +130,9 @@ impl LossRate {
     pub(super) fn update(&mut self, now: Instant, target: f64, acknowledged: Option<f64>, rtt: Duration) {
         let Some((loss, rate)) = self.measured.take() else { return };
         self.judge(loss, rate);
-        let passed = now.saturating_duration_since(self.grown.replace(now).unwrap_or(now)).as_secs_f64().min(1.0);
-        self.own = (self.own - OWN_FADES * passed).max(0.0);
+        let passed =
+            now.saturating_duration_since(self.grown.replace(now).unwrap_or(now)).as_secs_f64().min(LONGEST_GROWTH);
+        self.own = (self.own - OWN_FADES * passed.min(1.0)).max(0.0);
         if loss < self.own {
             self.own += OWN_FOLLOWS * (loss - self.own);
         }

@@ -46,6 +46,11 @@ impl Meter {
         self.smooth
     }
 
+    /// The same at `at` in microseconds: nothing after a silence.
+    pub(super) fn rate_at(&self, at: i64) -> f64 {
+        self.smooth.filter(|_| at - self.last <= SILENCE).unwrap_or(0.0)
+    }
+
     /// In bits a second, in the last window alone.
     pub(super) fn latest(&self) -> Option<f64> {
         self.latest

@@ -19,7 +19,7 @@ use loss_rate::LossRate;
 use meter::Meter;
 use probing::Probing;
 use queue::Queue;
-use rival::{Owner, Rival};
+use rival::{Owner, Rival, Sight};
 use trend::{Trend, Usage};
 
 use crate::transport_feedback::TransportFeedback;
@@ -63,6 +63,8 @@ pub(crate) struct Bandwidth {
     rival: Rival,
     acknowledged: Meter,
     departed: Meter,
+    /// What leaves and no report tells of: sound, reports, data.
+    untold: Meter,
     delay_rate: DelayRate,
     loss_rate: LossRate,
     probing: Probing,
@@ -87,6 +89,7 @@ impl Bandwidth {
             rival: Rival::default(),
             acknowledged: Meter::default(),
             departed: Meter::default(),
+            untold: Meter::default(),
             delay_rate: DelayRate::new(START),
             loss_rate: LossRate::default(),
             probing: Probing::default(),
@@ -106,6 +109,11 @@ impl Bandwidth {
         let at = self.micros(now);
         let cluster = self.probing.note_departure(size);
         self.departures.note(at, size, cluster)
+    }
+
+    /// Notes something else that leaves, with `size` bytes.
+    pub(crate) fn depart_untold(&mut self, now: Instant, size: usize) {
+        self.untold.note(self.micros(now), size);
     }
 
     /// Takes the receiver's feedback.
@@ -142,7 +150,7 @@ impl Bandwidth {
         let through = departed.map(|departed| departed * (1.0 - self.queue.growth()));
         let newest = newest.zip(through).map(|(newest, through)| newest.min(through.max(newest * LEAST_THROUGH)));
         let is_too_much = departed.zip(newest).is_some_and(|(departed, newest)| departed > TOO_MUCH * newest);
-        let owner = self.owner(now, departed, smooth);
+        let owner = self.owner(now);
         let usage = match self.trend.usage() {
             // A rival makes itself heard by loss.
             _ if owner == Owner::Rival => Usage::Normal,
@@ -161,6 +169,9 @@ impl Bandwidth {
         if owner == Owner::Rival {
             let claim = self.rival.take_claim().filter(|claim| *claim > self.delay_rate.rate());
             self.delay_rate.compete(now, claim, smooth, overflows);
+            if let Some(claim) = claim {
+                self.loss_rate.raise(claim);
+            }
             self.probing.note_overuse(now);
         } else {
             self.delay_rate.update(now, usage, acknowledged, departed, self.rtt, carried);
@@ -246,10 +257,22 @@ impl Bandwidth {
         queue_of_a_frame(self.acknowledged.rate().unwrap_or(START))
     }
 
-    /// Who makes the queue. What others leave to us of the path is no measure of what is long on it.
-    fn owner(&mut self, now: Instant, departed: Option<f64>, through: Option<f64>) -> Owner {
-        let waits = self.queue.is_longer(queue_of_a_frame(self.rival.most()).max(STANDING_QUEUE));
-        self.rival.note(now, waits, departed, through, self.delay_rate.rate())
+    /// Who makes the queue, as the last reports show it. What others leave to us of the path is no measure of what is long
+    /// on it.
+    fn owner(&mut self, now: Instant) -> Owner {
+        let long = queue_of_a_frame(self.rival.most()).max(STANDING_QUEUE);
+        let bytes = |reports: &[Report], counts: fn(&Report) -> bool| {
+            reports.iter().filter(|report| counts(report)).map(|report| report.size).sum()
+        };
+        let sight = Sight {
+            standing: self.queue.standing(),
+            is_long: self.queue.is_longer(long),
+            sent: bytes(&self.reports, |report| !report.is_late),
+            came: bytes(&self.reports, |report| report.arrived.is_some()),
+            through: self.acknowledged.rate().unwrap_or(0.0),
+            untold: self.untold.rate_at(self.micros(now)),
+        };
+        self.rival.note(now, sight, self.delay_rate.rate())
     }
 
     /// Whether packets have left long enough for a receiver that tells of them to have told.

@@ -1,6 +1,7 @@
 //! How long packets wait on the way: their delay above the least that was seen lately.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 /// The least delay counts for one to two of these, in microseconds: clocks drift apart, and routes change.
 const MEMORY: i64 = 15_000_000;
@@ -71,6 +72,11 @@ impl Queue {
     /// shakes.
     pub(super) fn is_longer(&self, length: i64) -> bool {
         self.standing > length.max(self.longest_shake())
+    }
+
+    /// How long every packet waits.
+    pub(super) fn standing(&self) -> Duration {
+        Duration::from_micros(self.standing.max(0) as u64)
     }
 
     /// Whether chance spreads packets further than a probe does.

@@ -25,6 +25,7 @@ mod loss;
 mod lossy_sound;
 mod mute;
 mod nack_storm;
+mod narrow_lines;
 mod odd_streams;
 mod overload;
 mod path_move;
