@@ -74,6 +74,8 @@ class Pace:
     retry: float = 1.0
     """Before the database is tried again; then twice as long each time."""
     longest_retry: float = 30.0
+    gathering: float = 0.25
+    """Between two transactions: people who come together are written down together."""
     farewell: float = 10.0
     """For what still waits when the service stops."""
 
@@ -114,6 +116,8 @@ class Chronicle:
         self._wake = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._closing = False
+        self._written_at = float("-inf")
+        """When the last transaction was over, by the event loop's clock."""
         self._cut_off: frozenset[str] = frozenset()
         """Names of rooms whose occurrence was going on when this process started."""
         self._known: dict[str, str | None] = {}
@@ -182,7 +186,9 @@ class Chronicle:
             await self._wake.wait()
             try:
                 while self._new:
+                    await self._gather()
                     await self._write()
+                    self._written_at = asyncio.get_running_loop().time()
                 self._wake.clear()
                 if self._closing:
                     return
@@ -195,6 +201,12 @@ class Chronicle:
                 await asyncio.sleep(wait)
                 wait = min(2 * wait, self._pace.longest_retry)
                 self._since = self._clock()
+
+    async def _gather(self) -> None:
+        """Waits for more where something was written just now: a transaction costs more than what is in it."""
+        rest = self._written_at + self._pace.gathering - asyncio.get_running_loop().time()
+        if rest > 0 and len(self._new) < AT_ONCE and not self._closing:
+            await asyncio.sleep(rest)
 
     async def _write(self) -> None:
         """Writes the first of what waits. Raises SQLAlchemyError, OSError; then it still waits."""

@@ -15,6 +15,8 @@ PAUSE_DELAY = 5.0
 # Seconds after its appearance in which nobody is expected to have chosen yet.
 FIRST_UPDATE = 10.0
 
+# Looked up once: a protobuf enum takes as long for a name as all else that is done here for a receiver.
+_OFF, _HIGH = VideoQuality.OFF, VideoQuality.HIGH
 _QUALITIES = (VideoQuality.LOW, VideoQuality.MEDIUM, VideoQuality.HIGH)
 # OFF is the highest number of the protocol's enum and the least of wishes.
 _RANK = {VideoQuality.OFF: -1, VideoQuality.LOW: 0, VideoQuality.MEDIUM: 1, VideoQuality.HIGH: 2}
@@ -63,7 +65,13 @@ def media_began(track: Track) -> list[Effect]:
 
 def wanted(track: Track) -> tuple[VideoQuality, VideoQuality]:
     """The highest quality that anybody wants of the first codec, and of the backup."""
-    best = [VideoQuality.OFF, VideoQuality.OFF]
+    best = [_OFF, _OFF]
+    if not track.backup_mime:
+        for s in track.subscriptions.values():
+            best[0] = max(best[0], _wish(s), key=_RANK.__getitem__)
+            if best[0] == _HIGH:  # nobody can want more
+                break
+        return best[0], best[1]
     for s in track.subscriptions.values():
         wish = _wish(s)
         backup = wants_backup(s)
@@ -78,7 +86,7 @@ def _wish(subscription: Subscription) -> VideoQuality:
     """What a receiver wants now: nothing before its answer, and nothing once it has gone."""
     track, receiver = subscription.track, subscription.subscriber
     if subscription.section is None or track.subscriptions.get(receiver.sid) is not subscription:
-        return VideoQuality.OFF
+        return _OFF
     return wished_quality(track.info, receiver.settings.get(track.sid), receiver.joining.adaptive_stream)
 
 

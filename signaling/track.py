@@ -14,6 +14,8 @@ from signaling.readings import LayerReading, SubscriptionReading
 if TYPE_CHECKING:
     from signaling.participant import Participant
 
+# Looked up once: the protobuf enum is slow, and this is asked for each track of each who joins.
+_VIDEO = TrackType.VIDEO
 # Above any temporal layer that a codec has: "all of them".
 SCREEN_PRIORITY = 255
 ALL_TEMPORAL_LAYERS = 3
@@ -79,7 +81,7 @@ class Track:
     @property
     def kind(self) -> str:
         """ "audio" or "video", as in SDP."""
-        return "video" if self.info.type == TrackType.VIDEO else "audio"
+        return "video" if self.info.type == _VIDEO else "audio"
 
     @property
     def backup_mime(self) -> str:

@@ -34,7 +34,7 @@ from signaling.standing import Standing
 
 START = datetime.datetime(2030, 1, 1, 12, 0, tzinfo=datetime.UTC)
 DEADLINE = 30.0
-QUICK = Pace(heartbeat=3600.0, retry=0.02, longest_retry=0.05, farewell=DEADLINE)
+QUICK = Pace(heartbeat=3600.0, retry=0.02, longest_retry=0.05, gathering=0.0, farewell=DEADLINE)
 """Its heartbeat is beaten by hand."""
 
 
