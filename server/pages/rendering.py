@@ -8,6 +8,7 @@ from pathlib import Path
 
 import jinja2
 from aiohttp import web
+from yarl import URL
 
 from server.api.requests import LOCAL_HOSTS, Callers
 from server.pages import language
@@ -50,7 +51,8 @@ class Renderer:
         """A template with its values; `entry` is what it loads of the client."""
         locale = self.locale(request)
         form = request.cookies.get(FORM_COOKIE) or secrets.token_urlsafe(16)
-        switch = {other: str(request.rel_url.update_query({language.PARAMETER: other})) for other in language.LANGUAGES}
+        again = _again(request)
+        switch = {other: str(again.update_query({language.PARAMETER: other})) for other in language.LANGUAGES}
         html = self._templates.get_template(template).render(
             _=self.texts(locale).gettext,
             ngettext=self.texts(locale).ngettext,
@@ -121,3 +123,11 @@ class Renderer:
             return self._assets.entry("src/pages/landing.ts")
         except ClientNotBuilt:
             return None
+
+
+def _again(request: web.Request) -> URL:
+    """Where a link leads to this page: what answers forms alone is left for the page that such forms stand on."""
+    resource = request.match_info.route.resource
+    if resource is None or any(route.method in ("GET", "*") for route in resource):
+        return request.rel_url
+    return URL.build(path="/" + request.path.split("/")[1])

@@ -217,6 +217,18 @@ async def test_of_several_links_the_newest_works(site: Site) -> None:
         assert (await boris.open(second)).status == 200
 
 
+async def test_a_page_that_answers_a_form_leads_to_one_in_another_language(site: Site) -> None:
+    async with browser(site) as anna:
+        await set_up(anna)
+        await invite(anna, "boris@example.org")
+        action = re.findall(r'action="(/accounts/AC_\w+/link)"', (await anna.open("/accounts")).text)[0]
+        page = await anna.send(action, shown="/accounts")
+        other = page.value(r'href="([^"]+)" lang="ru"')
+        found = await anna.open(other)
+        assert (found.status, found.path) == (200, "/accounts")
+        assert '<html lang="ru">' in found.text
+
+
 async def test_a_closed_account_is_out_at_once_and_the_last_administrator_stays(site: Site) -> None:
     async with browser(site) as anna, browser(site) as boris:
         await set_up(anna)
