@@ -40,8 +40,9 @@ async def take(gallery: Gallery, looks: Sequence[Look], screens: Sequence[Screen
                 continue
             await page.wait_for_timeout(300)  # pictures of the stories are painted
             await page.screenshot(path=folder / picture(screen, look))
-            for line in await page.evaluate(FIND_OVERFLOW):
-                print(f"{screen.name} {look.name}: {line}")
+            for frame in page.frames:
+                for line in await frame.evaluate(FIND_OVERFLOW):
+                    print(f"{screen.name} {look.name}: {line}")
         await gallery.close(look)
 
 

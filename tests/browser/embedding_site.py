@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from html import escape
+from urllib.parse import urlencode
 
 from aiohttp import web
 
@@ -25,12 +27,36 @@ async ([service, options]) => {
 """For the page: takes the service's address and what `embed` takes."""
 
 
+PORTAL = """<!doctype html>
+<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Portal</title>
+<meta name="color-scheme" content="light dark">
+<style>
+* {{ box-sizing: border-box }}
+body {{ margin: 0; display: grid; grid-template: auto 1fr / minmax(0, 1fr); height: 100vh; font: 16px sans-serif }}
+header {{ padding: 12px 20px; border-bottom: 1px solid #888 }}
+h1 {{ margin: 0; font-size: 20px }}
+main {{ display: flex; min-height: 0 }}
+nav {{ width: 240px; padding: 20px; border-right: 1px solid #888 }}
+iframe {{ flex: 1; min-width: 0; border: 0 }}
+@media (width < 640px) {{ nav {{ display: none }} }}
+</style>
+<header><h1>Portal</h1></header>
+<main><nav aria-label="Portal">A page of another site.</nav>
+<iframe title="Meeting" src="{address}"
+allow="camera; microphone; display-capture; fullscreen; autoplay; clipboard-write; screen-wake-lock"></iframe></main>
+"""
+
+
 @dataclass(frozen=True)
 class OtherSite:
     """Where it is: two origins of one server, which browsers trust with cameras over plain HTTP."""
 
     named: str
     other: str
+
+    def portal(self, address: str) -> str:
+        """The address of a page with more on it, which holds another one in an iframe."""
+        return f"{self.named}/portal?{urlencode({'address': address})}"
 
 
 @asynccontextmanager
@@ -40,8 +66,11 @@ async def other_site() -> AsyncIterator[OtherSite]:
     async def page(_: web.Request) -> web.Response:
         return web.Response(text=PAGE, content_type="text/html")
 
+    async def portal(request: web.Request) -> web.Response:
+        return web.Response(text=PORTAL.format(address=escape(request.query["address"])), content_type="text/html")
+
     application = web.Application()
-    application.add_routes([web.get("/", page)])
+    application.add_routes([web.get("/", page), web.get("/portal", portal)])
     runner = web.AppRunner(application, access_log=None)
     await runner.setup()
     try:

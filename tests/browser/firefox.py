@@ -106,6 +106,11 @@ class FirefoxTab:
         answer: object = json.loads(found["result"]["value"])
         return answer
 
+    async def frames(self) -> list[FirefoxTab]:
+        """Those that the page holds now."""
+        (found,) = (await self._firefox.command("browsingContext.getTree", root=self.context))["contexts"]
+        return [FirefoxTab(self._firefox, str(child["context"])) for child in found["children"]]
+
     async def close(self) -> None:
         await self._firefox.command("browsingContext.close", context=self.context)
 

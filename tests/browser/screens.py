@@ -17,7 +17,7 @@ from pathlib import Path
 
 from livekit.protocol.models import ParticipantInfo
 from livekit.protocol.models import Room as RoomInfo
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser, Frame, Page, async_playwright
 
 from server.chronicle import Chronicle
 from server.data_folder import DATABASE
@@ -25,7 +25,10 @@ from server.database import Database
 from server.meetings import Meetings
 from server.occurrences import Occurrences
 from signaling.effects import ParticipantJoined, ParticipantLeft, ParticipantRenamed, RoomStarted
+from tests.browser.embedding_site import OtherSite, other_site
 from tests.browser.people import chromium, eventually, new_context
+from tests.browser.waiting_people import waiting_people
+from tests.decided_meetings import DecidedMeeting, decided_meeting
 from tests.server.subscriber import Subscriber, subscriber
 from tests.service import ROOT, Service, running_service
 
@@ -50,6 +53,10 @@ class Screen:
     address: str
     signed_in: bool = False
     """As the administrator Anna."""
+    waited_for: bool = False
+    """As Gleb, before whose meetings people wait."""
+    framed: str = ""
+    """What to wait for in the frame that the page holds, where it holds one: clicks are made in it."""
     clicks: tuple[str, ...] = ()
     """What to press on it; where one is not there (small screens have fewer buttons), there is no such screen."""
 
@@ -84,6 +91,15 @@ PAGES = (
     Screen("one date", "{date}", signed_in=True),
     Screen("meeting", "{site}/m/{code}"),
     Screen("attendance", "{site}{attendance}", signed_in=True),
+    Screen("meetings, people wait", "{office}/meetings", waited_for=True),
+    Screen("a meeting's page, people wait", "{waited}", waited_for=True),
+    Screen("people wait, folded", "{office}/meetings", waited_for=True, clicks=("#knocks summary",)),
+    Screen("embedded", "{framed}", framed="[data-testid=join-button]"),
+    Screen("embedded, inside", "{framed_inside}", framed="[data-testid=tile] video"),
+    Screen("embedded, waiting", "{framed_waiting}", framed="[data-testid=waiting]"),
+    Screen(
+        "embedded, after", "{framed_waiting}", framed="[data-testid=waiting]", clicks=("[data-testid=stop-waiting]",)
+    ),
 )
 
 _MORE = "[data-testid=toolbar-more]"
@@ -146,22 +162,27 @@ class Gallery:
     browser: Browser
     facts: Mapping[str, str]
     screens: tuple[Screen, ...]
-    cookies: object
-    _pages: dict[tuple[Look, bool], Page] = field(default_factory=dict)
+    cookies: Mapping[str, object]
+    """Of who is signed in, by name."""
+    _pages: dict[tuple[Look, str], Page] = field(default_factory=dict)
 
     async def open(self, screen: Screen, look: Look) -> Page | None:
         """The screen at rest, in a page that the next one of this look takes over; None where there is none."""
-        page = await self._page(look, signed_in=screen.signed_in)
+        page = await self._page(look, "Anna" if screen.signed_in else "Gleb" if screen.waited_for else "")
         if screen in PAGES:
             await page.goto(screen.address.format(**self.facts))
         else:
             await page.goto(f"{STORIES}?story={screen.address}&locale={look.language}&theme={look.scheme}&name=")
         await page.locator("h1, [role=main], main, #root > *").first.wait_for()
+        shown: Page | Frame = page
+        if screen.framed:
+            await page.frame_locator("iframe").locator(screen.framed).first.wait_for()
+            shown = page.frames[1]
         for target in screen.clicks:
-            if not await page.locator(target).is_visible():
+            if not await shown.locator(target).is_visible():
                 return None
-            await page.locator(target).click()
-        await page.wait_for_function(AT_REST)
+            await shown.locator(target).click()
+        await shown.wait_for_function(AT_REST)
         return page
 
     async def close(self, look: Look) -> None:
@@ -169,8 +190,8 @@ class Gallery:
         for key in [key for key in self._pages if key[0] == look]:
             await self._pages.pop(key).context.close()
 
-    async def _page(self, look: Look, *, signed_in: bool) -> Page:
-        known = self._pages.get((look, signed_in))
+    async def _page(self, look: Look, who: str) -> Page:
+        known = self._pages.get((look, who))
         if known is not None:
             return known
         width, height = SIZES[look.size]
@@ -179,9 +200,9 @@ class Gallery:
             viewport={"width": width, "height": height},
             locale={"ru": "ru-RU", "en": "en-US"}[look.language],
             color_scheme=look.scheme,
-            storage_state=self.cookies if signed_in else None,
+            storage_state=self.cookies.get(who),
         )
-        page = self._pages[look, signed_in] = await context.new_page()
+        page = self._pages[look, who] = await context.new_page()
         return page
 
 
@@ -200,7 +221,12 @@ async def gallery(folder: Path) -> AsyncIterator[Gallery]:
         facts["set_up"] = fresh.https + set_up_path(fresh)
         receivers = [await stack.enter_async_context(subscriber()) for _ in range(2)]
         facts |= await add_webhooks(context.pages[0], facts["site"], *receivers)
-        cookies = await context.storage_state()
+        # Without webhooks, one of which leads nowhere: what happens here would be told to it.
+        office = stack.enter_context(running_service(folder / "office"))
+        waited = await stack.enter_async_context(waiting_people(office))
+        facts |= {"office": office.https, "waited": waited.page}
+        facts |= await frames(office, await stack.enter_async_context(other_site()))
+        cookies = {"Anna": await context.storage_state(), "Gleb": waited.state}
         page = await context.new_page()
 
         async def are_served() -> bool:
@@ -214,6 +240,21 @@ async def gallery(folder: Path) -> AsyncIterator[Gallery]:
         names: list[str] = await page.evaluate("window.stories")
         await context.close()
         yield Gallery(browser, facts, (*PAGES, *(Screen(name, name) for name in names), *OPENED), cookies)
+
+
+async def frames(service: Service, site: OtherSite) -> dict[str, str]:
+    """Pages of another site that hold a meeting."""
+    open_to_all = await decided_meeting(service, "Планёрка", embed_origins=(site.named,))
+    guarded = await decided_meeting(service, "Планёрка", lobby="all", embed_origins=(site.named,))
+
+    def held(meeting: DecidedMeeting, given: str) -> str:
+        return site.portal(f"{service.https}/embed/{meeting.code}{given}")
+
+    return {
+        "framed": held(open_to_all, ""),
+        "framed_inside": held(open_to_all, "?preview=off#name=Анна"),
+        "framed_waiting": held(guarded, "?preview=off#name=Борис"),
+    }
 
 
 def set_up_path(service: Service) -> str:
