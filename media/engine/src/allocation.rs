@@ -64,6 +64,11 @@ impl Wish {
         })
     }
 
+    /// The first step.
+    pub(crate) fn least(&self) -> Option<Layers> {
+        self.points().next()
+    }
+
     /// All that is wanted of what arrives.
     pub(crate) fn best(&self) -> Option<Layers> {
         self.points().last()
@@ -97,7 +102,7 @@ pub(crate) fn allocate(capacity: f64, may_pause: bool, wishes: &[Wish], given: &
         if given[at].is_some() || raise(at, &mut left, given, true) || may_pause {
             continue;
         }
-        let least = wishes[at].points().next();
+        let least = wishes[at].least();
         left -= least.map_or(0.0, |least| wishes[at].cost(least));
         given[at] = least;
     }

@@ -83,8 +83,7 @@ impl Shard {
     pub(crate) fn allocate(&mut self, now: Instant, place: usize) {
         let Some(bandwidth) = &self.transports[place].bandwidth else { return };
         let estimate = bandwidth.estimate(now);
-        let is_held_by_loss = bandwidth.is_held_by_loss();
-        let may_pause = self.transports[place].may_pause && !is_held_by_loss;
+        let room_but_for_loss = bandwidth.room_but_for_loss();
         let mut numbers = Vec::new();
         let mut wishes = Vec::new();
         for &number in &self.transports[place].subscriptions {
@@ -107,6 +106,10 @@ impl Shard {
             }
         }
         let wanted: f64 = wishes.iter().filter_map(|wish| Some(wish.cost(wish.best()?))).sum();
+        let least = wishes.iter().filter_map(|wish| Some(wish.cost(wish.least()?))).sum();
+        // Loss is no reason to send nothing, for less is lost as well; but what fills the path is not lost by chance.
+        let is_held_by_loss = room_but_for_loss.is_some_and(|room| room >= least);
+        let may_pause = self.transports[place].may_pause && !is_held_by_loss;
         let mut given = Vec::new();
         allocate(estimate, may_pause, &wishes, &mut given);
         let spent = wishes.iter().zip(&given).filter_map(|(wish, point)| Some(wish.cost((*point)?))).sum();

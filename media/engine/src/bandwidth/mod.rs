@@ -284,9 +284,10 @@ impl Bandwidth {
         self.loss_rate.limit().unwrap_or(HIGHEST).min(self.delay_rate.rate()).clamp(LOWEST, HIGHEST)
     }
 
-    /// Whether loss alone speaks for so little: no reason to send nothing, for less is lost as well.
-    pub(crate) fn is_held_by_loss(&self) -> bool {
-        self.loss_rate.limit().is_some_and(|limit| limit < self.delay_rate.rate())
+    /// What there is room for as far as delay tells, in bits a second, where loss alone speaks for less.
+    pub(crate) fn room_but_for_loss(&self) -> Option<f64> {
+        let room = self.delay_rate.rate();
+        self.loss_rate.limit().filter(|limit| *limit < room).map(|_| room)
     }
 
     /// Begins a probe if more than the estimate is `wanted` (bits a second) and it is time to try.

@@ -107,6 +107,28 @@ fn four_pictures_give_way_to_a_voice() {
     }
 }
 
+/// Loss that is the line's own pauses nothing that fits; what does not fit is paused all the same.
+#[test]
+fn pictures_give_way_on_a_narrow_line_that_loses_too() {
+    for (rate, loss) in [(64_000, 0.05), (100_000, 0.1)] {
+        for seed in 0..4 {
+            let mut meeting = Meeting::new(680 + seed, Weather::lossy(0.0, 25));
+            meeting.world.run(seconds(8));
+            meeting.world.weather[meeting.bob][1] = Weather { loss, ..line(rate, seconds(1)) };
+            meeting.watch(seconds(5));
+            let (sent, waited, concealed) = meeting.watch(seconds(30));
+            eprintln!(
+                "{rate} bits a second, {:.0} % loss: {:.0} kbit/s, 95 % waited at most {waited:?}, {:.1} % of the sound missing",
+                loss * 100.0,
+                sent / 1e3,
+                concealed * 100.0,
+            );
+            assert!(sent < rate as f64, "{sent}");
+            assert!(concealed < 0.01, "{concealed}");
+        }
+    }
+}
+
 #[test]
 fn what_goes_into_a_narrow_line_fits_it() {
     for queue in [millis(300), seconds(1)] {
