@@ -78,10 +78,12 @@ def serve(config: Config = None, overrides: Overrides = []) -> None:  # noqa: B0
     """Run the service; makes data folder, certificate and first API key where there are none."""
     settings = read_settings(config, overrides)
     logs.configure(settings.log.level, as_json=settings.log.as_json)
-    try:
-        uvloop.run(service.run(settings, lambda: load(config, overrides), _announce))
-    except SettingsError as error:
-        raise refusal(error) from None
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        try:
+            runner.run(service.run(settings, lambda: load(config, overrides), _announce))
+        except SettingsError as error:
+            raise refusal(error) from None
+        supervisor.end()
 
 
 def _announce(ready: service.Ready) -> None:

@@ -21,7 +21,7 @@ from server.__main__ import cli, read_lifetime
 from server.app import version
 from server.database import newest_revision
 from signaling import token as tokens
-from tests.service import ROOT, free_port, running_service
+from tests.service import KEY, ROOT, SECRET, free_port, running_service
 
 KEYS = {"first": "0123456789abcdef0123456789abcdef", "second": "fedcba9876543210fedcba9876543210"}
 
@@ -224,10 +224,25 @@ def test_serve_refuses_a_taken_port(tmp_path: Path) -> None:
             process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=pipe, stderr=pipe, text=True)
             started[f"{name.lower().replace('__', '.')}: got {port}, takes a"] = stack.enter_context(process)
         for words, process in started.items():
-            stdout, stderr = process.communicate(timeout=60)
+            stdout, stderr = process.communicate(timeout=180)
             assert (process.returncode, stdout) == (2, "")
             assert stderr.splitlines()[-1].startswith(f"veche: {words}")
             assert "Traceback" not in stderr
+
+
+def test_a_name_server_that_does_not_answer_holds_up_no_stop(tmp_path: Path, network: None) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+        silent.bind(("127.0.0.1", 53))
+        silent.settimeout(60)
+        names = tmp_path / "resolv.conf"
+        names.write_text("nameserver 127.0.0.1\n")
+        settings = {"VECHE_WEBHOOK__URLS": "http://hooks.example.org/", "VECHE_WEBHOOK__API_KEY": KEY}
+        program = ("tests.server.silent_names", str(names))
+        with running_service(tmp_path / "live", settings, program) as service:
+            grants = tokens.Grants(identity="", video=tokens.VideoGrant(room_create=True))
+            bearer = f"Bearer {tokens.mint(grants, KEY, SECRET, time.time(), 60)}"
+            service.post("/twirp/livekit.RoomService/CreateRoom", {"name": "hall"}, {"Authorization": bearer})
+            assert b"hooks" in silent.recv(1500), "it asks for the webhook's name"
 
 
 def test_logs_are_json_where_that_is_wanted(tmp_path: Path, network: None) -> None:
