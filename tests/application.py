@@ -87,6 +87,7 @@ async def running_site(
         engine = Engine([address], 0, shards, read.rtc.idle_timeout)
         stack.callback(engine.close)
         store = store or MemoryStore()
+        stack.push_async_callback(store.close)
         captures = Captures(folder / app.CAPTURES) if read.rtc.captures else None
         if captures is not None:
             stack.callback(captures.close)
