@@ -109,16 +109,21 @@ async def well(site: Site) -> bool:
         return answer.status == 200
 
 
-async def test_letters_are_sent_when_the_database_is_back(server: PostgresServer) -> None:
+async def test_letters_are_sent_when_the_database_is_back(
+    server: PostgresServer, caplog: pytest.LogCaptureFixture
+) -> None:
     kept = Database(server.new_database())
     await kept.migrate()
     async with mail_server() as taker:
         letters = Letters(kept, Mail(taker.url, SENDER), QUICK)
         await letters.start()
         server.stop()
-        for _ in range(3):
-            letters.wake()
-            await asyncio.sleep(2 * QUICK.first_wait)  # it has looked meanwhile, and found no database
+        letters.wake()
+
+        async def noticed() -> bool:
+            return "letters: the database can't be reached" in caplog.text
+
+        await until(noticed)
         server.start()
         await letters.add([letter()], now())
         await taker.next()

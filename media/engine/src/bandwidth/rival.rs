@@ -31,8 +31,7 @@ const FADES: f64 = 0.02;
 const TRUSTED: Duration = Duration::from_secs(30);
 /// Of what came through while there was no rival: what is fair beside one.
 const FAIR: f64 = 0.5;
-
-/// And no more than so many times what came through while packets waited: that is all of a path that is ours alone.
+/// No more is claimed than so many times what came through while packets waited: all of a path that is ours alone.
 const AHEAD: f64 = 2.0;
 
 /// Who makes the queue on the way.
