@@ -265,7 +265,9 @@ class Deliveries:
                 return answer.status, f"HTTP {answer.status}"
         except WrongInput:
             return 0, "AddressRefused"
-        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+        except TimeoutError:  # whatever was being done at that moment
+            return 0, "TimeoutError"
+        except (aiohttp.ClientError, OSError, ValueError) as error:
             cause = error.__cause__ or error
             return 0, type(cause).__name__[:64]
 

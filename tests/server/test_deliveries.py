@@ -131,6 +131,24 @@ async def test_who_does_not_take_it_is_told_again(bench: Bench) -> None:
         assert (await bench.subscriptions.get(made.id)).failing_since is None
 
 
+async def test_who_does_not_answer_in_time_is_told_again(bench: Bench) -> None:
+    forgotten = asyncio.Event()
+
+    async def silent(_: web.Request) -> web.StreamResponse:
+        await forgotten.wait()
+        return web.Response()
+
+    async with subscriber() as other, bench.running(replace(QUICK, timeout=0.2, haste=1000.0)) as sending:
+        other.answers = [silent]
+        made, _ = await bench.subscriptions.create(other.url, [], START)
+        await sending.tell(joined())
+        async with asyncio.timeout(DEADLINE):
+            while not (log := await bench.subscriptions.deliveries(made.id)) or not log[0].attempts:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        forgotten.set()
+    assert (log[0].status, log[0].answer) == ("waiting", "TimeoutError")
+
+
 async def test_what_waits_outlives_a_restart(bench: Bench) -> None:
     async with subscriber() as other:
         made, _ = await bench.subscriptions.create(other.url, [], START)
