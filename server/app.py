@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime
+import functools
 import gc
 import logging
 import os
@@ -108,6 +109,7 @@ Respond = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Reload = Callable[[], Settings]
 
 
+@functools.cache
 def version() -> str:
     """The version of the installed package."""
     try:

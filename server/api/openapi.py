@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -100,13 +101,18 @@ class OpenApi:
     """The route. `kinds` are the classes of the API."""
 
     def __init__(self, kinds: Iterable[type], version: str) -> None:
-        declared = [each for kind in (*kinds, OpenApi) for each in operations.operations(kind)]
-        self.content = document(declared, version)
+        self.content = _described((*kinds, OpenApi), version)
 
     @serves(Operation("GET", PATH, "This description", gives=OpenApiDocument))
     async def show(self, request: web.Request) -> web.Response:
         """200 OpenApiDocument."""
         return web.json_response(self.content)
+
+
+@functools.cache
+def _described(kinds: tuple[type, ...], version: str) -> Mapping[str, Any]:
+    """The description of these classes, which takes half of a start: made once in a process."""
+    return document([each for kind in kinds for each in operations.operations(kind)], version)
 
 
 def _shared(operation: Operation) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import gettext
 import io
 from collections.abc import Mapping
@@ -24,8 +25,9 @@ def choose(query: Mapping[str, str], cookies: Mapping[str, str], accepted: str) 
     return next((language for language in _by_weight(accepted) if language in LANGUAGES), LANGUAGES[0])
 
 
-def translations() -> dict[str, gettext.NullTranslations]:
-    """The texts of every language, compiled from the catalogues."""
+@functools.cache
+def translations() -> Mapping[str, gettext.NullTranslations]:
+    """The texts of every language, compiled from the catalogues once in a process."""
     found: dict[str, gettext.NullTranslations] = {}
     for language in LANGUAGES:
         path = LOCALES / f"{language}.po"

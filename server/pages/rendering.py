@@ -23,6 +23,17 @@ FORM_COOKIE = "veche_form"
 """Holds what a form of ours must say again: no other site can read it, nor make a browser send both (CSRF)."""
 
 
+# One of each for a process: every environment compiles its templates anew.
+_HTML = jinja2.Environment(
+    loader=jinja2.FileSystemLoader(TEMPLATES),
+    autoescape=True,
+    undefined=jinja2.StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+_PLAIN = _HTML.overlay(autoescape=False)
+
+
 class Renderer:
     """Draws pages. `tls_port` 0: there is no HTTPS to redirect to."""
 
@@ -32,15 +43,6 @@ class Renderer:
         self._tls_port = tls_port
         self.version = version
         """The service's."""
-        self._templates = jinja2.Environment(
-            loader=jinja2.FileSystemLoader(TEMPLATES),
-            autoescape=True,
-            undefined=jinja2.StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        # One for all: each overlay compiles its templates anew.
-        self._plain = self._templates.overlay(autoescape=False)
         self._translations = language.translations()
 
     def page(self, request: web.Request, template: str, status: int = 200, **values: object) -> web.Response:
@@ -53,7 +55,7 @@ class Renderer:
         form = request.cookies.get(FORM_COOKIE) or secrets.token_urlsafe(16)
         again = _again(request)
         switch = {other: str(again.update_query({language.PARAMETER: other})) for other in language.LANGUAGES}
-        html = self._templates.get_template(template).render(
+        html = _HTML.get_template(template).render(
             _=self.texts(locale).gettext,
             ngettext=self.texts(locale).ngettext,
             locale=locale,
@@ -92,15 +94,13 @@ class Renderer:
 
     def letter(self, locale: str, template: str, **values: object) -> tuple[str, str]:
         """Subject and text of a letter in a language; the template's first line is the subject."""
-        written = self._plain.get_template(f"mail/{template}").render(_=self.texts(locale).gettext, **values)
+        written = _PLAIN.get_template(f"mail/{template}").render(_=self.texts(locale).gettext, **values)
         subject, _, text = written.partition("\n")
         return subject, text
 
     def lines(self, request: web.Request, template: str, **values: object) -> list[str]:
         """Texts for a file, one a line of the template."""
-        return (
-            self._plain.get_template(template).render(_=self.texts(self.locale(request)).gettext, **values).splitlines()
-        )
+        return _PLAIN.get_template(template).render(_=self.texts(self.locale(request)).gettext, **values).splitlines()
 
     def texts(self, locale: str) -> NullTranslations:
         """The texts of a language."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import functools
 import zoneinfo
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ _DAYS = {
 """Patterns for a day of this year and of another; no format of the locales has the day of the week without the year."""
 
 
+@functools.cache
 def zone_names() -> tuple[str, ...]:
     """IANA names of places, for a form to offer: those of countries and of bare offsets are left out."""
     return ("UTC", *sorted(name for name in zoneinfo.available_timezones() if name.partition("/")[0] in _REGIONS))
