@@ -7,40 +7,26 @@ import json
 from contextlib import AsyncExitStack
 
 from livekit import rtc
-from playwright.async_api import async_playwright
 
-from tests.browser.people import person
-from tests.interop.clients import Camera, Microphone, Viewer, until
+from tests.browser.hosted import people
+from tests.interop.clients import until, watch
+from tests.interop.robots import robots
 from tests.service import Service
 
 
 async def test_chromium_and_python_see_each_other(service: Service) -> None:
     code = str(service.post("/api/v1/meetings", {})["code"])
-    entry = service.post(f"/api/v1/meetings/{code}/join", {"name": "Robot", "tab": "cm9ib3Qtcm9ib3Qtcm9ib3Q"})
-    async with AsyncExitStack() as stack:
-        robot = rtc.Room()
-        tracks: list[rtc.Track] = []
-        robot.on("track_subscribed", lambda track, *_: tracks.append(track))
-        await robot.connect(service.websocket, str(entry["token"]))
-        stack.push_async_callback(robot.disconnect)
-        camera, microphone = Camera(640, 360, 15), Microphone()
-        stack.push_async_callback(camera.stop)
-        stack.push_async_callback(microphone.stop)
-        await camera.publish(robot)
-        await microphone.publish(robot)
-
-        playwright = await stack.enter_async_context(async_playwright())
-        anna = await stack.enter_async_context(person(playwright, "Anna"))
+    async with (
+        robots(service, code, ["Robot"]) as [joined],
+        people("Anna") as [anna],
+        AsyncExitStack() as stack,
+    ):
+        robot = joined.client
         await anna.join(f"{service.https}/m/{code}")
         await anna.moving("Robot")
         await anna.hears(1)
-
-        await until(
-            lambda: any(track.kind == rtc.TrackKind.KIND_VIDEO for track in tracks), "the robot gets her camera"
-        )
-        viewer = Viewer(next(track for track in tracks if track.kind == rtc.TrackKind.KIND_VIDEO))
+        viewer = await watch(robot, "the robot", frames=20)
         stack.push_async_callback(viewer.stop)
-        await until(lambda: viewer.frames > 20, "the robot sees her")
 
         chats: list[str] = []
         robot.register_text_stream_handler("lk.chat", lambda reader, _: read_into(reader, chats))

@@ -9,8 +9,11 @@ from contextlib import AsyncExitStack
 from livekit import rtc
 from playwright.async_api import async_playwright, expect
 
+from tests.browser.hosted import people
 from tests.browser.people import Person, eventually, person
-from tests.interop.clients import Camera, Listener, Microphone, Viewer, until
+from tests.interop.clients import Listener, Viewer, until
+from tests.interop.meetings import received
+from tests.interop.robots import robots
 from tests.network import PacketLoss
 from tests.service import Service
 
@@ -39,28 +42,16 @@ async def protocols(of: Person) -> list[str]:
 
 async def test_people_without_udp_see_and_hear_each_other(service: Service) -> None:
     code = str(service.post("/api/v1/meetings", {})["code"])
-    entry = service.post(f"/api/v1/meetings/{code}/join", {"name": "Robot", "tab": "cm9ib3Qtcm9ib3Qtcm9ib3Q"})
     async with AsyncExitStack() as stack:
         stack.enter_context(PacketLoss(100))
-        robot = rtc.Room()
-        tracks: dict[int, rtc.Track] = {}
-        robot.on("track_subscribed", lambda track, *_: tracks.update({track.kind: track}))
-        await robot.connect(service.websocket, str(entry["token"]))
-        stack.push_async_callback(robot.disconnect)
-        camera, microphone = Camera(640, 360, 15), Microphone()
-        stack.push_async_callback(camera.stop)
-        stack.push_async_callback(microphone.stop)
-        await camera.publish(robot)
-        await microphone.publish(robot)
-
-        playwright = await stack.enter_async_context(async_playwright())
-        anna = await stack.enter_async_context(person(playwright, "Anna"))
+        [robot] = await stack.enter_async_context(robots(service, code, ["Robot"]))
+        [anna] = await stack.enter_async_context(people("Anna"))
         await anna.join(f"{service.https}/m/{code}")
         await anna.moving("Robot")
         await anna.hears(1)
         assert set(await protocols(anna)) == {"tcp"}
 
-        await until(lambda: len(tracks) == 2, "the robot gets her camera and microphone")
+        tracks = {track.kind: track for track in await received(robot.client, 2)}
         viewer = Viewer(tracks[rtc.TrackKind.KIND_VIDEO])
         stack.push_async_callback(viewer.stop)
         listener = Listener(tracks[rtc.TrackKind.KIND_AUDIO])
