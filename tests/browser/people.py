@@ -9,9 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from playwright.async_api import Browser, BrowserContext, Locator, Page, Playwright, Request
+from playwright.async_api import Browser, BrowserContext, Locator, Page, Playwright, Request, expect
 
 DEADLINE = 60.0  # seconds; joins take well under one, but several browsers share two cores
+# Playwright's own five seconds are short for a loaded machine.
+expect.set_options(timeout=DEADLINE * 1000)
 
 CHROMIUM = Path("/usr/bin/chromium")
 
@@ -96,9 +98,11 @@ class Person:
         return self.page.locator(f'[data-testid=tile][data-name="{name}"]')
 
     async def names(self) -> set[str]:
-        """Names on all tiles in view."""
-        tiles = self.page.get_by_test_id("tile")
-        return {name for tile in await tiles.all() if (name := await tile.get_attribute("data-name"))}
+        """Names on all tiles in view, at one moment: a tile that was counted can be gone before it is asked."""
+        found: list[str] = await self.page.get_by_test_id("tile").evaluate_all(
+            "(tiles) => tiles.map((tile) => tile.dataset.name ?? '')"
+        )
+        return set(found) - {""}
 
     async def frames(self, video: Locator) -> int:
         """Frames that a video element has shown so far."""
