@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := build
-.PHONY: build bundle contact-sheet run dev test test-rust test-client test-python test-long check format bench load networks fuzz models sanitize clean
+.PHONY: build bundle contact-sheet run dev ready go-client test test-rust test-client test-python test-long check check-rust check-client check-python format bench load networks fuzz models sanitize clean
 
 # What pip has to say fills pages; its errors come through.
 export PIP_QUIET := 1
@@ -52,9 +52,15 @@ build/link: build/prerequisites $(LINK_SOURCES)
 	cd media && cargo build --release --quiet --package link
 	cp media/target/release/link $@
 
-build/tools: build/service build/link tests/interop/node/package-lock.json
+build/test-prerequisites: .ci/prerequisites build/prerequisites
 	@.ci/prerequisites test
+	@touch $@
+
+build/interop-packages: tests/interop/node/package-lock.json build/prerequisites
 	cd tests/interop/node && npm ci --silent
+	@touch $@
+
+build/tools: build/service build/link build/test-prerequisites build/interop-packages
 	.venv/bin/maturin develop --release --quiet --manifest-path media/runtime/Cargo.toml --extras test
 	@touch $@
 
@@ -75,31 +81,46 @@ run: build
 dev: build
 	cd static && npm run --silent build -- --watch & watcher=$$!; trap "kill $$watcher" EXIT; .venv/bin/veche serve
 
-test: build build/tools test-rust test-client test-python
+test: test-rust test-client test-python
 
+# No code in comments, so none to try there.
 test-rust: build/prerequisites
-	cd media && cargo test --workspace --quiet
+	cd media && cargo test --workspace --quiet --lib --bins --tests
 
 test-client: build/packages
 	cd static && npm test --silent
 
-test-python: build build/tools build/agents build/bundle
+# All that the Python suite needs, made before it: in the test network there is no registry. The bundle comes last: it
+# writes down which packages are there.
+ready: build build/tools build/agents go-client
+	@$(MAKE) --no-print-directory build/bundle
+
+go-client: build/prerequisites
 	@! command -v go >/dev/null || $(MAKE) --no-print-directory build/go-client \
 		|| echo "veche: the client of LiveKit's Go SDK was not built: its tests are skipped"
-	$(PYTHON) -m pytest -q --numprocesses 2
+
+test-python: ready
+	$(PYTHON) -m pytest -q --numprocesses 3
 
 # What takes minutes of real time: prints figures beside its outcomes.
 test-long: build build/tools
 	$(PYTHON) -m pytest -q -s -m long
 
-check: build build/tools
+check: check-rust check-client check-python
+
+check-rust: build/prerequisites
+	cd media && cargo fmt --all --check
+	cd media && cargo clippy --workspace --all-targets --quiet -- -D warnings
+
+# The types are checked where the client is built.
+check-client: build/client
+	cd static && npm run --silent lint
+
+check-python: build build/tools
 	.venv/bin/ruff format --check --quiet .
 	.venv/bin/ruff check --quiet .
 	$(PYTHON) -m mypy
 	$(PYTHON) -m mypy.stubtest media._engine
-	cd media && cargo fmt --all --check
-	cd media && cargo clippy --workspace --all-targets --quiet -- -D warnings
-	cd static && npm run --silent check && npm run --silent lint
 	test -z "$$(command -v gofmt >/dev/null && gofmt -l tests/interop/go)"
 	$(PYTHON) -m pytest -q tests/test_architecture.py
 

@@ -6,6 +6,7 @@ import asyncio
 from contextlib import AsyncExitStack
 from pathlib import Path
 
+import pytest
 from playwright.async_api import async_playwright, expect
 
 from tests.browser.people import Person, eventually, person
@@ -116,6 +117,8 @@ async def test_three_people_meet_and_a_late_fourth_sees_all(service: Service) ->
     await asyncio.wait_for(everybody_meets(service), 420)
 
 
+# At every landing LiveKit's SDK meets on Redis, and without it while it is away: tests/interop/test_redis_outage.py.
+@pytest.mark.long
 async def test_the_same_meeting_on_redis(network: None, tmp_path: Path) -> None:
     with running_redis() as redis, running_service(tmp_path, {"VECHE_REDIS__URL": redis.url}) as service:
         await asyncio.wait_for(everybody_meets(service), 420)

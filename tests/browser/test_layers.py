@@ -150,8 +150,16 @@ async def sees(one: Person, size: tuple[int, int]) -> None:
     await eventually(moves, f"{one.name} sees {size} moving", DEADLINE)
 
 
+# At every landing each codec and each way to layer once.
 @pytest.mark.parametrize(
-    ("codec", "mode"), [("vp8", ""), ("vp9", "L3T3_KEY"), ("vp9", "L3T3"), ("av1", "L3T3_KEY"), ("av1", "L3T3")]
+    ("codec", "mode"),
+    [
+        ("vp8", ""),
+        ("vp9", "L3T3"),
+        ("av1", "L3T3_KEY"),
+        pytest.param("vp9", "L3T3_KEY", marks=pytest.mark.long),
+        pytest.param("av1", "L3T3", marks=pytest.mark.long),
+    ],
 )
 async def test_the_picture_follows_the_size_of_its_tile(service: Service, codec: str, mode: str) -> None:
     async with AsyncExitStack() as stack:

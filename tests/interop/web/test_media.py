@@ -95,8 +95,12 @@ async def test_guests_join_see_hear_mute_and_leave(page: Tab, meeting: Meeting) 
     await anna.said("participantDisconnected", "boris")
 
 
-@pytest.mark.parametrize("protocol", ["udp", "tcp"])
-@pytest.mark.parametrize("single", [True, False], indirect=True, ids=["single", "two"])
+@pytest.mark.parametrize(
+    ("single", "protocol"),
+    [(True, "udp"), (True, "tcp"), (False, "udp"), pytest.param(False, "tcp", marks=pytest.mark.long)],
+    indirect=["single"],
+    ids=["single-udp", "single-tcp", "two-udp", "two-tcp"],
+)
 async def test_chromium_and_firefox_meet(
     chromium: Browser, firefox: Browser, address: str, meeting: Meeting, protocol: str
 ) -> None:
