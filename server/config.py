@@ -301,5 +301,5 @@ def _is_secret(error: ErrorDetails) -> bool:
     """Whether what was given may hold a secret: such an error does not repeat it."""
     steps = error["loc"]
     if "turn_servers" in steps:  # where something is missing, the whole table was given
-        return isinstance(error["input"], dict) or steps[-1] not in {"host", "port", "protocol", "ttl"}
+        return isinstance(error["input"], dict) or steps[-1] not in {"host", "port", "protocol", "secret_file", "ttl"}
     return steps[0] in {"keys"} or steps[-1] in {"url", "urls"}

@@ -16,7 +16,7 @@ from signaling.settings import DEFAULT_CODECS
 _SMALLEST_MESSAGE = 65536
 _PRESET_FIELDS = ("empty_timeout", "departure_timeout", "max_participants", "sync_streams", "metadata", "agents")
 _AGENT_FIELDS = ("agent_name", "metadata")
-_TURN_FIELDS = ("host", "port", "protocol", "username", "credential", "secret", "ttl")
+_TURN_FIELDS = ("host", "port", "protocol", "username", "credential", "secret", "secret_file", "ttl")
 _PORT = 7880
 """LiveKit's own, where the file names none."""
 _LEVELS = {"trace": "debug", "debug": "debug", "info": "info", "warn": "warning", "warning": "warning"}
@@ -196,13 +196,10 @@ def _turn_servers(found: _Found, key: str, value: Any) -> None:
         raise SettingsError(f"{key}: takes a list of tables with host, port, protocol and credentials")
     servers: list[dict[str, Any]] = []
     for number, server in enumerate(value):
-        if server.get("secret_file"):
-            found.say(f"{key}[{number}].secret_file", "write the secret itself into secret; this server is left out")
-            continue
         # LiveKit takes one without a protocol for TCP.
         made = {given: server[given] for given in _TURN_FIELDS if server.get(given)}
         servers.append({"protocol": "tcp", **made})
-        for given in sorted(str(given) for given in server if given not in (*_TURN_FIELDS, "secret_file")):
+        for given in sorted(str(given) for given in server if given not in _TURN_FIELDS):
             found.say(f"{key}[{number}].{given}", "no counterpart")
     if servers:
         found.put("rtc.turn_servers", servers, key)

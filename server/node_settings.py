@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from livekit.protocol.agent_dispatch import RoomAgentDispatch
 from livekit.protocol.room import RoomConfiguration
 
 from server import sections
+from server.config import SettingsError
 from signaling.settings import Limits, RoomSettings
 from signaling.turn import TurnServer
 
@@ -52,5 +55,26 @@ def room_settings(section: sections.Room) -> RoomSettings:
 
 
 def turn_servers(section: sections.Rtc) -> tuple[TurnServer, ...]:
-    """The operator's TURN servers, which clients are told of."""
-    return tuple(TurnServer(**server.model_dump()) for server in section.turn_servers)
+    """The operator's TURN servers, which clients are told of; reads their files. Raises SettingsError."""
+    return tuple(_turn_server(server) for server in section.turn_servers)
+
+
+def _turn_server(server: sections.TurnServer) -> TurnServer:
+    plain = server.model_dump(exclude={"secret_file"})
+    if server.secret_file is not None:
+        plain["secret"] = _secret_of(server.secret_file)
+    return TurnServer(**plain)
+
+
+def _secret_of(file: Path) -> str:
+    takes = f"rtc.turn_servers.secret_file: got {file}, takes a file with the secret on one line"
+    try:
+        # As editors and `echo` leave it: with an end of line that is no part of the secret.
+        secret = file.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise SettingsError(f"{takes}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise SettingsError(f"{takes}, in UTF-8") from None
+    if not secret or "\n" in secret:
+        raise SettingsError(takes)
+    return secret

@@ -126,6 +126,8 @@ class TurnServer(Section):
     """How clients reach it."""
     secret: str = Field("", repr=False)
     """What it and this service share, to make credentials for each participant."""
+    secret_file: Path | None = None
+    """A file with the secret in it, read at the start."""
     ttl: Annotated[int, Field(ge=60, le=604800)] = 14400
     """Seconds for which those hold."""
     username: str = ""
@@ -134,8 +136,9 @@ class TurnServer(Section):
 
     @model_validator(mode="after")
     def _has_credentials(self) -> TurnServer:
-        if bool(self.secret) == bool(self.username or self.credential):
-            raise ValueError("either a secret, or username and credential")
+        given = (self.secret, self.secret_file, self.username or self.credential)
+        if sum(map(bool, given)) != 1:
+            raise ValueError("either a secret, or secret_file, or username and credential")
         if bool(self.username) != bool(self.credential):
             raise ValueError("a username with its credential")
         return self
@@ -160,7 +163,8 @@ class Rtc(Section):
     """Bits a second below which a receiver of reliable data is skipped; 0 waits for it."""
     turn_servers: tuple[TurnServer, ...] = ()
     """TURN servers that clients are told of: a list of tables with `host`, `port`, `protocol` (udp, tcp, tls) and
-    either `secret` and perhaps `ttl` (14400), or `username` and `credential`; in a variable a JSON list."""
+    either `secret`, or `secret_file` with the secret in it, and perhaps `ttl` (14400), or `username` and `credential`;
+    in a variable a JSON list."""
     captures: bool = False
     """Whether the API may write the headers of one participant's packets to the data folder, for support cases."""
 

@@ -267,11 +267,39 @@ def test_turn_servers_come_from_tables_or_from_json(monkeypatch: pytest.MonkeyPa
     assert "north" not in repr(load())
 
 
+def test_the_secret_of_a_turn_server_may_stand_in_a_file(tmp_path: Path) -> None:
+    secret, file = tmp_path / "turn-secret", tmp_path / "veche.toml"
+    file.write_text(f"{TURN}secret_file = '{secret}'\n")
+    secret.write_text("north\n")
+    assert node_settings.turn_servers(load(file).rtc) == (TurnServer("turn", 3478, "udp", secret="north"),)
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (None, "takes a file with the secret on one line: No such file or directory"),
+        (b"\n", "takes a file with the secret on one line"),
+        (b"north\nsouth\n", "takes a file with the secret on one line"),
+        (b"\xff\xfe", "takes a file with the secret on one line, in UTF-8"),
+    ],
+)
+def test_a_file_without_a_secret_stops_the_start(tmp_path: Path, content: bytes | None, why: str) -> None:
+    secret, file = tmp_path / "turn-secret", tmp_path / "veche.toml"
+    file.write_text(f"{TURN}secret_file = '{secret}'\n")
+    if content is not None:
+        secret.write_bytes(content)
+    settings = load(file)
+    with pytest.raises(SettingsError) as caught:
+        node_settings.turn_servers(settings.rtc)
+    assert str(caught.value) == f"rtc.turn_servers.secret_file: got {secret}, {why}"
+
+
 @pytest.mark.parametrize(
     ("content", "refusal"),
     [
-        (TURN, "rtc.turn_servers ({}): takes either a secret, or username and credential"),
+        (TURN, "rtc.turn_servers ({}): takes either a secret, or secret_file, or username and credential"),
         (f"{TURN}secret = 'north'\nusername = 'all'\n", "rtc.turn_servers ({}): takes either a secret, or"),
+        (f"{TURN}secret = 'north'\nsecret_file = 'file'\n", "rtc.turn_servers ({}): takes either a secret, or"),
         (f"{TURN}username = 'all'\n", "rtc.turn_servers ({}): takes a username with its credential"),
         (f"{TURN}secret = 7\n", "rtc.turn_servers.secret ({}): takes a valid string"),
         (f"{TURN}secret = 'north'\nttl = 5\n", "rtc.turn_servers.ttl ({}): got 5, takes greater than or equal to 60"),

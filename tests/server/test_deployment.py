@@ -92,6 +92,37 @@ def test_redis_and_postgres_listen_to_this_machine_alone() -> None:
             assert port.startswith("127.0.0.1:")
 
 
+def coturn(tmp_path: Path, secret: str) -> subprocess.CompletedProcess[str]:
+    """What the composition runs for coturn, with a program in its place that tells its arguments, a line each."""
+    program = tmp_path / "turnserver"
+    program.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
+    program.chmod(0o755)
+    # As Compose does it: $$ is $, and what has a default takes it.
+    words = [*SERVICES["coturn"]["entrypoint"], *SERVICES["coturn"]["command"]]
+    command = [re.sub(r"\$\{\w+:?-([^}]*)\}", r"\1", word).replace("$$", "$") for word in words]
+    environment = {"PATH": f"{tmp_path}:/usr/bin:/bin", "COTURN_SECRET": secret}
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_coturn_makes_what_it_takes_of_the_secret_and_relays_to_veche_alone(tmp_path: Path) -> None:
+    ran = coturn(tmp_path, "north and south")
+    assert ran.returncode == 0
+    options = ran.stdout.splitlines()
+    assert "--static-auth-secret=north and south" in options
+    assert {"--use-auth-secret", "--no-cli", "--no-multicast-peers", "--listening-port=3478"} <= set(options)
+    denied = {option.partition("=")[2] for option in options if option.startswith("--denied-peer-ip=")}
+    # The manual has the same lines for who runs coturn without Docker.
+    manual = (ROOT / "OPERATIONS.md").read_text()
+    assert denied == set(re.findall(r"^    denied-peer-ip=(.+)$", manual, re.MULTILINE))
+    assert [option for option in options if "allowed-peer-ip" in option] == ["--allowed-peer-ip=127.0.0.1"]
+
+
+def test_coturn_does_not_start_without_a_secret(tmp_path: Path) -> None:
+    ran = coturn(tmp_path, "")
+    assert ran.returncode != 0
+    assert ran.stdout == ""
+
+
 def test_the_image_is_built_in_stages_and_runs_as_nobodys_root() -> None:
     assert len([step for step in STEPS if step[0] == "FROM"]) == 3
     users = [step[1] for step in LAST_STAGE if step[0] == "USER"]
