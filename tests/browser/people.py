@@ -82,14 +82,18 @@ class Person:
         await self.open(address)
         await self.enter()
 
-    async def enter(self) -> None:
-        """From the preview to being inside, with camera and microphone on."""
+    async def prepare(self) -> None:
+        """Gives the name and opens camera and microphone on the preview."""
         name = self.page.get_by_test_id("name-input")
         await name.fill(self.name)
         allow = self.page.get_by_test_id("allow-devices")
         if await allow.is_visible():
             await allow.click()
             await self.page.locator("[data-testid=preview-video]").wait_for()
+
+    async def enter(self) -> None:
+        """From the preview to being inside, with camera and microphone on."""
+        await self.prepare()
         await self.page.get_by_test_id("join-button").click()
         await self.tile(self.name).wait_for()
 

@@ -68,3 +68,24 @@ async def test_a_server_that_ends_and_is_started_again(
             await all_say_so(people)
             await asyncio.to_thread(service.start)
             await all_are_back(people)
+
+
+async def test_who_comes_in_the_moment_in_which_others_return_is_seen_and_heard(network: None, tmp_path: Path) -> None:
+    """For two seconds after a return livekit-client keeps its events back, and tells of them never."""
+    with running_service(tmp_path) as service:
+        link = service.new_meeting()
+        async with (
+            async_playwright() as playwright,
+            person(playwright, "Anna") as anna,
+            person(playwright, "Boris") as boris,
+        ):
+            await anna.join(link)
+            await boris.open(link)
+            await boris.prepare()
+            await asyncio.to_thread(service.kill)
+            await all_say_so((anna,))
+            await asyncio.to_thread(service.start)
+            await expect(anna.page.get_by_test_id("reconnecting-banner")).to_have_count(0, timeout=MINUTE)
+            await boris.page.get_by_test_id("join-button").click()
+            await see_each_other(anna, boris)
+            await anna.hears(1)

@@ -6,6 +6,7 @@ import {
   ConnectionState,
   DefaultReconnectPolicy,
   DisconnectReason,
+  RemoteAudioTrack,
   Room,
   RoomEvent,
   ScreenSharePresets,
@@ -93,8 +94,10 @@ export class LiveRoom {
     this.room.engine.on("tokenRefreshed", (renewed) => {
       this.token = renewed;
     });
-    this.emit({ type: "people-replaced", people: this.participants().map(personOf) });
-    this.emitRules();
+    // After it has joined anew, livekit-client says that it is back and waits on for two seconds whether its connection is
+    // steady. What happens in them it knows of, but it keeps the events back for ever.
+    this.room.engine.on("restarted", () => this.replaceAll());
+    this.replaceAll();
     this.emit({ type: "connected" });
     this.emitSoundBlocked();
     this.stops.push(watchSilence(this.room, (silent) => this.trouble("silence", silent)));
@@ -225,10 +228,7 @@ export class LiveRoom {
         this.trouble("signal", state === ConnectionState.SignalReconnecting);
         this.trouble("media", state === ConnectionState.Reconnecting);
       })
-      .on(RoomEvent.Reconnected, () => {
-        this.emit({ type: "people-replaced", people: this.participants().map(personOf) });
-        this.emitRules();
-      })
+      .on(RoomEvent.Reconnected, () => this.replaceAll())
       .on(RoomEvent.Disconnected, (reason) => this.ended(reason));
     const offline = (): void => this.trouble("offline", !navigator.onLine);
     window.addEventListener("offline", offline);
@@ -237,6 +237,15 @@ export class LiveRoom {
       window.removeEventListener("offline", offline);
       window.removeEventListener("online", offline);
     });
+  }
+
+  /** Tells of everybody, and plays all that they say. */
+  private replaceAll(): void {
+    const everybody = this.participants();
+    const tracks = everybody.flatMap((participant) => [...participant.audioTrackPublications.values()].map(({ track }) => track));
+    this.sound.replace(tracks.filter((track) => track instanceof RemoteAudioTrack));
+    this.emit({ type: "people-replaced", people: everybody.map(personOf) });
+    this.emitRules();
   }
 
   private participants(): Participant[] {

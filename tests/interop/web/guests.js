@@ -33,6 +33,16 @@ function guest(name, options, key) {
   return made;
 }
 
+// After a full reconnect the client says that it is there, and waits on for two seconds whether its connection is steady.
+// What happens in them it knows of, but it keeps the events back for ever: whose track comes then is not told of.
+function attachAll(room) {
+  for (const participant of room.remoteParticipants.values()) {
+    for (const { track } of participant.trackPublications.values()) {
+      if (track?.attachedElements.length === 0) document.body.append(track.attach());
+    }
+  }
+}
+
 window.join = async (name, url, token, { key, connect, ...options }) => {
   const made = guest(name, options, key);
   if (key !== undefined) {
@@ -40,6 +50,7 @@ window.join = async (name, url, token, { key, connect, ...options }) => {
     await made.room.setE2EEEnabled(true);
   }
   await made.room.connect(url, token, connect);
+  made.room.engine.on('restarted', () => attachAll(made.room));
 };
 
 window.leave = async () => {
