@@ -29,10 +29,13 @@ def wish_changed(room: Room, subscription: Subscription, now: float) -> list[Eff
         return []
     timer = (Timer.DYNACAST, track.sid)
     before, subscription.wish = subscription.wish, _wish(subscription)
-    if not track.backup_mime and not room.timers.is_set(timer):
-        # What was asked for is the most that anybody wants. To look at all, for each who joins, would take long.
-        asked_rank = _RANK[track.offered_quality]
-        if _RANK[subscription.wish] <= asked_rank and (_RANK[before] < asked_rank or before == subscription.wish):
+    if not track.backup_mime:
+        # To look at all, for each who joins, would take long. Who wants less than what was asked for, and did before,
+        # changes nothing; nor does who wants as much, where that is what is wanted and less does not wait its time.
+        asked_rank, rank, rank_before = (_RANK[each] for each in (track.offered_quality, subscription.wish, before))
+        if rank < asked_rank and rank_before < asked_rank:
+            return []
+        if rank <= asked_rank and (rank_before < asked_rank or rank == rank_before) and not room.timers.is_set(timer):
             return []
     best, asked = wanted(track), (track.offered_quality, track.backup_quality)
     effects: list[Effect] = []

@@ -71,6 +71,14 @@ def _read(service: Service, file: Path) -> Reading:
     return Reading(told["lags"], told["own"], told["cpu"], time.monotonic())
 
 
+async def at_rest(service: Service, file: Path) -> float:
+    """Seconds of CPU that the loop takes in a second in which nobody does anything: of the watch, and of timers."""
+    before = await read(service, file)
+    await asyncio.sleep(5)
+    after = await read(service, file)
+    return (after.cpu - before.cpu) / (after.time - before.time)
+
+
 def lateness(lags: list[float]) -> str:
     return " / ".join(f"{value:.1f}" for value in (percentile(lags, 0.5), percentile(lags, 0.99), max(lags)))
 
@@ -80,11 +88,13 @@ async def arrive(crowd: Crowd, file: Path) -> None:
     for number in range(2):
         await crowd.join("arrivals", f"speaker{number}", SPEAKER)
     await asyncio.sleep(SETTLE)
+    idle = await at_rest(crowd.service, file)
     before = await read(crowd.service, file)
     first = len(crowd.attendees)
     joins = [lambda number=number: crowd.join("arrivals", f"guest{number}", WATCHER) for number in range(ARRIVALS)]
     await at_rate(ARRIVALS / ARRIVING_FOR, joins)
     after = await read(crowd.service, file)
+    seconds = after.time - before.time
     waits = [(one.times.connected - one.times.begun) * 1000 for one in crowd.attendees[first:]]
     show(
         f"{ARRIVALS} people join a room of 2 speakers within {ARRIVING_FOR:.0f} s",
@@ -92,8 +102,10 @@ async def arrive(crowd: Crowd, file: Path) -> None:
         [
             ("event loop, late by, ms, p50 / p99 / max", lateness(after.lags)),
             ("of that at work, ms, p50 / p99 / max", lateness(after.own)),
-            ("event loop, % of a core", 100 * (after.cpu - before.cpu) / (after.time - before.time)),
+            ("event loop, % of a core", 100 * (after.cpu - before.cpu) / seconds),
+            ("of that at rest, the watch above all", 100 * idle),
             ("join, event loop, ms of CPU", 1000 * (after.cpu - before.cpu) / ARRIVALS),
+            ("of that what rest does not cost", 1000 * (after.cpu - before.cpu - idle * seconds) / ARRIVALS),
             ("join until connected, ms, p50", percentile(waits, 0.5)),
             ("join until connected, ms, p99", percentile(waits, 0.99)),
             ("joins that failed", len(crowd.failed)),
@@ -157,10 +169,7 @@ async def renegotiate(crowd: Crowd, file: Path) -> None:
     await presenter.join()
     crowd.attendees.append(presenter)
     await asyncio.sleep(2 * SETTLE)
-    before = await read(crowd.service, file)
-    await asyncio.sleep(5)
-    after = await read(crowd.service, file)
-    idle = (after.cpu - before.cpu) / (after.time - before.time)
+    idle = await at_rest(crowd.service, file)
     spent = {True: 0.0, False: 0.0}
     lags: list[float] = []
     own: list[float] = []
