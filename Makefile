@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := build
-.PHONY: build bundle contact-sheet run dev ready go-client test test-rust test-client test-python test-long check check-rust check-client check-python format bench load networks fuzz models sanitize clean
+.PHONY: build bundle contact-sheet run dev ready go-client rust-tests test test-rust test-client test-python test-long check check-rust check-client check-python format bench load networks fuzz models sanitize clean
 
 # What pip has to say fills pages; its errors come through.
 export PIP_QUIET := 1
@@ -83,9 +83,14 @@ dev: build
 
 test: test-rust test-client test-python
 
-# No code in comments, so none to try there.
+# No comment has code in it, so there is none to try.
+RUST_TESTS := cargo test --workspace --quiet --lib --bins --tests
+
 test-rust: build/prerequisites
-	cd media && cargo test --workspace --quiet --lib --bins --tests
+	cd media && $(RUST_TESTS)
+
+rust-tests: build/prerequisites
+	cd media && $(RUST_TESTS) --no-run
 
 test-client: build/packages
 	cd static && npm test --silent
