@@ -12,6 +12,8 @@ from xdist.scheduler import LoadScopeScheduling
 from xdist.workermanage import WorkerController
 
 BROWSERS = ("tests/browser/", "tests/interop/web/")
+PICTURES = "tests/browser/test_accessibility.py"
+"""Looks at pages for minutes, in a browser without a meeting: whoever has time does it."""
 SDKS = "tests/interop/"
 
 
@@ -24,7 +26,8 @@ class Lanes(LoadScopeScheduling):  # type: ignore[misc]
         config.option.loadscopereorder = False
 
     def _split_scope(self, nodeid: str) -> str:
-        return "browsers" if nodeid.startswith(BROWSERS) else nodeid.partition("::")[0]
+        file: str = nodeid.partition("::")[0]
+        return "browsers" if file.startswith(BROWSERS) and file != PICTURES else file
 
     def _assign_work_unit(self, node: WorkerController) -> None:
         """Gives a process the next of a kind that no other is at, else the next of all."""
