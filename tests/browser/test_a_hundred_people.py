@@ -16,7 +16,7 @@ from tests.browser.people import eventually, person
 from tests.load.client_sdp import Local, Published, offer
 from tests.service import Service
 
-DEADLINE = 240.0  # seconds: who came first answers many offers, each longer than the one before
+DEADLINE = 600.0  # seconds: who came first answers many offers, each longer than the one before
 LOCAL = Local("absent+ufrag", "0123456789abcdef01234567", ":".join(["AB"] * 32))
 TRACKS = [Published("audio", "mic", 1, simulcast=False), Published("video", "cam", 2, simulcast=False)]
 
