@@ -58,6 +58,19 @@ WHERE_CUT: Reasons = (
 )
 """In tests marked `cuts`."""
 
+OF_GO: Reasons = (
+    (
+        r'"logger":"pion\.',
+        "Pion, which is under the SDK, warns of all that has begun or is on its way when a connection begins or ends; what"
+        " is missed by it fails the test by its outcome",
+    ),
+    (
+        r'"resume connection failed"',
+        "the test has the server forget the session: the next attempt joins anew",
+    ),
+)
+"""Of the Go SDK."""
+
 
 class Complaints(logging.Handler):
     """Keeps what the Python SDK, and the Rust core under it, log as a warning or worse."""
@@ -78,7 +91,7 @@ class Complaints(logging.Handler):
         return unexplained(lines, cut=either)
 
 
-def unexplained(lines: Iterable[str], *, cut: bool = False) -> list[str]:
-    """Lines that no reason explains."""
-    reasons = ALWAYS + WHERE_CUT if cut else ALWAYS
+def unexplained(lines: Iterable[str], *, cut: bool = False, also: Reasons = ()) -> list[str]:
+    """Lines that no reason explains; `also` are reasons of one SDK."""
+    reasons = (ALWAYS + WHERE_CUT if cut else ALWAYS) + also
     return [line for line in lines if not any(re.search(pattern, line) for pattern, _ in reasons)]

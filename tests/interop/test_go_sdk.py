@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.interop.clients import access_token
+from tests.interop.complaints import OF_GO, unexplained
 from tests.service import ROOT, Service
 
 CLIENT = ROOT / "build/go-client"
@@ -26,6 +27,7 @@ async def run(*arguments: str) -> Any:
         process.kill()
         raise
     assert process.returncode == 0, complaints.decode()[-4000:]
+    assert unexplained(complaints.decode().splitlines(), also=OF_GO) == []
     return json.loads(output)
 
 

@@ -13,13 +13,18 @@ import (
 	"io"
 	"os"
 
-	"github.com/go-logr/logr"
 	"github.com/livekit/protocol/logger"
 	lksdk "github.com/livekit/server-sdk-go/v2"
 )
 
 func main() {
-	lksdk.SetLogger(logger.LogRLogger(logr.Discard()))
+	// What an SDK warns of goes to stderr, where the tests read it.
+	log, err := logger.NewZapLogger(&logger.Config{JSON: true, Level: "warn"})
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	lksdk.SetLogger(log)
 	run := map[string]func([]string) (any, error){
 		"meet": meet, "administer": administer, "come-and-go": comeAndGo, "crowd": crowd,
 		"relay": relay,
