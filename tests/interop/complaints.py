@@ -61,8 +61,8 @@ WHERE_CUT: Reasons = (
 OF_GO: Reasons = (
     (
         r'"logger":"pion\.',
-        "Pion, which is under the SDK, warns of all that has begun or is on its way when a connection begins or ends; what"
-        " is missed by it fails the test by its outcome",
+        "Pion, which is under the SDK, warns of all that has begun or is on its way when a connection begins or ends;"
+        " what is missed by it fails the test by its outcome",
     ),
     (
         r'"resume connection failed"',
