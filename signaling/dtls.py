@@ -25,6 +25,9 @@ HANDSHAKE_MTU = 1200
 # DTLS 1.2 on the wire (RFC 6347 section 4.1); 1.0 is refused, and 1.3 is not what browsers and OpenSSL share yet.
 _DTLS_1_2 = 0xFEFD
 _RECORD_HEADER = 13
+# The type of a record, and that of a message in it (RFC 5246 sections 6.2.1 and 7.4).
+_HANDSHAKE = 22
+_CLIENT_HELLO = 1
 # The most that one record holds (RFC 6347 section 4.1); larger buffers are costly to clear.
 _RECORD_SIZE = 1 << 14
 # Nothing but AEAD with forward secrecy; every WebRTC client has the first one (RFC 8827 section 6.5).
@@ -143,12 +146,8 @@ class Dtls:
                 waiting += self._connection.bio_read(_RECORD_SIZE)
         return _datagrams(waiting)
 
-    def timeout(self) -> float | None:
-        """Seconds until `handle_timeout` is due; None while no flight waits for its answer."""
-        return self._connection.DTLSv1_get_timeout()
-
     def handle_timeout(self) -> None:
-        """Repeats the last flight where its time has come. Raises DtlsFailed after too many."""
+        """Makes the last flight anew where OpenSSL's time for that has come. Raises DtlsFailed after too many."""
         try:
             self._connection.DTLSv1_handle_timeout()
         except SSL.Error as error:
@@ -200,6 +199,16 @@ class Dtls:
         # The client's half comes first (RFC 5764 section 4.2).
         ours, theirs = (0, 1) if self.is_client else (1, 0)
         return SrtpKeys(profile.name, keys[ours], salts[ours], keys[theirs], salts[theirs])
+
+
+def is_client_hello(datagram: bytes) -> bool:
+    """Whether a datagram begins with a ClientHello in the clear (RFC 6347 sections 4.1 and 4.2.2)."""
+    return (
+        len(datagram) > _RECORD_HEADER
+        and datagram[0] == _HANDSHAKE
+        and datagram[3:5] == b"\0\0"
+        and datagram[_RECORD_HEADER] == _CLIENT_HELLO
+    )
 
 
 def local_fingerprint() -> str:

@@ -19,7 +19,7 @@ from aiortc.rtcdatachannel import RTCDataChannel, RTCDataChannelParameters
 from aiortc.rtcdtlstransport import RTCDtlsTransport
 from aiortc.rtcsctptransport import RTCSctpCapabilities, RTCSctpTransport
 
-from signaling.dtls import Dtls, DtlsFailed, SrtpKeys, local_fingerprint
+from signaling.dtls import Dtls, DtlsFailed, SrtpKeys, is_client_hello, local_fingerprint
 from signaling.sctp_packet import count_chunks
 
 __all__ = ["CHANNELS", "MAX_MESSAGE_SIZE", "DtlsTransport", "SrtpKeys", "TransportListener", "local_fingerprint"]
@@ -35,6 +35,15 @@ SCTP_PORT = 5000
 
 # Seconds from the first datagram to the end of the handshake: LiveKit gives DTLS and SCTP 10 to 20 (LIVEKIT.md 4.8).
 _HANDSHAKE_LIMIT = 20.0
+# Seconds until a flight that nothing answered is sent again, at first and at most; each wait is twice the last. OpenSSL
+# begins with a second (RFC 6347 section 4.2.4.1), clients of WebRTC with 50 ms or two round trips: all media waits.
+_REPEAT_FIRST = 0.2
+_REPEAT_MOST = 0.8
+# Our last flight is answered by nothing that shows here: it goes once more after so long. A client that missed it would
+# wait for longer before it asks.
+_REPEAT_LAST = 0.1
+# A ClientHello that comes again shows that our answer was lost: that then goes at once, so often at most.
+_REPEAT_SPACING = 0.05
 # A client may send its ClientHello before its SDP reaches us: so many datagrams wait for it.
 _EARLY_DATAGRAMS = 16
 # Bytes that wait on one channel before messages are refused: seconds of chat for the reliable one, and for the others
@@ -93,6 +102,10 @@ class DtlsTransport:
         self._dtls: Dtls | None = None
         self._association: _Association | None = None
         self._labels: tuple[str, ...] = ()
+        # The last datagrams of the handshake, when they left, and how long they wait for an answer.
+        self._flight: list[bytes] = []
+        self._flight_at = 0.0
+        self._patience = _REPEAT_FIRST
         self._repeat: asyncio.TimerHandle | None = None
         self._limit: asyncio.TimerHandle | None = None
         self._over = False
@@ -136,9 +149,11 @@ class DtlsTransport:
             self._flush()
             self._fail(str(error))
             return
-        self._flush()
+        answered = self._flush()
         if dtls.keys is not None and not was_connected:
             self._connect(dtls, dtls.keys)
+        elif not answered and self._is_asked_again(datagram):
+            self._send_flight(self._flight)
         for data in messages:
             if self._association is not None:
                 self._association.receive(data)
@@ -187,19 +202,45 @@ class DtlsTransport:
     def _connect(self, dtls: Dtls, keys: SrtpKeys) -> None:
         if self._limit is not None:
             self._limit.cancel()
+        if self._repeat is not None:
+            self._repeat.cancel()
+            self._repeat = None
+        if self._flight and not dtls.is_client:
+            self._repeat = self._loop.call_later(_REPEAT_LAST, self._send_flight, self._flight)
+        self._flight = []
         self._association = _Association(self, self._listener, server=not dtls.is_client)
         self._association.begin(self._labels)
         self._listener.connected(keys)
 
-    def _flush(self) -> None:
+    def _flush(self) -> bool:
+        """Sends what DTLS has made; whether there was something."""
         assert self._dtls is not None
-        for datagram in self._dtls.take_datagrams():
+        datagrams = self._dtls.take_datagrams()
+        # Until `_connect` all of it belongs to the handshake.
+        if datagrams and self._association is None and not self._over:
+            self._flight, self._patience = datagrams, _REPEAT_FIRST
+            self._send_flight(datagrams)
+            self._await_answer()
+        else:
+            for datagram in datagrams:
+                self._listener.send_datagram(datagram)
+        return bool(datagrams)
+
+    def _is_asked_again(self, datagram: bytes) -> bool:
+        """Whether a client that has not got our flight begins anew."""
+        is_spaced = self._loop.time() - self._flight_at >= _REPEAT_SPACING
+        return self._association is None and is_spaced and is_client_hello(datagram)
+
+    def _send_flight(self, flight: list[bytes]) -> None:
+        """Sends datagrams of the handshake, as they are: to a client that has them the network has doubled them."""
+        self._flight_at = self._loop.time()
+        for datagram in flight:
             self._listener.send_datagram(datagram)
+
+    def _await_answer(self) -> None:
         if self._repeat is not None:
             self._repeat.cancel()
-            self._repeat = None
-        if self._dtls.keys is None and not self._over and (delay := self._dtls.timeout()) is not None:
-            self._repeat = self._loop.call_later(delay, self._repeat_flight)
+        self._repeat = self._loop.call_later(self._patience, self._repeat_flight)
 
     def _repeat_flight(self) -> None:
         assert self._dtls is not None
@@ -207,8 +248,11 @@ class DtlsTransport:
             self._dtls.handle_timeout()
         except DtlsFailed as error:
             self._fail(str(error))
-        else:
-            self._flush()
+            return
+        self._flight = self._dtls.take_datagrams() or self._flight
+        self._send_flight(self._flight)
+        self._patience = min(2 * self._patience, _REPEAT_MOST)
+        self._await_answer()
 
     def _begin_limit(self) -> None:
         if self._limit is None:

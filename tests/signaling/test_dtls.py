@@ -252,3 +252,66 @@ async def test_renegotiation_is_refused() -> None:
     assert not client.shake_hands()
     assert listener.keys is first
     ours.stop()
+
+
+def arrived(link: Link) -> list[bytes]:
+    """What the link has brought to the client and nobody has read."""
+    return [link.to_client.get_nowait() or b"" for _ in range(link.to_client.qsize())]
+
+
+def client_of(link: Link) -> tuple[Openssl, dict[str, str]]:
+    """A client end with a certificate, and its fingerprints."""
+    certificate = RTCCertificate.generateCertificate()
+    prints = {print_.algorithm: print_.value for print_ in certificate.getFingerprints()}
+    return Openssl(link, lambda context: use(context, certificate._key, certificate._cert)), prints
+
+
+async def test_a_flight_goes_again_as_it_was_until_it_is_answered() -> None:
+    link = Link()
+    listener = Listener(link)
+    ours = DtlsTransport(listener)
+    link.to_server = ours.feed
+    client, prints = client_of(link)
+    ours.start(prints)
+    with pytest.raises(SSL.WantReadError):
+        client.connection.do_handshake()
+    hello = client.connection.bio_read(65536)
+    ours.feed(hello)
+    lost = arrived(link)
+    assert lost
+    # Its own repeats, before OpenSSL makes the flight anew under other numbers.
+    for _ in range(2):
+        await until(lambda: link.to_client.qsize() >= len(lost))
+        assert arrived(link) == lost
+    # A client that asks again has not got it either, and need not wait.
+    await asyncio.sleep(0.06)  # more often it is not answered
+    ours.feed(hello)
+    ours.feed(hello)
+    assert arrived(link) == lost
+    await until(lambda: link.to_client.qsize() >= len(lost))
+    assert client.shake_hands()
+    assert listener.keys is not None
+    arrived(link)
+    ours.stop()
+
+
+async def test_the_last_flight_goes_twice() -> None:
+    link = Link()
+    listener = Listener(link)
+    ours = DtlsTransport(listener)
+    link.to_server = ours.feed
+    client, prints = client_of(link)
+    ours.start(prints)
+    flight: list[bytes] = []
+    for _ in range(2):
+        with pytest.raises(SSL.WantReadError):
+            client.connection.do_handshake()
+        client.flush()
+        flight = arrived(link)
+        for datagram in flight if listener.keys is None else []:
+            client.connection.bio_write(datagram)
+    assert listener.keys is not None
+    assert flight, "it is lost"
+    await until(link.to_client.qsize)
+    assert client.shake_hands(), "by its double"
+    ours.stop()
