@@ -7,8 +7,9 @@ use crate::command::MAX_LAYERS;
 
 /// Measured over so long: a few of the slowest layers' frames, and soon enough to notice a change.
 const WINDOW: Duration = Duration::from_millis(500);
-/// How much of a new window goes into the figure. A key frame or a burst of motion then moves it by a half at most.
-const SMOOTHING: f32 = 0.4;
+/// The middle one of so many windows counts. A key frame is not what a layer costs: who counted it would pause what just
+/// began, as it begins with one.
+const WINDOWS: usize = 5;
 /// What is sent beside the plain packet: the receiver's extensions and SRTP's tag, in bytes.
 const OVERHEAD: usize = 24;
 
@@ -17,7 +18,9 @@ const OVERHEAD: usize = 24;
 pub(crate) struct CostMeter {
     begun: Option<Instant>,
     bytes: [[u32; MAX_TEMPORAL]; MAX_LAYERS],
-    own: Costs,
+    /// The last windows in bits a second, and how many there were.
+    windows: [Costs; WINDOWS],
+    closed: usize,
     costs: Costs,
 }
 
@@ -37,18 +40,26 @@ impl CostMeter {
 
     fn close(&mut self, passed: Duration) {
         let seconds = passed.as_secs_f32();
+        let window = &mut self.windows[self.closed % WINDOWS];
+        for (bits, bytes) in window.as_flattened_mut().iter_mut().zip(self.bytes.as_flattened_mut()) {
+            *bits = std::mem::take(bytes) as f32 * 8.0 / seconds;
+        }
+        self.closed += 1;
         for spatial in 0..MAX_LAYERS {
             let mut total = 0.0;
             for temporal in 0..MAX_TEMPORAL {
-                let bytes = std::mem::take(&mut self.bytes[spatial][temporal]);
-                let sample = bytes as f32 * 8.0 / seconds;
-                let own = &mut self.own[spatial][temporal];
-                let is_first = *own <= 0.0;
-                *own = if is_first { sample } else { *own + SMOOTHING * (sample - *own) };
-                total += *own;
+                total += self.middle(spatial, temporal);
                 self.costs[spatial][temporal] = total;
             }
         }
+    }
+
+    /// The middle one of the last windows, or the lower of the two in the middle.
+    fn middle(&self, spatial: usize, temporal: usize) -> f32 {
+        let mut bits = self.windows.map(|window| window[spatial][temporal]);
+        let known = &mut bits[..self.closed.min(WINDOWS)];
+        known.sort_unstable_by(f32::total_cmp);
+        known[(known.len() - 1) / 2]
     }
 
     /// In bits a second, each layer with the temporal layers that it needs.
@@ -75,5 +86,24 @@ mod tests {
         assert!((50.0..75.0).contains(&base) && (110.0..135.0).contains(&middle), "{base} {middle}");
         assert!((230.0..255.0).contains(&full) && all == full, "{full} {all}");
         assert_eq!(meter.costs()[0], [0.0; MAX_TEMPORAL]);
+    }
+
+    #[test]
+    fn a_key_frame_costs_no_more_than_any() {
+        let start = Instant::now();
+        let mut meter = CostMeter::default();
+        for frame in 0..150u32 {
+            let now = start + Duration::from_millis(50) * frame;
+            let packets = if frame % 50 == 0 { 8 } else { 1 };
+            (0..packets).for_each(|_| meter.note(now, 0, 0, 1000 - OVERHEAD));
+            let cost = meter.costs()[0][0];
+            assert!(frame < 22 || (150_000.0..170_000.0).contains(&cost), "{cost} at {frame}");
+        }
+        // Twice as many packets in each frame are seen in two seconds.
+        for frame in 150..190u32 {
+            let now = start + Duration::from_millis(50) * frame;
+            (0..2).for_each(|_| meter.note(now, 0, 0, 1000 - OVERHEAD));
+        }
+        assert!(meter.costs()[0][0] > 300_000.0);
     }
 }
