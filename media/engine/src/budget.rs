@@ -20,6 +20,9 @@ const FALL: f64 = 0.75;
 const BURST_VIDEO: f64 = 100_000.0;
 const BURST_AUDIO: f64 = 20_000.0;
 
+/// This part of them is never spent on second copies.
+const KEPT: f64 = 0.5;
+
 /// The bytes that may be sent again.
 #[derive(Debug)]
 pub(crate) struct Budget {
@@ -41,15 +44,20 @@ impl Budget {
         Self { bytes: burst, burst, part: least, least, most }
     }
 
-    /// The receiver has reported the part (0..=1) that it lost since its last report.
-    pub(crate) fn note_loss(&mut self, lost: f64) {
-        let need = MARGIN * lost / (1.0 - lost).max(f64::EPSILON);
+    /// The receiver has reported the part (0..=1) that it lost since its last report; each packet of that is sent `copies` times.
+    pub(crate) fn note_loss(&mut self, lost: f64, copies: f64) {
+        let need = copies * MARGIN * lost / (1.0 - lost).max(f64::EPSILON);
         self.part = need.max(self.part * FALL).clamp(self.least, self.most);
     }
 
     /// So many bytes were sent for the first time.
     pub(crate) fn earn(&mut self, bytes: usize) {
         self.bytes = (self.bytes + bytes as f64 * self.part).min(self.burst);
+    }
+
+    /// The same for what may as well not be sent: so much is kept for what must.
+    pub(crate) fn spare(&mut self, bytes: usize) -> bool {
+        self.bytes >= KEPT * self.burst && self.spend(bytes)
     }
 
     /// Whether so many bytes may be sent again; they are then spent.
@@ -71,7 +79,7 @@ mod tests {
     fn sent_again(kind: Kind, lost: f64) -> usize {
         let mut budget = Budget::new(kind);
         while budget.spend(1000) {}
-        budget.note_loss(lost);
+        budget.note_loss(lost, 1.0);
         let mut again = 0;
         for _ in 0..1000 {
             budget.earn(1000);
@@ -97,10 +105,10 @@ mod tests {
     #[test]
     fn it_falls_slowly_when_the_loss_ends() {
         let mut budget = Budget::new(Kind::Video);
-        budget.note_loss(0.3);
-        budget.note_loss(0.0);
+        budget.note_loss(0.3, 1.0);
+        budget.note_loss(0.0, 1.0);
         assert!(budget.part > 0.35);
-        (0..5).for_each(|_| budget.note_loss(0.0));
+        (0..5).for_each(|_| budget.note_loss(0.0, 1.0));
         assert!(budget.part <= LEAST_VIDEO);
     }
 }

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use crate::allocation::{MAX_TEMPORAL, ROOM_TO_RISE, Wish, allocate};
-use crate::bandwidth::Bandwidth;
+use crate::bandwidth::{Bandwidth, Told};
 use crate::event::Event;
 use crate::selection::Layers;
 use crate::shard::Shard;
@@ -36,7 +36,28 @@ impl Shard {
         let Some(bandwidth) = &mut self.transports[place].bandwidth else { return };
         let before = bandwidth.estimate(now);
         bandwidth.take_feedback(now, feedback);
+        let told = bandwidth.take_told();
         self.follow(now, place, before);
+        self.repair(now, place, &told);
+        // There may be room now for what is held.
+        self.transports[place].measure_room(now);
+        if let Some(due) = self.transports[place].pacer.due() {
+            self.alarms.arm(place, due);
+        }
+    }
+
+    /// Sends again what feedback tells of as lost, unless that was asked for.
+    fn repair(&mut self, now: Instant, place: usize, told: &[Told]) {
+        let mut forwarding = self.forwarding(now);
+        for told in told {
+            let number = told.carried.subscription as usize;
+            // The place of one that has ended may be another's.
+            let subscription = forwarding.subscriptions.get_mut(number).filter(|it| it.transport == place);
+            if let Some(answer) = subscription.and_then(|subscription| subscription.note_told(now, told)) {
+                forwarding.send_again(place, number, answer);
+                forwarding.counters.packets_retransmitted_unasked += 1;
+            }
+        }
     }
 
     /// The receiver's own estimate, in bits a second.
@@ -84,6 +105,7 @@ impl Shard {
         let Some(bandwidth) = &self.transports[place].bandwidth else { return };
         let estimate = bandwidth.estimate(now);
         let room_but_for_loss = bandwidth.room_but_for_loss();
+        let is_proven = bandwidth.is_proven(now);
         let mut numbers = Vec::new();
         let mut wishes = Vec::new();
         for &number in &self.transports[place].subscriptions {
@@ -112,8 +134,8 @@ impl Shard {
         let may_pause = self.transports[place].may_pause && !is_held_by_loss;
         let mut given = Vec::new();
         allocate(estimate, may_pause, &wishes, &mut given);
-        let spent = wishes.iter().zip(&given).filter_map(|(wish, point)| Some(wish.cost((*point)?))).sum();
-        self.spare_sound(place, !wishes.is_empty() && !is_held_by_loss, estimate, spent);
+        let spent: f64 = wishes.iter().zip(&given).filter_map(|(wish, point)| Some(wish.cost((*point)?))).sum();
+        self.spare_sound(place, !wishes.is_empty() && !is_held_by_loss, is_proven, estimate, spent);
         for (number, point) in numbers.into_iter().zip(given) {
             self.allot(now, number, point.map_or(Allotment::Nothing, Allotment::UpTo));
         }
@@ -130,13 +152,13 @@ impl Shard {
     }
 
     /// Sends sound once, without what RED says again, where pictures have too little room, of `estimate` bits a second, and
-    /// until that much is left over.
-    fn spare_sound(&mut self, place: usize, is_sensible: bool, estimate: f64, spent: f64) {
+    /// until that much is left over; and while the room is not known.
+    fn spare_sound(&mut self, place: usize, is_sensible: bool, is_proven: bool, estimate: f64, spent: f64) {
         let has_room = spent > 0.0 && spent <= estimate;
         for &number in &self.transports[place].subscriptions {
             let subscription = &mut self.subscriptions[number];
             let stays = subscription.is_spare && estimate < NARROW && estimate - spent < REDUNDANCY;
-            subscription.is_spare = is_sensible && (!has_room || stays);
+            subscription.is_spare = is_sensible && (!is_proven || !has_room || stays);
         }
     }
 
@@ -147,7 +169,11 @@ impl Shard {
             return;
         }
         if subscription.allot(allotted, live) {
-            let (transport, paused) = (self.transports[subscription.transport].id, subscription.is_paused());
+            let (transport, paused) = (&mut self.transports[subscription.transport], subscription.is_paused());
+            if paused {
+                transport.forget_held(number);
+            }
+            let transport = transport.id;
             let subscription = subscription.id;
             self.tell(Event::SubscriptionPaused { transport, subscription, paused });
         }

@@ -97,6 +97,8 @@ counters! {
     /// A receiver's queue was full.
     egress_dropped,
     packets_retransmitted,
+    /// Of those, the ones that nobody asked for: feedback told that they were lost.
+    packets_retransmitted_unasked,
     nack_received,
     nack_unknown,
     nack_repeated,

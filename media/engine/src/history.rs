@@ -46,6 +46,8 @@ struct Kept {
     sent: Sent,
     answers: u8,
     answered: Option<Instant>,
+    /// The receiver's feedback tells of a copy that came.
+    has_arrived: bool,
 }
 
 /// The newest key frame, and whether another is awaited.
@@ -101,10 +103,10 @@ impl History {
 
     /// The receiver has reported the part (0..=1) that it lost, and how long the way to it and back is.
     pub(crate) fn note_report(&mut self, lost: f64, rtt: Option<Duration>) {
-        self.budget.note_loss(lost);
         // Reports of a second differ by chance.
         self.lost += (lost - self.lost) / 4.0;
         self.rtt = rtt;
+        self.budget.note_loss(lost, if self.answers_twice() { 2.0 } else { 1.0 });
     }
 
     /// The receiver asks for a key frame: until it comes, nothing from before it is worth sending again (LIVEKIT.md 7.3).
@@ -144,7 +146,7 @@ impl History {
             self.double();
         }
         let place = self.place(sequence);
-        self.ring[place] = Some(Kept { sent, answers: 0, answered: None });
+        self.ring[place] = Some(Kept { sent, answers: 0, answered: None, has_arrived: false });
     }
 
     /// Whether the place of a packet is taken by one that may still be asked for.
@@ -176,9 +178,7 @@ impl History {
 
     /// What to send for a request of `sequence`.
     pub(crate) fn answer(&mut self, now: Instant, sequence: u16) -> Result<Sent, Refusal> {
-        let highest = self.highest.ok_or(Refusal::Unknown)?;
-        let extended =
-            highest.checked_add_signed(distance(low_16(highest), sequence).into()).ok_or(Refusal::Unknown)?;
+        let extended = self.extend(sequence).ok_or(Refusal::Unknown)?;
         if extended < self.refresh.floor || self.refresh.awaited_until.is_some_and(|until| now < until) {
             return Err(Refusal::Refreshed);
         }
@@ -199,12 +199,44 @@ impl History {
         Ok(kept.sent.clone())
     }
 
+    /// Feedback tells that a copy of a packet has arrived.
+    pub(crate) fn note_arrival(&mut self, sequence: u16) {
+        if let Some(kept) = self.find(sequence) {
+            kept.has_arrived = true;
+        }
+    }
+
+    /// Whether a packet lacks that feedback tells of as lost: one that left at `departed`, again where `is_copy`. What was
+    /// sent later may still come.
+    pub(crate) fn lacks(&mut self, sequence: u16, departed: Instant, is_copy: bool) -> bool {
+        self.find(sequence).is_some_and(|kept| {
+            let is_newest = kept.answered.map_or(!is_copy, |answered| departed >= answered);
+            is_newest && !kept.has_arrived && !kept.sent.is_blank
+        })
+    }
+
+    fn find(&mut self, sequence: u16) -> Option<&mut Kept> {
+        let extended = self.extend(sequence)?;
+        let place = self.place(extended);
+        self.ring.get_mut(place)?.as_mut().filter(|kept| kept.sent.numbers.sequence == extended)
+    }
+
+    /// The number of a packet that was sent, carried on beyond 16 bits.
+    fn extend(&self, sequence: u16) -> Option<u64> {
+        let highest = self.highest?;
+        highest.checked_add_signed(distance(low_16(highest), sequence).into())
+    }
+
     /// Whether an answer may go twice: what was lost again is late, and where one in five is lost so is every third answer
     /// with its request. On a long path that loses much, even the second chance comes too late.
     pub(crate) fn affords_another(&mut self, sent: &Sent) -> bool {
         let kept = self.ring[self.place(sent.numbers.sequence)].as_ref();
-        let is_late = self.lost >= MUCH_LOST && self.rtt.is_some_and(|rtt| rtt >= LONG_PATH);
-        kept.is_some_and(|kept| kept.answers > 1 || is_late) && self.budget.spend(sent.packet.bytes.len())
+        let is_sensible = kept.is_some_and(|kept| kept.answers > 1) || self.answers_twice();
+        is_sensible && self.budget.spare(sent.packet.bytes.len())
+    }
+
+    fn answers_twice(&self) -> bool {
+        self.lost >= MUCH_LOST && self.rtt.is_some_and(|rtt| rtt >= LONG_PATH)
     }
 
     fn place(&self, sequence: u64) -> usize {

@@ -12,13 +12,16 @@ const BURST: Duration = Duration::from_millis(5);
 const LEAST_BURST: f64 = 2_500.0;
 /// What waits leaves faster than that if it would otherwise wait longer.
 const LONGEST_WAIT: Duration = Duration::from_millis(100);
+/// What finds the path full waits for word of it, and so long at most: where nothing may be paused, more would only follow.
+const LONGEST_HOLD: Duration = Duration::from_secs(1);
 /// Timers are no finer.
 const SHORTEST_WAIT: Duration = Duration::from_micros(500);
 
 /// Holds packets of any kind `P` until the path has room.
 #[derive(Debug)]
 pub(crate) struct Pacer<P> {
-    held: VecDeque<(P, u32)>,
+    /// With its bytes, and when it was offered.
+    held: VecDeque<(P, u32, Instant)>,
     held_bytes: u64,
     /// The most that has waited since nothing did, in bytes.
     peak: u64,
@@ -27,17 +30,24 @@ pub(crate) struct Pacer<P> {
     noted: Option<Instant>,
     /// Of the path, in bits a second; `None` where it is unknown and nothing waits.
     estimate: Option<f64>,
+    /// So much is on its way that nothing more may leave.
+    is_full: bool,
 }
 
 impl<P> Default for Pacer<P> {
     fn default() -> Self {
-        Self { held: VecDeque::new(), held_bytes: 0, peak: 0, debt: 0.0, noted: None, estimate: None }
+        Self { held: VecDeque::new(), held_bytes: 0, peak: 0, debt: 0.0, noted: None, estimate: None, is_full: false }
     }
 }
 
 impl<P> Pacer<P> {
     pub(crate) fn set_estimate(&mut self, estimate: f64) {
         self.estimate = Some(estimate);
+    }
+
+    /// Whether so much is on its way that more must wait for word of it.
+    pub(crate) fn set_full(&mut self, is_full: bool) {
+        self.is_full = is_full;
     }
 
     /// Counts what leaves without waiting.
@@ -52,11 +62,11 @@ impl<P> Pacer<P> {
     pub(crate) fn offer(&mut self, now: Instant, packet: P, bytes: usize) -> Option<P> {
         let Some(estimate) = self.estimate else { return Some(packet) };
         self.pay(now);
-        if self.held.is_empty() && self.debt <= burst(estimate) {
+        if self.held.is_empty() && !self.is_full && self.debt <= burst(estimate) {
             self.debt += bytes as f64;
             return Some(packet);
         }
-        self.held.push_back((packet, bytes as u32));
+        self.held.push_back((packet, bytes as u32, now));
         self.held_bytes += bytes as u64;
         self.peak = self.peak.max(self.held_bytes);
         None
@@ -65,10 +75,12 @@ impl<P> Pacer<P> {
     /// The next packet that may leave now.
     pub(crate) fn release(&mut self, now: Instant) -> Option<P> {
         self.pay(now);
-        if self.estimate.is_some_and(|estimate| self.debt > burst(estimate)) {
+        let (_, _, offered) = self.held.front()?;
+        let is_fresh = now.saturating_duration_since(*offered) < LONGEST_HOLD;
+        if self.is_full && is_fresh || self.estimate.is_some_and(|estimate| self.debt > burst(estimate)) {
             return None;
         }
-        let (packet, bytes) = self.held.pop_front()?;
+        let (packet, bytes, _) = self.held.pop_front()?;
         self.held_bytes -= u64::from(bytes);
         if self.held.is_empty() {
             self.peak = 0;
@@ -79,18 +91,17 @@ impl<P> Pacer<P> {
 
     /// When `release` has something to give.
     pub(crate) fn due(&self) -> Option<Instant> {
-        if self.held.is_empty() {
-            return None;
-        }
+        let (_, _, offered) = self.held.front()?;
         let burst = self.estimate.map_or(f64::MAX, burst);
         let wait = Duration::from_secs_f64((self.debt - burst).max(0.0) / self.speed());
-        Some(self.noted? + wait.max(SHORTEST_WAIT))
+        let paid = self.noted? + wait.max(SHORTEST_WAIT);
+        Some(if self.is_full { paid.max(*offered + LONGEST_HOLD) } else { paid })
     }
 
     /// Forgets what waits where `is_past` says so.
     pub(crate) fn forget(&mut self, is_past: impl Fn(&P) -> bool) {
-        self.held.retain(|(packet, _)| !is_past(packet));
-        self.held_bytes = self.held.iter().map(|(_, bytes)| u64::from(*bytes)).sum();
+        self.held.retain(|(packet, ..)| !is_past(packet));
+        self.held_bytes = self.held.iter().map(|(_, bytes, _)| u64::from(*bytes)).sum();
         self.peak = self.held_bytes;
     }
 

@@ -20,7 +20,7 @@ use crate::rtp::Header;
 use crate::shard::Shard;
 use crate::srtp::Refusal as SrtpRefusal;
 use crate::stun::Message;
-use crate::subscription::{Answer, LayerClock, Offered};
+use crate::subscription::{LayerClock, Offered};
 use crate::transport::Outgoing;
 
 /// The transport that a STUN check names by its USERNAME; whether it is authentic only the transport can tell.
@@ -119,6 +119,10 @@ impl Shard {
         }
         if checked.selected || checked.moved || checked.returned {
             self.tell_reachable(place);
+        }
+        if checked.selected {
+            // The first probe goes before any picture.
+            self.allocate(now, place);
         }
     }
 
@@ -314,16 +318,7 @@ impl Shard {
             let subscription = &mut forwarding.subscriptions[number];
             subscription.totals.requests.nacks += 1;
             match subscription.answer(now, sequence) {
-                Ok(Answer { sent, rtx, again }) => {
-                    let copies = 1 + u64::from(again.is_some());
-                    forwarding.counters.packets_retransmitted += copies;
-                    forwarding.counters.media_bytes_retransmitted += copies * sent.packet.bytes.len() as u64;
-                    if again.is_some() {
-                        let sent = sent.clone();
-                        forwarding.enqueue(place, Outgoing::Media { subscription: number, sent, rtx: again });
-                    }
-                    forwarding.enqueue(place, Outgoing::Media { subscription: number, sent, rtx });
-                }
+                Ok(answer) => forwarding.send_again(place, number, answer),
                 Err(NackRefusal::Unknown) => forwarding.counters.nack_unknown += 1,
                 Err(NackRefusal::Repeated) => forwarding.counters.nack_repeated += 1,
                 Err(NackRefusal::Budget) => forwarding.counters.nack_budget += 1,

@@ -19,7 +19,7 @@ use crate::handoff::Handoff;
 use crate::overload::Overload;
 use crate::paths::{Owner, Paths};
 use crate::source::Source;
-use crate::subscription::Subscription;
+use crate::subscription::{Answer, Subscription};
 use crate::transport::{Outgoing, Transport};
 
 /// Packets and datagrams that may wait to be handed over: more than one read of the sockets brings.
@@ -313,6 +313,19 @@ impl Forwarding<'_> {
             self.alarms.arm(place, due);
         }
         make_ready(transport, place, self.ready);
+    }
+
+    /// Sends something of the subscription at `number` again.
+    pub(crate) fn send_again(&mut self, place: usize, number: usize, answer: Answer) {
+        let Answer { sent, rtx, again } = answer;
+        let copies = 1 + u64::from(again.is_some());
+        self.counters.packets_retransmitted += copies;
+        self.counters.media_bytes_retransmitted += copies * sent.packet.bytes.len() as u64;
+        if again.is_some() {
+            let sent = sent.clone();
+            self.enqueue(place, Outgoing::Media { subscription: number, sent, rtx: again });
+        }
+        self.enqueue(place, Outgoing::Media { subscription: number, sent, rtx });
     }
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::bandwidth::{Carried, Told};
 use crate::closing::Closing;
 use crate::command::{Kind, SubscriptionDescription, SubscriptionId};
 use crate::counters::Counters;
@@ -405,6 +406,18 @@ impl Subscription {
             && self.selection.target.is_some_and(|target| packet.serves(target))
             && self.forward.stream().is_none_or(|stream| stream < packet.stream)
             && self.repeat_wish(now)
+    }
+
+    /// Takes what feedback tells of a packet; gives what to send in its place where it was lost and is not on its way again.
+    /// A request of the receiver's is mostly quicker, but may be lost itself.
+    pub(crate) fn note_told(&mut self, now: Instant, told: &Told) -> Option<Answer> {
+        let Carried { sequence, is_copy, .. } = told.carried;
+        if told.has_arrived {
+            self.history.note_arrival(sequence);
+            return None;
+        }
+        self.rtx_ssrc.filter(|_| self.history.lacks(sequence, told.departed, is_copy))?;
+        self.answer(now, sequence).ok()
     }
 
     /// What to send for a request of `sequence`.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use rustc_hash::FxHashMap;
 
-use crate::bandwidth::Bandwidth;
+use crate::bandwidth::{Bandwidth, Carried};
 use crate::batch::{Batch, Carrier, LARGEST_SENT};
 use crate::capture::{Capture, Direction};
 use crate::command::{Keys, Kind, TransportId};
@@ -17,6 +17,7 @@ use crate::intake::Intake;
 use crate::pacer::Pacer;
 use crate::rtp::write_padding;
 use crate::rtp_writer::Plain;
+use crate::sequence::low_16;
 use crate::srtp;
 use crate::subscription::{Filler, Subscription};
 use crate::tick::on_grid;
@@ -51,6 +52,13 @@ impl Outgoing {
             Self::Filler { .. } => LARGEST_FILLER,
             Self::Control(bytes) | Self::Datagram(bytes) => bytes.len(),
         }
+    }
+
+    /// What of it can be sent again.
+    fn carried(&self) -> Option<Carried> {
+        let Self::Media { subscription, sent, rtx } = self else { return None };
+        let (subscription, sequence) = (u32::try_from(*subscription).ok()?, low_16(sent.numbers.sequence));
+        Some(Carried { subscription, sequence, is_copy: rtx.is_some() })
     }
 
     /// The place of the subscription that it belongs to.
@@ -143,6 +151,7 @@ impl Transport {
         }
         let size = outgoing.size();
         if outgoing.may_wait() {
+            self.measure_room(now);
             self.waiting.extend(self.pacer.offer(now, outgoing, size));
         } else {
             self.pacer.pass(now, size);
@@ -154,10 +163,21 @@ impl Transport {
     /// Takes what the pacer lets go; true where there is something.
     pub(crate) fn release(&mut self, now: Instant) -> bool {
         let before = self.waiting.len();
+        self.measure_room(now);
         while let Some(outgoing) = self.pacer.release(now) {
             self.waiting.push_back(outgoing);
         }
         self.waiting.len() > before
+    }
+
+    /// Tells the pacer whether anything may leave that can wait.
+    pub(crate) fn measure_room(&mut self, now: Instant) {
+        self.pacer.set_full(self.bandwidth.as_ref().is_some_and(|bandwidth| bandwidth.is_full(now)));
+    }
+
+    /// Forgets what the pacer holds of a subscription that is paused.
+    pub(crate) fn forget_held(&mut self, paused: usize) {
+        self.pacer.forget(|outgoing| outgoing.subscription() == Some(paused));
     }
 
     /// Forgets what waits of a subscription that ends.
@@ -216,7 +236,7 @@ impl Transport {
                         return Some(());
                     }
                 };
-                is_told_of = number(now, bandwidth.as_deref_mut(), out, start, &plain);
+                is_told_of = number(now, bandwidth.as_deref_mut(), out, start, &plain, outgoing.carried());
                 sender.as_mut()?.seal_rtp(out, start, plain.header_length, index).ok()
             });
             if let (Some(length), Some(capture)) = (written, &mut self.capture) {
@@ -250,9 +270,16 @@ impl Transport {
 }
 
 /// Gives a plain packet at `start` of `out` its transport-wide number; whether it has one.
-fn number(now: Instant, bandwidth: Option<&mut Bandwidth>, out: &mut [u8], start: usize, plain: &Plain) -> bool {
+fn number(
+    now: Instant,
+    bandwidth: Option<&mut Bandwidth>,
+    out: &mut [u8],
+    start: usize,
+    plain: &Plain,
+    carried: Option<Carried>,
+) -> bool {
     let (Some(bandwidth), Some(offset)) = (bandwidth, plain.transport_sequence) else { return false };
-    let sequence = bandwidth.depart(now, out.len() - start);
+    let sequence = bandwidth.depart(now, out.len() - start, carried);
     if let Some(place) = out.get_mut(start + offset..start + offset + 2) {
         place.copy_from_slice(&sequence.to_be_bytes());
     }

@@ -15,6 +15,17 @@ const MEMORY: i64 = 2_000_000;
 const REFERENCE: i64 = 64_000;
 const REFERENCE_BITS: u32 = 24;
 
+/// What a packet carried that can be sent again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Carried {
+    /// The place of its subscription.
+    pub(crate) subscription: u32,
+    /// The number that it was sent under first.
+    pub(crate) sequence: u16,
+    /// It was sent again.
+    pub(crate) is_copy: bool,
+}
+
 #[derive(Clone, Copy, Debug)]
 struct Departure {
     /// In microseconds.
@@ -22,6 +33,7 @@ struct Departure {
     size: u16,
     cluster: u8,
     fate: Fate,
+    carried: Option<Carried>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +55,7 @@ pub(super) struct Report {
     pub(super) is_late: bool,
     /// The probe that it belonged to, or 0.
     pub(super) cluster: u8,
+    pub(super) carried: Option<Carried>,
 }
 
 /// The packets that left, by transport-wide number.
@@ -53,22 +66,25 @@ pub(super) struct Departures {
     log: VecDeque<Departure>,
     /// The reference time last told, and what it stands for since the first, both in its steps.
     reference: Option<(i32, i64)>,
+    /// Bytes of what was not told of, one way or the other.
+    untold: u64,
 }
 
 impl Default for Departures {
     fn default() -> Self {
-        Self { next: 0, log: VecDeque::with_capacity(USUAL_PACKETS), reference: None }
+        Self { next: 0, log: VecDeque::with_capacity(USUAL_PACKETS), reference: None, untold: 0 }
     }
 }
 
 impl Departures {
     /// Notes a packet; gives its number.
-    pub(super) fn note(&mut self, at: i64, size: usize, cluster: u8) -> u16 {
+    pub(super) fn note(&mut self, at: i64, size: usize, cluster: u8, carried: Option<Carried>) -> u16 {
         while self.log.front().is_some_and(|oldest| at - oldest.at > MEMORY || self.log.len() == MAX_PACKETS) {
-            self.log.pop_front();
+            self.forget(1);
         }
         let size = size.min(usize::from(u16::MAX)) as u16;
-        self.log.push_back(Departure { at, size, cluster, fate: Fate::Unknown });
+        self.untold += u64::from(size);
+        self.log.push_back(Departure { at, size, cluster, fate: Fate::Unknown, carried });
         self.next += 1;
         low_16(self.next - 1)
     }
@@ -87,20 +103,35 @@ impl Departures {
             let departure = &mut self.log[(sequence - begin) as usize];
             let fate = if arrival.is_some() { Fate::Arrived } else { Fate::Lost };
             if departure.fate != Fate::Arrived && departure.fate != fate {
-                let is_late = std::mem::replace(&mut departure.fate, fate) == Fate::Lost;
+                let before = std::mem::replace(&mut departure.fate, fate);
+                let is_late = before == Fate::Lost;
+                if before == Fate::Unknown {
+                    self.untold -= u64::from(departure.size);
+                }
                 reports.push(Report {
                     departed: departure.at,
                     arrived: arrival.map(|arrival| arrival + zero),
                     size: departure.size.into(),
                     is_late,
                     cluster: departure.cluster,
+                    carried: departure.carried,
                 });
             }
         }
         // What lies before was told of earlier, or that message was lost.
         if let Some(sequence) = before_all {
-            self.log.drain(..(sequence - begin) as usize);
+            self.forget((sequence - begin) as usize);
         }
+    }
+
+    /// Bytes of what was not told of, one way or the other.
+    pub(super) fn untold(&self) -> u64 {
+        self.untold
+    }
+
+    fn forget(&mut self, packets: usize) {
+        let forgotten = self.log.drain(..packets).filter(|departure| departure.fate == Fate::Unknown);
+        self.untold -= forgotten.map(|departure| u64::from(departure.size)).sum::<u64>();
     }
 
     /// What must be added to a message's times, so that they go on where the reference time wraps.
@@ -133,7 +164,7 @@ mod tests {
     fn each_packet_is_told_of_once_and_a_late_one_again() {
         let mut departures = Departures::default();
         for at in 0..10 {
-            assert_eq!(departures.note(at * 1000, 100, 0), at as u16);
+            assert_eq!(departures.note(at * 1000, 100, 0, None), at as u16);
         }
         let first = resolve(&mut departures, &[(0, 64_000), (1, 65_000), (3, 67_000)]);
         let arrived: Vec<_> = first.iter().map(|report| report.arrived.is_some()).collect();
@@ -148,7 +179,7 @@ mod tests {
     fn numbers_never_sent_are_ignored() {
         let mut departures = Departures::default();
         assert!(resolve(&mut departures, &[(5, 64_000)]).is_empty());
-        departures.note(0, 100, 0);
+        departures.note(0, 100, 0, None);
         assert!(resolve(&mut departures, &[(40_000, 64_000)]).is_empty());
         assert_eq!(resolve(&mut departures, &[(0, 64_000)]).len(), 1);
     }
@@ -160,7 +191,7 @@ mod tests {
         let mut last = None;
         for round in 0..200u64 {
             for _ in 0..1000 {
-                departures.note(0, 100, 0);
+                departures.note(0, 100, 0, None);
             }
             let number = round * 1000 + 999;
             let reports = resolve(&mut departures, &[(number, wrap - 10 * REFERENCE + round as i64 * 100_000)]);
@@ -175,10 +206,10 @@ mod tests {
     fn what_is_kept_is_bounded() {
         let mut departures = Departures::default();
         for at in 0..10_000 {
-            departures.note(at, 100, 0);
+            departures.note(at, 100, 0, None);
         }
         assert_eq!(departures.log.len(), MAX_PACKETS);
-        departures.note(10_000 + MEMORY, 100, 0);
+        departures.note(10_000 + MEMORY, 100, 0, None);
         assert_eq!(departures.log.len(), 1);
     }
 }

@@ -9,11 +9,13 @@ mod probing;
 mod queue;
 mod rival;
 mod trend;
+mod window;
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use delay_rate::DelayRate;
+pub(crate) use departures::Carried;
 use departures::{Departures, Report};
 use loss_rate::LossRate;
 use meter::Meter;
@@ -21,6 +23,7 @@ use probing::Probing;
 use queue::Queue;
 use rival::{Owner, Rival, Sight};
 use trend::{Trend, Usage};
+use window::Window;
 
 use crate::transport_feedback::TransportFeedback;
 
@@ -45,6 +48,8 @@ const LONG_QUEUE: (i64, i64) = (3, 100_000);
 const TOO_MUCH: f64 = 1.25;
 /// The queue's growth is a rough measure: it makes no less than this of what was seen to come.
 const LEAST_THROUGH: f64 = 0.5;
+/// Where more of what was sent than this part stays behind, the queue is our own: a rival's grows more slowly.
+const STAYS_BEHIND: f64 = 0.5;
 /// A queue shorter than both is none: what a small frame takes (bytes) at the path's rate, and this (microseconds).
 const QUEUE_OF_A_FRAME: f64 = 3_600.0;
 const SHORTEST_QUEUE: i64 = 25_000;
@@ -58,6 +63,7 @@ const FIRST_RTT: Duration = Duration::from_millis(100);
 pub(crate) struct Bandwidth {
     epoch: Instant,
     departures: Departures,
+    window: Window,
     trend: Trend,
     queue: Queue,
     rival: Rival,
@@ -77,6 +83,16 @@ pub(crate) struct Bandwidth {
     reports: Vec<Report>,
     /// What was told of as lost and may only be late, each until it is believed, in microseconds.
     doubtful: VecDeque<(i64, Report)>,
+    /// What the last feedback told of packets that can be sent again.
+    told: Vec<Told>,
+}
+
+/// What became of a packet that can be sent again.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Told {
+    pub(crate) carried: Carried,
+    pub(crate) departed: Instant,
+    pub(crate) has_arrived: bool,
 }
 
 impl Bandwidth {
@@ -84,6 +100,7 @@ impl Bandwidth {
         Self {
             epoch,
             departures: Departures::default(),
+            window: Window::default(),
             trend: Trend::default(),
             queue: Queue::default(),
             rival: Rival::default(),
@@ -100,15 +117,17 @@ impl Bandwidth {
             first_departure: None,
             reports: Vec::new(),
             doubtful: VecDeque::new(),
+            told: Vec::new(),
         }
     }
 
-    /// Notes a packet that leaves with `size` bytes; gives its transport-wide number.
-    pub(crate) fn depart(&mut self, now: Instant, size: usize) -> u16 {
+    /// Notes a packet that leaves with `size` bytes; gives its transport-wide number. `carried` is what can be sent again.
+    pub(crate) fn depart(&mut self, now: Instant, size: usize, carried: Option<Carried>) -> u16 {
         self.first_departure.get_or_insert(now);
+        self.window.note_departure(now);
         let at = self.micros(now);
         let cluster = self.probing.note_departure(size);
-        self.departures.note(at, size, cluster)
+        self.departures.note(at, size, cluster, carried)
     }
 
     /// Notes something else that leaves, with `size` bytes.
@@ -135,7 +154,15 @@ impl Bandwidth {
         self.count_lost(now);
         let delays = reports.iter().filter_map(|report| Some(report.arrived? - report.departed));
         self.queue.note(self.micros(now), delays, self.rival.is_there());
+        // Where chance delays packets, what is late is taken for lost too often.
+        if !self.queue.is_shaky() {
+            self.told = reports.iter().filter_map(|report| self.tell(report)).collect();
+        }
         let has_news = !reports.is_empty();
+        if has_news {
+            let came = reports.iter().filter(|report| report.arrived.is_some()).map(|report| report.size).sum();
+            self.window.note_feedback(now, came);
+        }
         self.reports = reports;
         if !has_news {
             return;
@@ -150,11 +177,14 @@ impl Bandwidth {
         let through = departed.map(|departed| departed * (1.0 - self.queue.growth()));
         let newest = newest.zip(through).map(|(newest, through)| newest.min(through.max(newest * LEAST_THROUGH)));
         let is_too_much = departed.zip(newest).is_some_and(|(departed, newest)| departed > TOO_MUCH * newest);
+        // What little was sent on a guess and makes a queue leaves no doubt: no trend is seen in so few packets.
+        let is_wrong_guess =
+            !self.is_proven(now) && self.queue.is_longer(shortest) && self.queue.growth() > STAYS_BEHIND;
         let owner = self.owner(now);
         let usage = match self.trend.usage() {
             // A rival makes itself heard by loss.
             _ if owner == Owner::Rival => Usage::Normal,
-            _ if overflows || is_long && is_too_much || owner == Owner::Unknown => Usage::Over,
+            _ if overflows || is_long && is_too_much || is_wrong_guess || owner == Owner::Unknown => Usage::Over,
             Usage::Normal if is_long => Usage::Under,
             // Frames of another size move the trend too, and leave no queue.
             Usage::Over if !self.is_queueing() => Usage::Normal,
@@ -195,6 +225,20 @@ impl Bandwidth {
                 self.delay_rate.set(now, proven.max(acknowledged.unwrap_or(0.0)));
             }
         }
+    }
+
+    /// What a report says of a packet that can be sent again. That one sent for the first time has arrived is no news.
+    fn tell(&self, report: &Report) -> Option<Told> {
+        let has_arrived = report.arrived.is_some();
+        let carried = report.carried.filter(|carried| carried.is_copy || !has_arrived)?;
+        // Rounded up, as what leaves now was counted downwards.
+        let departed = self.epoch + Duration::from_micros(report.departed.unsigned_abs() + 1);
+        Some(Told { carried, departed, has_arrived })
+    }
+
+    /// What the last feedback told of packets that can be sent again: those lost, and copies that arrived.
+    pub(crate) fn take_told(&mut self) -> Vec<Told> {
+        std::mem::take(&mut self.told)
     }
 
     /// Counts a packet as arrived, or as lost once it can hardly come any more.
@@ -246,6 +290,16 @@ impl Bandwidth {
             _ => self.estimate_by_feedback(),
         };
         estimate.min(self.cap)
+    }
+
+    /// Whether so much came, or so long ago was begun, that the estimate is more than a guess.
+    pub(crate) fn is_proven(&self, now: Instant) -> bool {
+        self.window.is_proven() || self.is_unheard(now)
+    }
+
+    /// Whether so much is on its way that more must wait for word of it.
+    pub(crate) fn is_full(&self, now: Instant) -> bool {
+        self.window.is_full(now, self.departures.untold(), self.estimate(now), self.rtt)
     }
 
     /// Whether packets wait longer than a few of them take anyway.

@@ -11,6 +11,8 @@ const SHORTEST_WAIT: Duration = Duration::from_micros(500);
 const SLOW: f64 = 500_000.0;
 /// A probe that the queue on the way has to hold is at most so long, in bytes.
 const LARGEST: usize = 60_000;
+/// The first may meet a line of 64 kbit/s: a third of a second of that, in bytes.
+const LARGEST_FIRST: usize = 2_500;
 /// At the start the path is unknown: the first probe asks for so many times the guess.
 const FIRST_STEP: f64 = 3.0;
 /// Later ones for so many times the estimate.
@@ -117,10 +119,10 @@ impl Probing {
         if estimate >= wanted || !may_begin || self.next.is_some_and(|next| now < next) {
             return;
         }
-        let step = if self.has_begun { STEP } else { FIRST_STEP };
+        let (step, largest) = if self.has_begun { (STEP, LARGEST) } else { (FIRST_STEP, LARGEST_FIRST) };
         self.has_begun = true;
         let rate = (estimate * step).min(wanted * MARGIN);
-        let size = ((rate * LENGTH.as_secs_f64() / 8.0) as usize).min(LARGEST);
+        let size = ((rate * LENGTH.as_secs_f64() / 8.0) as usize).min(largest);
         self.last_number = self.last_number.wrapping_add(1).max(1);
         let number = self.last_number;
         self.carried = carried;

@@ -40,8 +40,9 @@ impl Queue {
     pub(super) fn note(&mut self, now: i64, delays: impl Iterator<Item = i64>, has_rival: bool) {
         let mut least = None;
         for delay in delays {
-            let step = self.last.replace(delay).map_or(0, |last| (delay - last).abs());
-            self.jitter += (step - self.jitter) / JITTER_SMOOTHING;
+            // Chance lets delays fall as much as rise; a queue that grows is none.
+            let fall = self.last.replace(delay).map_or(0, |last| (last - delay).max(0));
+            self.jitter += (2 * fall - self.jitter) / JITTER_SMOOTHING;
             least = Some(least.map_or(delay, |least: i64| least.min(delay)));
         }
         let Some(delay) = least else { return };

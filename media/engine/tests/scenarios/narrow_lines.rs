@@ -176,3 +176,76 @@ fn what_goes_into_a_narrow_line_fits_it() {
         }
     }
 }
+
+/// Three layers of 160, 480 and 1,280 kbit/s and a voice, for somebody who has joined over `line` and sees nothing yet.
+fn prepare(seed: u64, line: Weather) -> (World, Published, Published, usize) {
+    let mut world = World::new(seed, 1);
+    let alice = world.join(Weather::lossy(0.0, 10));
+    let camera = publish(&mut world, alice, millis(50), &[1, 3, 8]);
+    let microphone = world.publish_microphone(alice);
+    world.microphone(microphone).is_redundant = true;
+    world.run(seconds(2) + millis(53 * (seed % 10)));
+    let bob = world.join(line);
+    world.allow_pauses(bob);
+    world.weather[bob][0] = Weather { rate: None, ..line };
+    world.run(millis(300));
+    (world, camera, microphone, bob)
+}
+
+#[test]
+fn who_joins_over_a_narrow_line_hears_at_once() {
+    for (rate, delay) in [(64, 25), (128, 25), (300, 25), (10_000, 1), (10_000, 25), (10_000, 50)] {
+        for seed in 700..706 {
+            let narrow = Weather { queue: Bound::Time(seconds(1)), ..Weather::narrow(rate * 1000, delay) };
+            let (mut world, camera, microphone, bob) = prepare(seed, narrow);
+            let joined = world.now;
+            let view = world.view(bob, camera);
+            let ear = world.listen(bob, microphone, true);
+            world.listener(ear).asks = true;
+            let mut meeting = Meeting { world, microphone, bob, ear };
+            let (_, waited, concealed) = meeting.watch(seconds(5));
+            let frames = &meeting.world.viewer(view).frames;
+            let first = frames.first().map(|frame| frame.shown - joined);
+            let best = frames.iter().find(|frame| frame.layer == 2).map(|frame| frame.shown - joined);
+            eprintln!(
+                "joins over {rate} kbit/s, {} ms: {:.1} % of the sound missing in 5 s, 95 % waited at most {waited:?}, first \
+                 picture after {first:?}, the best after {best:?}",
+                2 * delay,
+                concealed * 100.0,
+            );
+            assert!(concealed < 0.02, "{concealed}");
+            if rate == 10_000 {
+                assert!(first.is_some_and(|first| first < millis(100 + 3 * delay)), "{first:?}");
+                assert!(best.is_some_and(|best| best < seconds(1)), "{best:?}");
+            }
+        }
+    }
+}
+
+/// What begins does so with a key frame, which is many times as large as what follows: if that counted as the layer's cost,
+/// there would be no room for what had just begun.
+#[test]
+fn a_picture_that_fits_is_not_paused_for_its_key_frame() {
+    for queue in [millis(300), seconds(1)] {
+        for seed in 710..714 {
+            let (mut world, camera, microphone, bob) = prepare(seed, line(300_000, queue));
+            let view = world.view(bob, camera);
+            let ear = world.listen(bob, microphone, true);
+            let mut meeting = Meeting { world, microphone, bob, ear };
+            meeting.watch(seconds(15));
+            let start = meeting.world.now;
+            let (sent, waited, concealed) = meeting.watch(seconds(60));
+            let end = meeting.world.now;
+            let viewer = meeting.world.viewer(view);
+            let (shown, freeze) = (viewer.shown(start, end), viewer.longest_freeze(start, end));
+            eprintln!(
+                "300 kbit/s, queue {queue:?}: {:.0} kbit/s, 95 % waited at most {waited:?}, {shown} of 1200 frames, {freeze:?}, \
+                 {:.1} % of the sound missing",
+                sent / 1e3,
+                concealed * 100.0,
+            );
+            assert!(shown > 1_150 && freeze < millis(300), "{shown} {freeze:?}");
+            assert!(waited <= millis(150), "{waited:?}");
+        }
+    }
+}

@@ -220,7 +220,7 @@ fn a_picture_comes_though_the_very_first_packet_is_lost() {
         world.run(seconds(10));
         let frames = world.viewer(view).frames.len();
         let key_frames = world.scalable(camera).key_frames;
-        assert!(frames > 250 && key_frames < 20, "seed {seed}: {frames} frames, {key_frames} key frames");
+        assert!(frames > 220 && key_frames < 20, "seed {seed}: {frames} frames, {key_frames} key frames");
     }
 }
 
