@@ -82,7 +82,7 @@ def clean_role(text: str) -> AccountRole:
 
 async def accounts_exist(database: Database) -> bool:
     """Whether there is an account with a password: until then the service is to be set up."""
-    async with database.session() as session:
+    async with database.reading() as session:
         found = await session.scalar(select(AccountRow.id).where(AccountRow.password_hash.is_not(None)).limit(1))
     return found is not None
 
@@ -130,7 +130,7 @@ class Accounts:
             usual = clean_email(email)
         except WrongInput:
             return None
-        async with self._database.session() as session:
+        async with self._database.reading() as session:
             row = await session.scalar(select(AccountRow).where(AccountRow.email == usual))
         return account_of(row) if row else None
 
@@ -138,7 +138,7 @@ class Accounts:
         """Those accounts that there are."""
         found: dict[str, Account] = {}
         ids = sorted(account_ids)
-        async with self._database.session() as session:
+        async with self._database.reading() as session:
             for at in range(0, len(ids), _IN_ONE_STATEMENT):
                 rows = await session.scalars(
                     select(AccountRow).where(AccountRow.id.in_(ids[at : at + _IN_ONE_STATEMENT]))
@@ -176,7 +176,7 @@ class Accounts:
             wanted = wanted.where(
                 or_(*(column.icontains(one, autoescape=True) for column in columns for one in spellings))
             )
-        async with self._database.session() as session:
+        async with self._database.reading() as session:
             if after:
                 last = await _row(session, after)
                 wanted = wanted.where(tuple_(AccountRow.name, AccountRow.email) > (last.name, last.email))
@@ -187,7 +187,7 @@ class Accounts:
         wanted = select(AccountRow).order_by(AccountRow.created_at.desc(), AccountRow.id.desc()).limit(most)
         if after is not None:
             wanted = wanted.where(tuple_(AccountRow.created_at, AccountRow.id) < after)
-        async with self._database.session() as session:
+        async with self._database.reading() as session:
             return [account_of(row) for row in await session.scalars(wanted)]
 
     async def authenticate(self, email: str, password: str) -> Account | None:
@@ -196,7 +196,7 @@ class Accounts:
             usual = clean_email(email)
         except WrongInput:
             usual = ""
-        async with self._database.session() as session:
+        async with self._database.reading() as session:
             row = await session.scalar(select(AccountRow).where(AccountRow.email == usual))
         known = row.password_hash if row is not None and row.disabled_at is None else None
         if not await self._passwords.matches(known, password[: passwords.LENGTH[1] + 1]):
@@ -208,7 +208,7 @@ class Accounts:
 
     async def check_password(self, account: Account, password: str) -> bool:
         """Whether it is this account's password."""
-        async with self._database.session() as session:
+        async with self._database.reading() as session:
             known = (await _row(session, account.id)).password_hash
         return await self._passwords.matches(known, password[: passwords.LENGTH[1] + 1])
 

@@ -132,7 +132,7 @@ class Agenda:
             .where(MeetingRow.id == meeting_id)
             .where(or_(MeetingRow.owner_id == account.id, MemberRow.id.is_not(None)))
         )
-        async with self._database.session() as session:
+        async with self._database.reading() as session:
             found = (await session.execute(wanted)).first()
         if found is None:
             raise MeetingNotFound("no meeting of yours has this id")
@@ -146,7 +146,7 @@ class Agenda:
         values: dict[str, object] = {**moments, "account": account.id, "email": account.email, "most": most + 1}
         if cursor is not None:
             values |= {"at": cursor.at, "tie": cursor.meeting_id}
-        async with self._database.session() as session:
+        async with self._database.reading() as session:
             found = await session.execute(order.first if cursor is None else order.behind, values)
             return [(row, read_role(role)) for row, role in found]
 

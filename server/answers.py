@@ -58,7 +58,7 @@ class Answers:
             return None
         except IntegrityError:
             pass  # somebody was first
-        async with self._database.session() as session:
+        async with self._database.reading() as session:
             found = await session.get(AnswerRow, (caller, key))
         if found is None or (found.status is None and found.request_hash == request_hash):
             raise RequestUnderWay("the first request with this Idempotency-Key has no answer yet")

@@ -93,7 +93,7 @@ class ApiKeys:
     async def find(self, text: str, now: datetime.datetime) -> ApiKey:
         """The key of this text, which is noted as used now. Raises ApiKeyRefused, the same for every reason."""
         parts = _FORM.fullmatch(text)
-        async with self._database.session() as session:
+        async with self._database.reading() as session:
             row = await session.get(ApiKeyRow, f"AK_{parts[1]}") if parts else None
         if parts is None or row is None or not hmac.compare_digest(row.secret_hash, hash_secret(parts[2])):
             raise ApiKeyRefused("the API key is unknown, too old or taken back")
@@ -107,7 +107,7 @@ class ApiKeys:
 
     async def get(self, key_id: str) -> ApiKey:
         """Raises ApiKeyNotFound."""
-        async with self._database.session() as session:
+        async with self._database.reading() as session:
             row = await session.get(ApiKeyRow, key_id)
         if row is None:
             raise ApiKeyNotFound("there is no such API key")
@@ -118,7 +118,7 @@ class ApiKeys:
         wanted = select(ApiKeyRow).order_by(ApiKeyRow.created_at.desc(), ApiKeyRow.id.desc()).limit(most)
         if after is not None:
             wanted = wanted.where(tuple_(ApiKeyRow.created_at, ApiKeyRow.id) < after)
-        async with self._database.session() as session:
+        async with self._database.reading() as session:
             return [api_key_of(row) for row in await session.scalars(wanted)]
 
     async def revoke(self, key_id: str, now: datetime.datetime) -> ApiKey:

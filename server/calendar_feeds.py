@@ -33,13 +33,13 @@ class CalendarFeeds:
 
     async def made_at(self, account: Account) -> datetime.datetime | None:
         """Since when the account has its feed; None where it has none."""
-        async with self._database.session() as session:
+        async with self._database.reading() as session:
             row = await session.get(CalendarFeedRow, account.id)
         return row.created_at if row else None
 
     async def find(self, secret: str) -> Account | None:
         """Whose feed it is; None for no feed's secret, or an account that may not sign in."""
         wanted = select(AccountRow).join(CalendarFeedRow, CalendarFeedRow.account_id == AccountRow.id)
-        async with self._database.session() as session:
+        async with self._database.reading() as session:
             row = await session.scalar(wanted.where(CalendarFeedRow.secret_hash == hash_secret(secret)))
         return account_of(row) if row is not None and row.disabled_at is None else None

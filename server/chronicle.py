@@ -134,7 +134,7 @@ class Chronicle:
             .join(OccurrenceRow, OccurrenceRow.meeting_id == MeetingRow.id)
             .where(OccurrenceRow.ended_at.is_(None))
         )
-        async with self._database.session() as session:
+        async with self._database.reading() as session:
             self._cut_off = frozenset(await session.scalars(going_on))
         self._since = self._clock()
         self._tasks = [

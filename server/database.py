@@ -9,19 +9,19 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcon
 from pathlib import Path
 from typing import Any
 
-import asyncpg
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy import Connection, ForeignKey, Index, Integer, LargeBinary, MetaData, String, Text, event, false, text
-from sqlalchemy.engine.interfaces import DBAPIConnection, Dialect
-from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.pool import NullPool
 from sqlalchemy.types import DateTime, TypeDecorator
 
+from server import postgresql
 from server.config import SettingsError
 
 DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}
@@ -29,8 +29,10 @@ DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}
 MIGRATIONS = Path(__file__).parent / "migrations"
 CONNECTIONS = 15
 """To the database at most, opened when they are needed and kept: to open one takes longer than most statements."""
-CONNECT_TIME = 10.0
-"""Seconds for a connection to PostgreSQL, each of which a request waits for: a machine that is gone does not refuse."""
+CLOSE_TIME = 5.0
+"""Seconds in which connections say farewell: to a server that is gone they would do so for long."""
+CUT_OFF_TIME = 0.1
+"""Seconds for each of them, once there was none in that time."""
 MIGRATION_LOCK = 8_367_243_241
 """Any number that no other program takes for its own lock in the same database."""
 
@@ -331,20 +333,23 @@ class Database:
 
     def __init__(self, url: str) -> None:
         scheme, _, place = url.partition("://")
+        self._address = f"{DRIVERS[scheme]}://{place}"
+        self._may_be_silent = scheme != "sqlite"
+        """Whether it is another program, and not a file: then nobody waits for it without end."""
         self.engine: AsyncEngine = create_async_engine(
-            f"{DRIVERS[scheme]}://{place}",
+            self._address,
             hide_parameters=True,  # in what is logged of an error: titles, letters, hashes
             pool_size=CONNECTIONS,
             max_overflow=0,
-            pool_pre_ping=scheme != "sqlite",  # one that the server has closed is found out before it is used
+            pool_pre_ping=self._may_be_silent,  # one that the server has closed is found out before it is used
         )
-        if scheme == "sqlite":
-            event.listen(self.engine.sync_engine, "connect", _prepare_sqlite)
+        if self._may_be_silent:
+            postgresql.bound_waits(self.engine)
         else:
-            event.listen(self.engine.sync_engine, "do_connect", _connect_to_postgresql)
+            event.listen(self.engine.sync_engine, "connect", _prepare_sqlite)
         self.session: async_sessionmaker[AsyncSession] = async_sessionmaker(self.engine, expire_on_commit=False)
         # SQLite has one writer at a time, and lets those who wait try again by chance, some of them for seconds.
-        self._turn: AbstractAsyncContextManager[None] = asyncio.Lock() if scheme == "sqlite" else nullcontext()
+        self._turn: AbstractAsyncContextManager[None] = nullcontext() if self._may_be_silent else asyncio.Lock()
         """Held by who writes; whoever came first is next."""
         self._writing: set[asyncio.Task[Any] | None] = set()
         """Tasks that have a transaction of their own, or wait for their turn."""
@@ -354,7 +359,8 @@ class Database:
         """What is written is there as a whole, or not at all: with the transaction `within` is in, or by itself.
 
         Who has begun `within` commits it. Raises IntegrityError where the database's rules forbid what was written,
-        and RuntimeError for a second transaction in a task that is in one: it would wait for itself.
+        another SQLAlchemyError where it can't be used, and RuntimeError for a second transaction in a task that is in
+        one: it would wait for itself.
         """
         if within is not None:
             yield within
@@ -366,6 +372,7 @@ class Database:
         self._writing.add(task)
         try:
             async with self._turn, self.session.begin() as session:
+                await self._reach(session)
                 yield session
         finally:
             self._writing.discard(task)
@@ -373,17 +380,31 @@ class Database:
     @asynccontextmanager
     async def reading(self, within: AsyncSession | None = None) -> AsyncIterator[AsyncSession]:
         """To read alone, which waits for no writer: what the transaction `within` is in has written, or what is there
-        for everybody."""
+        for everybody. Raises SQLAlchemyError where it can't be used."""
         if within is not None:
             yield within
         else:
             async with self.session() as session:
+                await self._reach(session)
                 yield session
+
+    async def _reach(self, session: AsyncSession) -> None:
+        """Has a connection, before anything is done with it. Raises SQLAlchemyError.
+
+        A free one, a sign of life and a new one instead may each be waited for: the time is for all of them together.
+        """
+        if not self._may_be_silent:
+            return
+        try:
+            async with asyncio.timeout(postgresql.CONNECT_TIME):
+                _ = await session.connection()
+        except TimeoutError:
+            raise postgresql.DatabaseSilent("no connection to the database was to be had in time") from None
 
     async def migrate(self) -> tuple[str | None, str | None]:
         """Brings the tables to their newest form; the revisions before and after. Raises DatabaseUnusable."""
         try:
-            async with self.engine.begin() as connection:
+            async with self._patient() as engine, engine.begin() as connection:
                 if connection.dialect.name == "postgresql":  # nodes of a cluster start together: one of them does it
                     await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
                 before = await connection.run_sync(_revision)
@@ -396,12 +417,28 @@ class Database:
 
     async def revision(self) -> str | None:
         """The revision that the tables have; None without any. Raises SQLAlchemyError when the database is away."""
-        async with self.engine.connect() as connection:
-            return await connection.run_sync(_revision)
+        async with self.reading() as session:
+            return await (await session.connection()).run_sync(_revision)
+
+    @asynccontextmanager
+    async def _patient(self) -> AsyncIterator[AsyncEngine]:
+        """An engine whose statements take as long as they take: many rows are changed, another node does it first."""
+        if not self._may_be_silent:
+            yield self.engine
+            return
+        engine = create_async_engine(self._address, hide_parameters=True, poolclass=NullPool)
+        postgresql.bound_waits(engine, statements=False)
+        yield engine
 
     async def close(self) -> None:
         """Closes all connections."""
-        await self.engine.dispose()
+        patience = CLOSE_TIME if self._may_be_silent else None
+        while True:
+            try:
+                async with asyncio.timeout(patience):
+                    return await self.engine.dispose()
+            except TimeoutError:  # one is cut off by that, and the server says nothing to the others either
+                patience = CUT_OFF_TIME
 
 
 def newest_revision() -> str | None:
@@ -428,14 +465,6 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
     cursor.close()
     # SQLite's own knows only ASCII; titles are in any language.
     connection.create_function("lower", 1, _lower, deterministic=True)
-
-
-def _connect_to_postgresql(dialect: Dialect, _record: object, address: Any, options: Any) -> DBAPIConnection:
-    """As usual; but that no server is there, or that it refuses us, is an error of SQLAlchemy's like all others."""
-    try:
-        return dialect.connect(*address, timeout=CONNECT_TIME, **options)
-    except (OSError, asyncpg.PostgresError) as error:
-        raise OperationalError(None, None, error) from error
 
 
 def _lower(value: object) -> object:

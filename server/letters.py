@@ -147,7 +147,7 @@ class Letters:
     async def undelivered(self, meeting_id: str) -> Sequence[Undelivered]:
         """Who was not reached by the last letter about a meeting: refused, given up, or tried more than once."""
         mine = (LetterRow.meeting_id == meeting_id, LetterRow.attempts > 0)
-        async with self._database.session() as session:
+        async with self._database.reading() as session:
             rows = await session.scalars(select(LetterRow).where(*mine).order_by(LetterRow.email))
             return [Undelivered(row.email, row.problem if row.failed_at else "") for row in rows]
 
@@ -167,7 +167,7 @@ class Letters:
         """Sends all that is due; seconds until the next one is."""
         while not self._closing:
             now = _now()
-            async with self._database.session() as session:
+            async with self._database.reading() as session:
                 waiting = select(LetterRow).where(LetterRow.due_at.is_not(None)).order_by(LetterRow.due_at)
                 rows = list(await session.scalars(waiting.limit(AT_ONCE)))
             due = [row for row in rows if row.due_at is not None and row.due_at <= now]

@@ -62,7 +62,7 @@ class Links:
     async def find(self, kind: LinkKind, secret: str, now: datetime.datetime) -> Link:
         """The link of this secret. Raises LinkNotFound."""
         wanted = (LinkRow.kind == kind, LinkRow.secret_hash == hash_secret(secret), LinkRow.expires_at > now)
-        async with self._database.session() as session:
+        async with self._database.reading() as session:
             row = await session.scalar(select(LinkRow).where(*wanted))
         if row is None:
             raise LinkNotFound("the link was used, or is too old")

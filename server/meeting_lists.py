@@ -47,7 +47,7 @@ class MeetingLists:
         if after is not None:
             rows = rows.where(tuple_(MeetingRow.created_at, MeetingRow.id) < after)
         rows = rows.order_by(MeetingRow.created_at.desc(), MeetingRow.id.desc()).limit(most)
-        async with self._database.session() as session:
+        async with self._database.reading() as session:
             return [meeting_of(row) for row in await session.scalars(rows)]
 
 

@@ -157,7 +157,7 @@ class Meetings:
         usual = codes.read(code)
         if usual is None:
             raise MeetingNotFound
-        async with self._database.session() as session:
+        async with self._database.reading() as session:
             row = await session.scalar(select(MeetingRow).where(MeetingRow.code == usual))
         if row is None:
             raise MeetingNotFound
@@ -165,7 +165,7 @@ class Meetings:
 
     async def get(self, meeting_id: str) -> Meeting:
         """The meeting with this id, which lets nobody in: ids stand in lists and logs. Raises MeetingNotFound."""
-        async with self._database.session() as session:
+        async with self._database.reading() as session:
             row = await session.get(MeetingRow, meeting_id)
         if row is None:
             raise MeetingNotFound
@@ -180,14 +180,14 @@ class Meetings:
 
     async def in_room(self, room_name: str) -> Meeting | None:
         """The meeting whose room it is; None for a room of another program's."""
-        async with self._database.session() as session:
+        async with self._database.reading() as session:
             row = await session.scalar(select(MeetingRow).where(MeetingRow.room_name == room_name))
         return meeting_of(row) if row else None
 
     async def in_rooms(self, room_names: Sequence[str]) -> Mapping[str, str]:
         """Ids of the meetings whose rooms these are, by room."""
         found: dict[str, str] = {}
-        async with self._database.session() as session:
+        async with self._database.reading() as session:
             for start in range(0, len(room_names), _MOST_NAMES):
                 some = MeetingRow.room_name.in_(room_names[start : start + _MOST_NAMES])
                 for row in await session.execute(select(MeetingRow.room_name, MeetingRow.id).where(some)):
@@ -197,21 +197,21 @@ class Meetings:
     async def personal(self, owner_id: str) -> Meeting | None:
         """The account's personal room, if it has made one."""
         mine = (MeetingRow.owner_id == owner_id, MeetingRow.kind == "personal")
-        async with self._database.session() as session:
+        async with self._database.reading() as session:
             row = await session.scalar(select(MeetingRow).where(*mine).order_by(MeetingRow.created_at).limit(1))
         return meeting_of(row) if row else None
 
     async def owned(self, owner_id: str, most: int = 1000) -> Sequence[Meeting]:
         """The account's meetings, the newest first."""
         mine = select(MeetingRow).where(MeetingRow.owner_id == owner_id).order_by(MeetingRow.created_at.desc())
-        async with self._database.session() as session:
+        async with self._database.reading() as session:
             return [meeting_of(row) for row in await session.scalars(mine.limit(most))]
 
     async def of_account(self, account_id: str, email: str, since: datetime.datetime, most: int) -> Sequence[Meeting]:
         """The account's scheduled meetings and those to which its address is invited, but those over before `since`;
         the last ones first."""
         wanted = _of_account(select(MeetingRow), account_id, email, since).limit(most)
-        async with self._database.session() as session:
+        async with self._database.reading() as session:
             # A thousand take 50 ms to read: others are served between its parts.
             rows = await session.stream_scalars(wanted.execution_options(yield_per=_READ_AT_ONCE))
             return [meeting_of(row) async for row in rows]
@@ -222,7 +222,7 @@ class Meetings:
         """What `of_account` would give, for who knows it already."""
         editions = select(MeetingRow.id, MeetingRow.version, MeetingRow.owner_id)
         wanted = _of_account(editions, account_id, email, since).limit(most)
-        async with self._database.session() as session:
+        async with self._database.reading() as session:
             return [Edition(*columns) for columns in await session.execute(wanted)]
 
     async def change(

@@ -108,7 +108,7 @@ class Members:
     async def role(self, meeting: Meeting, account: Account) -> Role | None:
         """As what an account is invited; None where it is not."""
         mine = (MemberRow.meeting_id == meeting.id, MemberRow.email == account.email)
-        async with self._database.session() as session:
+        async with self._database.reading() as session:
             role = await session.scalar(select(MemberRow.role).where(*mine))
         return read_role(role) if role else None
 

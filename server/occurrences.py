@@ -88,7 +88,7 @@ class Occurrences:
 
     async def get(self, meeting: Meeting, occurrence_id: str) -> Occurrence:
         """One of a meeting's. Raises OccurrenceNotFound."""
-        async with self._database.session() as session:
+        async with self._database.reading() as session:
             row = await session.get(OccurrenceRow, occurrence_id)
         if row is None or row.meeting_id != meeting.id:
             raise OccurrenceNotFound("the meeting has no such occurrence")
@@ -108,7 +108,7 @@ class Occurrences:
         if before is not None:
             at_once = and_(OccurrenceRow.started_at == before.started_at, OccurrenceRow.id < before.id)
             wanted = wanted.where(or_(OccurrenceRow.started_at < before.started_at, at_once))
-        async with self._database.session() as session:
+        async with self._database.reading() as session:
             return [Held(occurrence_of(row), count) for row, count in await session.execute(wanted)]
 
     async def stays(self, occurrence: Occurrence) -> Sequence[Stay]:
@@ -121,7 +121,7 @@ class Occurrences:
             .where(StayRow.occurrence_id == occurrence.id)
             .order_by(StayRow.joined_at, StayRow.id)
         )
-        async with self._database.session() as session:
+        async with self._database.reading() as session:
             found = await session.execute(wanted)
             return [_stay(row, account_id, email or "") for row, account_id, email in found]
 
@@ -135,7 +135,7 @@ class Occurrences:
             .join(MeetingRow, MeetingRow.id == OccurrenceRow.meeting_id)
             .where(MeetingRow.room_name == room_name, OccurrenceRow.ended_at.is_(None))
         )
-        async with self._database.session() as session:
+        async with self._database.reading() as session:
             row = await session.scalar(wanted)
             if row is None or now - row.seen_at > LONGEST_GAP:
                 return None

@@ -68,7 +68,7 @@ class SignIns:
     async def find(self, secret: str, now: datetime.datetime) -> tuple[SignIn, Account] | None:
         """Whose cookie it is; None for one that is over, or of an account that may not sign in."""
         wanted = select(SignInRow, AccountRow).join(AccountRow, AccountRow.id == SignInRow.account_id)
-        async with self._database.session() as session:
+        async with self._database.reading() as session:
             found = (await session.execute(wanted.where(SignInRow.secret_hash == hash_secret(secret)))).first()
         if found is None:
             return None
@@ -83,7 +83,7 @@ class SignIns:
     async def list(self, account: Account) -> Sequence[SignIn]:
         """All of an account's, the one used last first."""
         wanted = select(SignInRow).where(SignInRow.account_id == account.id).order_by(SignInRow.seen_at.desc())
-        async with self._database.session() as session:
+        async with self._database.reading() as session:
             return [_sign_in(row) for row in await session.scalars(wanted)]
 
     async def end(self, account: Account, sign_in_id: str) -> None:

@@ -108,7 +108,7 @@ class Subscriptions:
 
     async def list(self) -> Sequence[Subscription]:
         """All, the oldest first."""
-        async with self._database.session() as session:
+        async with self._database.reading() as session:
             rows = await session.scalars(
                 select(SubscriptionRow).order_by(SubscriptionRow.created_at, SubscriptionRow.id)
             )
@@ -116,7 +116,7 @@ class Subscriptions:
 
     async def get(self, subscription_id: str) -> Subscription:
         """Raises SubscriptionNotFound."""
-        async with self._database.session() as session:
+        async with self._database.reading() as session:
             return subscription_of(await _row(session, subscription_id))
 
     async def change(
@@ -177,7 +177,7 @@ class Subscriptions:
             made_at, delivery_id = after
             at_once = and_(DeliveryRow.created_at == made_at, DeliveryRow.id < delivery_id)
             wanted = wanted.where(or_(DeliveryRow.created_at < made_at, at_once))
-        async with self._database.session() as session:
+        async with self._database.reading() as session:
             await _row(session, subscription_id)
             return [delivery_of(row) for row in await session.scalars(wanted)]
 
@@ -192,12 +192,12 @@ class Subscriptions:
             .scalar_subquery()
         )
         wanted = select(DeliveryRow).where(DeliveryRow.id.in_(select(newest).select_from(SubscriptionRow)))
-        async with self._database.session() as session:
+        async with self._database.reading() as session:
             return {row.subscription_id: delivery_of(row) for row in await session.scalars(wanted)}
 
     async def delivery(self, subscription_id: str, delivery_id: str) -> Delivery:
         """One message of one's log. Raises DeliveryNotFound."""
-        async with self._database.session() as session:
+        async with self._database.reading() as session:
             row = await session.get(DeliveryRow, delivery_id)
         if row is None or row.subscription_id != subscription_id:
             raise DeliveryNotFound("the webhook has no such message")

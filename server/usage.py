@@ -51,7 +51,7 @@ class Usage:
             .where(or_(OccurrenceRow.ended_at.is_(None), OccurrenceRow.ended_at > begin))
             .where(StayRow.joined_at < end, or_(StayRow.left_at.is_(None), StayRow.left_at > begin))
         )
-        async with self._database.session() as session:
+        async with self._database.reading() as session:
             for made_at in await session.scalars(made):
                 found[made_at.date()].meetings_made += 1
             for started_at in await session.scalars(held):

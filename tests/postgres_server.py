@@ -6,6 +6,7 @@ import itertools
 import os
 import pwd
 import shutil
+import signal
 import socket
 import subprocess
 from collections.abc import Iterator, Sequence
@@ -49,6 +50,24 @@ class PostgresServer:
         """Ends it at once, if it runs."""
         if (self._folder / "data" / "postmaster.pid").exists():
             self._run("pg_ctl", "-D", self._folder / "data", "-m", "immediate", "-s", "stop")
+
+    def pause(self) -> None:
+        """It refuses nothing from now on, and does nothing."""
+        # The first, so that it makes no further ones.
+        for process in (self._process(), *self._backends()):
+            os.kill(process, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """It goes on where it was."""
+        for process in (*self._backends(), self._process()):
+            os.kill(process, signal.SIGCONT)
+
+    def _process(self) -> int:
+        return int((self._folder / "data" / "postmaster.pid").read_text().split("\n", 1)[0])
+
+    def _backends(self) -> list[int]:
+        first = self._process()
+        return list(map(int, Path(f"/proc/{first}/task/{first}/children").read_text().split()))
 
     def new_database(self, like: str = "") -> str:
         """The address of a new database: an empty one, or a copy of the one at that address, which nobody may use."""

@@ -146,12 +146,15 @@ def test_environment_is_read_in_one_file() -> None:
     assert not wrong
 
 
-def test_who_writes_to_the_database_takes_turns() -> None:
-    """`Database.transaction` has the turns: a session begun beside it would contend by chance."""
+def test_who_uses_the_database_takes_turns_and_waits_for_an_end() -> None:
+    """`Database.transaction` has the turns: a session begun beside it would contend by chance. There, and in
+    `Database.reading`, the wait for a connection ends."""
     wrong = [
         name_of(path)
         for path in package_files("server")
-        if re.search(r"\.session\.begin\(|\.engine\.begin\(|\.commit\(", path.read_text())
+        if re.search(
+            r"\.session\.begin\(|\.engine\.begin\(|\.commit\(|database\.session\(|\.engine\.connect\(", path.read_text()
+        )
         and name_of(path) != "server/database.py"
     ]
     assert not wrong

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from aiohttp import web
 from sqlalchemy.exc import SQLAlchemyError
 
 from server.database import Database
 from signaling.node import Node
 from signaling.store import Store, StoreUnavailable
+
+DATABASE_TIME = 3.0
+"""Seconds that the database has for an answer: who asks whether a node is well waits no longer than a few himself."""
 
 
 def routes(version: str, node: Node, store: Store, database: Database, *, redis: bool) -> list[web.RouteDef]:
@@ -35,8 +40,9 @@ def routes(version: str, node: Node, store: Store, database: Database, *, redis:
 
 async def _database_state(database: Database) -> str:
     try:
-        await database.revision()
-    except SQLAlchemyError:
+        async with asyncio.timeout(DATABASE_TIME):
+            await database.revision()
+    except (SQLAlchemyError, TimeoutError):
         return "unavailable"
     return "ok"
 

@@ -193,6 +193,18 @@ async def test_a_folder_with_odd_letters_holds_it(tmp_path: Path) -> None:
         await database.close()
 
 
+async def test_a_file_that_is_no_database_leaves_no_thread_behind(tmp_path: Path) -> None:
+    file = tmp_path / "veche.sqlite3"
+    file.write_text("not a database, but a text that is as long as the head of one would be, and longer" * 9)
+    database = Database(f"sqlite:///{file}")
+    with pytest.raises(DatabaseUnusable, match="not a database"):
+        await database.migrate()
+    with pytest.raises(SQLAlchemyError):
+        await database.revision()
+    await database.close()
+    await database_threads_ended()
+
+
 async def test_a_database_that_is_away_says_so(tmp_path: Path) -> None:
     database = Database(f"sqlite:///{tmp_path / 'none' / 'veche.sqlite3'}")
     try:
