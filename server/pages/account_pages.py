@@ -11,6 +11,7 @@ from aiohttp import web
 
 from server.accounts import EMAIL_LENGTH, ROLES, Account, EmailTaken, LastAdministrator, clean_role
 from server.attempts import Attempts
+from server.pages import once
 from server.pages.forms import see_other
 from server.pages.reception import Reception
 from server.pages.times import Times, reader_zone
@@ -94,10 +95,14 @@ class AccountPages:
         return see_other("/account?saved=sign-ins")
 
     async def all(self, request: web.Request) -> web.Response:
-        """Everybody's accounts."""
+        """Everybody's accounts; right after somebody was invited, the link for them."""
         self._reception.renderer.to_https(request)
         await self._reception.administrator(request)
-        return await self._all(request)
+        shown = once.shown_once(request)
+        link, invited = shown.get("link", ""), shown.get("invited", "")
+        response = await self._all(request, link=link, invited=invited, sent="sent" in shown)
+        once.forget(request, response)
+        return response
 
     async def do_invite(self, request: web.Request) -> web.Response:
         """A new account, and a link for its owner: by mail, or to be handed over."""
@@ -143,7 +148,8 @@ class AccountPages:
 
     async def _hand_over(self, request: web.Request, account: Account) -> web.Response:
         link, sent = await self._reception.hand_over(request, account)
-        return await self._all(request, link=link, invited=account.email, sent=sent)
+        how = {"sent": "yes"} if sent else {}
+        return self._reception.show_once(request, "/accounts", link=link, invited=account.email, **how)
 
     async def _asked(self, request: web.Request, *, administrator: bool = False) -> tuple[Account, Mapping[str, str]]:
         """Who sent a form, and its fields."""

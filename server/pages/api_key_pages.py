@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from aiohttp import web
 
 from server.api_keys import SCOPES, ApiKeys
+from server.pages import once
 from server.pages.forms import see_other
 from server.pages.reception import Reception
 from server.texts import WrongInput
@@ -37,13 +38,15 @@ class ApiKeyPages:
         ]
 
     async def list(self, request: web.Request) -> web.Response:
-        """All keys."""
+        """All keys; right after one was made, its text."""
         self._reception.renderer.to_https(request)
         await self._reception.administrator(request)
-        return await self._show(request)
+        response = await self._show(request, made=once.shown_once(request).get("key", ""))
+        once.forget(request, response)
+        return response
 
     async def do_make(self, request: web.Request) -> web.Response:
-        """A new key; this page alone shows its text."""
+        """A new key; the page after this alone shows its text."""
         _, fields = await self._reception.asked(request)
         account = await self._reception.administrator(request)
         days = LIFETIMES.get(fields.get("days", ""))
@@ -56,7 +59,7 @@ class ApiKeyPages:
             problem = "name" if scopes else "scopes"
             return await self._show(request, fields=fields, problem=problem, status=422)
         logger.info("%s has made the API key %s", account.id, key.id)
-        return await self._show(request, made=text)
+        return self._reception.show_once(request, PATH, key=text)
 
     async def do_revoke(self, request: web.Request) -> web.Response:
         """A key works no more."""

@@ -21,6 +21,7 @@ from server.calendar_files import MEDIA_TYPE, Entry, calendar_file
 from server.invitations import Invitations
 from server.meetings import Edition, Meeting, MeetingNotFound, Meetings
 from server.members import Member, Members
+from server.pages import once
 from server.pages.forms import see_other
 from server.pages.reception import Reception
 from server.problems import TooMany
@@ -30,6 +31,7 @@ MOST_IN_FEED = 1000
 """Meetings: those that end last."""
 SHOWN_AFTER = datetime.timedelta(days=90)
 """For so long the feed has meetings that are over."""
+MADE = "/account/calendar"
 
 
 class CalendarPages:
@@ -60,7 +62,8 @@ class CalendarPages:
         """Routes for an application."""
         return [
             web.get("/calendar/{secret}.ics", self.feed),
-            web.post("/account/calendar", self.do_make),
+            web.get(MADE, self.made),
+            web.post(MADE, self.do_make),
             web.get("/meetings/{meeting}/meeting.ics", self.of_invited),
             web.get("/m/{code}/meeting.ics", self.of_code),
         ]
@@ -113,15 +116,24 @@ class CalendarPages:
         return self._single(request, replace(meeting, description=""))
 
     async def do_make(self, request: web.Request) -> web.Response:
-        """Makes the account's feed, and shows its address once; or takes it back."""
+        """Makes the account's feed, whose address the page after this alone shows; or takes it back."""
         account, fields = await self._reception.asked(request)
         if fields.get("made") == "no":
             await self._reception.feeds.revoke(account)
             return see_other("/account?saved=calendar")
         secret = await self._reception.feeds.make(account, datetime.datetime.now(datetime.UTC))
         address = self._reception.callers.shared_base(request) / "calendar" / f"{secret}.ics"
-        response = self._reception.renderer.page(request, "calendar.html", address=str(address))
-        response.headers["Cache-Control"] = "no-store"
+        return self._reception.show_once(request, MADE, address=str(address))
+
+    async def made(self, request: web.Request) -> web.Response:
+        """The address of the feed that was just made; later there is nothing to be seen here."""
+        self._reception.renderer.to_https(request)
+        await self._reception.signed_in(request)
+        address = once.shown_once(request).get("address", "")
+        if not address:
+            return see_other("/account")
+        response = self._reception.renderer.page(request, "calendar.html", address=address)
+        once.forget(request, response)
         return response
 
     def _count_failure(self, request: web.Request) -> None:

@@ -15,6 +15,7 @@ from server.api.requests import Callers
 from server.calendar_feeds import CalendarFeeds
 from server.links import LinkKind, Links
 from server.mail import Mail, MailNotSent
+from server.pages import once
 from server.pages.forms import keep, read_form, unpacked
 from server.pages.rendering import Renderer
 from server.problems import SignInEnded
@@ -51,6 +52,11 @@ class Reception:
             logger.error("an invitation was not sent: %s", error)
             return link, False
         return link, True
+
+    def show_once(self, request: web.Request, where: str, **texts: str) -> web.Response:
+        """What a form answers that made something secret: the way to the page that shows it, once."""
+        secure = self.callers.base(request).scheme == "https"
+        return once.show_once(request, where, secure=secure, **texts)
 
     async def signed_in(self, request: web.Request) -> Account:
         """The account; raises the way to sign in."""

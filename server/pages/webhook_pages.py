@@ -16,6 +16,7 @@ from server.deliveries import Deliveries
 from server.destinations import AddressNotAllowed
 from server.happenings import HappeningType
 from server.meeting_form import FormProblems
+from server.pages import once
 from server.pages.forms import see_other
 from server.pages.reception import Reception
 from server.pages.times import Times, reader_zone
@@ -76,7 +77,7 @@ class WebhookPages:
         return self._form(request, {"which": ALL})
 
     async def do_make(self, request: web.Request) -> web.Response:
-        """A new webhook; this page alone shows its secret."""
+        """A new webhook; the page after this alone shows its secret."""
         _, fields = await self._reception.asked(request)
         account = await self._reception.administrator(request)
         try:
@@ -87,13 +88,18 @@ class WebhookPages:
         except WrongInput:  # there are as many as may be
             return self._form(request, fields, problems={"url": "most"})
         logger.info("%s has made the webhook %s", account.id, made.id)
-        return await self._show(request, made, secret=secret)
+        return self._reception.show_once(request, f"{PATH}/{made.id}", secret=secret)
 
     async def one(self, request: web.Request) -> web.Response:
-        """What it is told, whether it works, and the log."""
+        """What it is told, whether it works, and the log; right after a secret was made, that."""
         await self._reader(request)
         webhook = await self._subscriptions.get(request.match_info["webhook"])
-        return await self._show(request, webhook, said=request.query.get("said", ""))
+        shown = once.shown_once(request)
+        secret, rotated = shown.get("secret", ""), "rotated" in shown
+        said = request.query.get("said", "")
+        response = await self._show(request, webhook, said=said, secret=secret, rotated=rotated)
+        once.forget(request, response)
+        return response
 
     async def do(self, request: web.Request) -> web.Response:
         """`do` is `test`, `rotate`, `enable`, `disable` or `delete`. The page after `rotate` alone shows the secret."""
@@ -107,7 +113,7 @@ class WebhookPages:
             case "rotate":
                 secret = await self._subscriptions.rotate(webhook_id, _now())
                 logger.info("%s has given the webhook %s another secret", account.id, webhook_id)
-                return await self._show(request, await self._subscriptions.get(webhook_id), secret=secret, rotated=True)
+                return self._reception.show_once(request, f"{PATH}/{webhook_id}", secret=secret, rotated="yes")
             case "enable" | "disable":
                 await self._subscriptions.change(webhook_id, _now(), enabled=asked == "enable")
                 logger.info("%s: the webhook %s, by %s", asked, webhook_id, account.id)
