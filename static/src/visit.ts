@@ -1,6 +1,7 @@
 /** One visit to a meeting, from the preview to the page after it: what the buttons do. */
 
 import { askToJoin, type Knock } from "./api";
+import { Elsewhere } from "./elsewhere";
 import { HostsLobby } from "./hostsLobby";
 import { HostTools } from "./hostTools";
 import { Newcomer } from "./newcomer";
@@ -38,6 +39,7 @@ export class Visit {
   lobby: HostsLobby | null = null;
   private knockHeard = 0;
   readonly newcomer: Newcomer;
+  readonly elsewhere: Elsewhere;
   private readonly levels = new Set<LevelListener>();
   private readonly cameras = new Set<() => void>();
   private opening: Promise<unknown> = Promise.resolve();
@@ -52,6 +54,7 @@ export class Visit {
     private readonly given: Given = NOTHING_GIVEN,
   ) {
     this.newcomer = new Newcomer(page, given, preferences.name);
+    this.elsewhere = new Elsewhere(page, store);
     this.preview = new Preview(
       (level) => this.heard(level),
       () => this.cameras.forEach((listener) => listener()),
@@ -60,6 +63,7 @@ export class Visit {
 
   /** Looks for devices; opens them at once where the browser need not ask, and returns to a meeting after a reload. */
   async start(): Promise<void> {
+    this.elsewhere.start();
     const { given, preferences } = this;
     const wanted = {
       microphone: given.microphone && preferences.wanted.microphone,

@@ -96,6 +96,21 @@ function lobby(locale: Locale, count: number): MeetingEvent {
   return { type: "lobby-found", waiting: people, message: "" };
 }
 
+/** People before other meetings of the host; in the last of them they wait for a host to come. */
+function elsewhere(locale: Locale, ...counts: number[]): MeetingEvent {
+  const titles = { ru: ["Собеседование: ведущий разработчик", "Совет"], en: ["Interview for the post of a lead developer", "Board"] }[locale];
+  const meetings = counts.map((count, meeting) => {
+    const all = Array.from({ length: count }, (_, index) => ({
+      id: `elsewhere-${meeting}-${index}`,
+      name: NAMES[locale][(meeting * 3 + index + 7) % 12] ?? "",
+      member: index % 2 === 1,
+    }));
+    const early = meeting > 0;
+    return { id: `m${meeting}`, code: `code-${meeting}`, title: titles[meeting] ?? "", waiting: early ? [] : all, early: early ? all : [] };
+  });
+  return { type: "elsewhere-found", meetings };
+}
+
 const CLOSED: MeetingEvent[] = [
   {
     type: "rules-changed",
@@ -142,6 +157,10 @@ export const STORIES: Record<string, Story> = {
   knock: (locale) => inside(people(locale, 4), SPEAKING, lobby(locale, 1)),
   knocks: (locale) => inside(people(locale, 4), SPEAKING, lobby(locale, 3), { type: "panel-toggled", panel: "chat" }),
   "knocks-many": (locale) => inside(people(locale, 9), SPEAKING, lobby(locale, 5)),
+  "knock-elsewhere": (locale) => inside(people(locale, 4), SPEAKING, elsewhere(locale, 1)),
+  "knocks-elsewhere": (locale) => inside(people(locale, 9), SPEAKING, elsewhere(locale, 1, 1), { type: "panel-toggled", panel: "chat" }),
+  "knocks-elsewhere-many": (locale) => inside(people(locale, 4), SPEAKING, elsewhere(locale, 4, 2)),
+  "knocks-everywhere": (locale) => inside(people(locale, 4), SPEAKING, lobby(locale, 1), elsewhere(locale, 1)),
   "lobby-panel": (locale) => inside(people(locale, 9), SPEAKING, lobby(locale, 7), { type: "panel-toggled", panel: "people" }),
   spotlight: (locale) => inside(people(locale, 9), SPEAKING, ...CLOSED),
   closed: (locale) =>

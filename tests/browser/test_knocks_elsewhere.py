@@ -116,6 +116,39 @@ async def service_restarts(service: Service) -> None:
     await asyncio.to_thread(service.start)
 
 
+async def test_a_host_inside_one_meeting_hears_of_another(network: None, tmp_path: Path) -> None:
+    async with office(tmp_path, "Boris", "Vera", "Gleb") as (service, anna, (boris, vera, gleb)):
+        _, council = await plan(service, anna, "Council", lobby="guests")
+        _, interview = await plan(service, anna, "Interview & co", lobby="guests")
+        inside = await person_in(anna.page.context, "Anna")
+        await inside.open(council.link)
+        await inside.enter()
+        cards = inside.page.get_by_test_id("caller-card")
+
+        # One before the meeting that she is in: the room tells, and nothing else does.
+        await knock(gleb, council)
+        await inside.page.get_by_test_id("knock-card").wait_for()
+        await knock(boris, interview)
+        await expect(cards).to_have_count(1, timeout=MINUTE)
+        await expect(cards).to_contain_text("Interview & co")
+        await expect(cards).to_contain_text("Boris is waiting")
+        await expect(row(anna.page, "Boris")).to_be_visible(timeout=MINUTE)
+        assert [url for url in inside.requests if url.endswith(LISTENING)] == [], "the other page listens for both"
+        await inside.page.get_by_test_id("knock-card").get_by_test_id("admit").click()
+        await gleb.moving("Anna")
+        await expect(cards).to_have_count(1)
+
+        await cards.get_by_role("button", name="Admit Boris").click()
+        await boris.tile("Boris").wait_for()
+        await expect(cards).to_have_count(0, timeout=MINUTE)
+        await knock(vera, interview)
+        await expect(cards).to_have_count(1, timeout=MINUTE)
+        await cards.get_by_role("button", name="Refuse Vera").click()
+        await ended(vera, "refused")
+        await expect(cards).to_have_count(0, timeout=MINUTE)
+        await inside.moving("Gleb")
+
+
 async def test_who_waits_for_a_host_is_named_and_comes_in_with_them(network: None, tmp_path: Path) -> None:
     async with office(tmp_path, "Boris", "Vera") as (service, anna, (boris, vera)):
         _, early = await plan(service, anna, "Early", join_before_host=False)

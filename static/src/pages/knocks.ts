@@ -1,66 +1,23 @@
 /**
  * Tells hosts on pages outside a meeting who waits before any of theirs. Texts and pieces come with the page
  * (`knocks.html`), and the forms in them let people in.
- *
- * Of all pages of a browser one listens and tells the others: a browser has few connections to one server.
  */
 
-import { follow } from "../follow";
+import { listenToDoorbell } from "../doorbell";
 import type { WaitingPerson } from "../state/lobby";
-import { countOf, filled, marked, waitedIn, type Waited } from "./waited";
-
-/** Of the lock that the listening page holds, and of the channel on which it tells the others. */
-const NAME = "veche-lobby";
-const ADDRESS = "/api/v1/lobby/events";
-const NOTHING = JSON.stringify({ meetings: [] });
-/** A page that has just opened asks the one that listens. */
-const ASKED = "";
+import { countOf, filled, marked, type Waited } from "../state/waited";
 
 export function startKnocks(): void {
   const place = document.getElementById("knocks");
   if (place === null) return;
-  const channel = new BroadcastChannel(NAME);
-  let last: string | null = null;
   let known: ReadonlySet<string> | null = null;
-  const hear = (data: string): void => {
-    const all = waitedIn(data);
-    if (all === null) return;
+  place.addEventListener("submit", (event) => void send(event));
+  listenToDoorbell((all) => {
     show(place, all);
     // What was so before this page was there is no news.
     if (known !== null) announce(place, all, known);
     known = new Set(all.flatMap(({ waiting, early }) => [...waiting, ...early].map(({ id }) => id)));
-  };
-  channel.onmessage = ({ data }: MessageEvent<unknown>) => {
-    if (typeof data !== "string") return;
-    if (data !== ASKED) hear(data);
-    else if (last !== null) channel.postMessage(last);
-  };
-  const tell = (data: string): void => {
-    last = data;
-    channel.postMessage(data);
-    hear(data);
-  };
-  channel.postMessage(ASKED);
-  place.addEventListener("submit", (event) => void send(event));
-  void navigator.locks.request(NAME, () =>
-    follow(
-      {
-        address: ADDRESS,
-        headers: {},
-        take: (data) => {
-          tell(data);
-          return false;
-        },
-        refused: (status) => {
-          const signedOut = status === 401 || status === 403;
-          if (signedOut) tell(NOTHING);
-          return signedOut;
-        },
-        lost: () => undefined,
-      },
-      new AbortController().signal,
-    ),
-  );
+  });
 }
 
 /** Sends a form without leaving the page; what becomes of it is told by the stream. */

@@ -59,7 +59,8 @@ function valueIn(body: unknown, name: string): unknown {
   return typeof body === "object" && body !== null ? Reflect.get(body, name) : null;
 }
 
-function textIn(body: unknown, name: string): string {
+/** A text in an answer, "" where it is not there. */
+export function textIn(body: unknown, name: string): string {
   const value = valueIn(body, name);
   return typeof value === "string" ? value : "";
 }

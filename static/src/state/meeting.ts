@@ -3,6 +3,7 @@
 import { NO_CHAT, reduceChat, type Chat, type ChatEvent } from "./chat";
 import { BEFORE, isInside, reduceConnection, type Connection, type ConnectionEvent } from "./connection";
 import { NO_DEVICES, reduceDevices, type Devices, type DevicesEvent } from "./devices";
+import { NOBODY_ELSEWHERE, reduceElsewhere, type Elsewhere, type ElsewhereEvent } from "./elsewhere";
 import { NO_LOBBY, reduceLobby, type Lobby, type LobbyEvent } from "./lobby";
 import { NO_NOTICES, nextNoticesTime, reduceNotices, type NoticeBody, type Notices, type NoticesEvent } from "./notices";
 import { NOBODY, reducePeople, selfOf, type People, type PeopleEvent } from "./people";
@@ -21,6 +22,7 @@ export interface Meeting {
   readonly devices: Devices;
   readonly notices: Notices;
   readonly lobby: Lobby;
+  readonly elsewhere: Elsewhere;
   readonly rules: Rules;
   readonly permitted: Permitted;
   readonly ask: Ask | null;
@@ -40,6 +42,7 @@ export type MeetingEvent =
   | DevicesEvent
   | NoticesEvent
   | LobbyEvent
+  | ElsewhereEvent
   | RulesEvent
   | { readonly type: "speakers-heard"; readonly identities: readonly string[] }
   | { readonly type: "stage-resized"; readonly pageSize: number }
@@ -64,6 +67,7 @@ export const NEW_MEETING: Meeting = {
   devices: NO_DEVICES,
   notices: NO_NOTICES,
   lobby: NO_LOBBY,
+  elsewhere: NOBODY_ELSEWHERE,
   rules: NO_RULES,
   permitted: ALL_PERMITTED,
   ask: null,
@@ -118,6 +122,11 @@ export function reduceMeeting(meeting: Meeting, event: MeetingEvent, now: number
     case "lobby-deciding":
     case "lobby-undecided":
       return { ...meeting, lobby: reduceLobby(meeting.lobby, event) };
+    case "elsewhere-found":
+    case "elsewhere-deciding":
+    case "elsewhere-undecided":
+    case "elsewhere-dismissed":
+      return { ...meeting, elsewhere: reduceElsewhere(meeting.elsewhere, event) };
     case "rules-changed":
       return { ...meeting, rules: event.rules };
     case "permitted":

@@ -71,11 +71,23 @@ export function WaitingName({ person: { id, name, member }, words }: { readonly 
   );
 }
 
-/** The two buttons; each names the person for who does not see the card. */
+/** What a host inside may do about one who waits. */
 export function Decision({ person: { id, name } }: { readonly person: WaitingPerson }): ReactNode {
-  const { t } = useTranslation();
   const visit = useVisit();
   const deciding = useMeeting((meeting) => meeting.lobby.deciding.has(id));
+  return <DecisionButtons name={name} deciding={deciding} admit={() => void visit.lobby?.admit(id)} refuse={() => void visit.lobby?.refuse(id)} />;
+}
+
+interface Choice {
+  readonly name: string;
+  readonly deciding: boolean;
+  readonly admit: () => void;
+  readonly refuse: () => void;
+}
+
+/** The two buttons; each names the person for who does not see the card. */
+export function DecisionButtons({ name, deciding, admit, refuse }: Choice): ReactNode {
+  const { t } = useTranslation();
   return (
     <div className="knock-buttons">
       <button
@@ -84,7 +96,7 @@ export function Decision({ person: { id, name } }: { readonly person: WaitingPer
         data-testid={TEST_IDS.refuse}
         aria-label={t("lobby.refuseName", { name })}
         disabled={deciding}
-        onClick={() => void visit.lobby?.refuse(id)}
+        onClick={refuse}
       >
         {t("lobby.refuse")}
       </button>
@@ -94,7 +106,7 @@ export function Decision({ person: { id, name } }: { readonly person: WaitingPer
         data-testid={TEST_IDS.admit}
         aria-label={t("lobby.admitName", { name })}
         disabled={deciding}
-        onClick={() => void visit.lobby?.admit(id)}
+        onClick={admit}
       >
         {t("lobby.admit")}
       </button>

@@ -6,6 +6,7 @@ import { Banners } from "./Banners";
 import { ChatPanel } from "./ChatPanel";
 import { useMeeting, useVisit } from "./context";
 import { DeviceFaults } from "./DeviceFaults";
+import { ElsewhereCards } from "./ElsewhereCards";
 import { HostQuestionContext, type HostQuestion } from "./hostContext";
 import { HostQuestions } from "./HostQuestions";
 import { KnockCards } from "./KnockCards";
@@ -82,7 +83,10 @@ export function MeetingScreen(): ReactNode {
             <AskDialog />
             <Notices />
           </div>
-          <KnockCards />
+          <div className="knock-stack">
+            <KnockCards />
+            <ElsewhereCards />
+          </div>
         </div>
         <Toolbar onDialog={setDialog} />
         {dialog === "settings" && <SettingsDialog devices onClose={() => setDialog(null)} />}

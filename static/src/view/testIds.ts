@@ -43,6 +43,8 @@ export const TEST_IDS = {
   stopWaiting: "stop-waiting",
   knockCard: "knock-card",
   knockRow: "knock-row",
+  callerCard: "caller-card",
+  dismissCallers: "dismiss-callers",
   admit: "admit",
   refuse: "refuse",
   admitAll: "admit-all",

@@ -1,7 +1,6 @@
-/** Who waits before meetings of the reader, as the stream of `/api/v1/lobby/events` tells it. Pure. */
+/** Who waits before meetings of the reader, as the stream of `/api/v1/lobby/events` tells it. */
 
-import { field } from "../api";
-import { peopleIn, type WaitingPerson } from "../state/lobby";
+import { peopleIn, textIn, type WaitingPerson } from "./lobby";
 
 export interface Waited {
   /** Of the meeting. */
@@ -25,9 +24,9 @@ export function waitedIn(data: string): readonly Waited[] | null {
   const meetings: unknown = typeof body === "object" && body !== null ? Reflect.get(body, "meetings") : null;
   if (!Array.isArray(meetings)) return null;
   return meetings.map((one: unknown) => ({
-    id: field(one, "id"),
-    code: field(one, "code"),
-    title: field(one, "title"),
+    id: textIn(one, "id"),
+    code: textIn(one, "code"),
+    title: textIn(one, "title"),
     waiting: peopleIn(one, "waiting"),
     early: peopleIn(one, "early"),
   }));

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { countOf, filled, marked, waitedIn } from "../src/pages/waited";
+import { countOf, filled, marked, waitedIn } from "../../src/state/waited";
 
 const BORIS = { id: "KN_1", name: "<b>Борис</b>", member: false };
 
