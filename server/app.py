@@ -246,7 +246,7 @@ def application(
             start,
         ),
         MeetingsApi(authorities, rooms, search, callers, lambda: node.keys, policy, occurrences, lobbies),
-        InvitationsApi(authorities, callers, signing_key, node.settings.limit, invitations, accounts),
+        InvitationsApi(authorities, callers, signing_key, node.settings.limit, invitations, accounts, meetings),
         LobbyApi(lobbies, authorities, search, lambda meeting: presence.live(rooms, occurrences, meeting)),
         LobbiesApi(doorbells, visitors),
         LiveApi(authorities, rooms, hosts),

@@ -98,6 +98,7 @@ class MeetingRow(Table):
     cancelled_at: Mapped[datetime.datetime | None] = mapped_column(Time)
     api_key_id: Mapped[str | None] = mapped_column(String(32))
     external_id: Mapped[str | None] = mapped_column(String(128))
+    ticket_series: Mapped[int] = mapped_column(Integer, server_default="0")
 
 
 class MemberRow(Table):

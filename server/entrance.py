@@ -125,6 +125,8 @@ def decide(meeting: Meeting, live: Live, caller: Caller, *, guests: bool = True)
     ticket = caller.ticket
     if ticket is not None and ticket.meeting != meeting.id:
         raise TicketRefused("the ticket is for another meeting")
+    if ticket is not None and ticket.series != meeting.ticket_series:
+        raise TicketRefused("the ticket was taken back")
     name = clean_name(ticket.name if ticket else caller.name)
     identity = identity_of(meeting, caller)
     invited = ticket.role if ticket else caller.role

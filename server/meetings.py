@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeVarTuple, get_args
 
 from sqlalchemy import Select, delete, or_, select, update
+from sqlalchemy.engine import CursorResult
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -76,6 +77,8 @@ class Meeting:
     cancelled_at: datetime.datetime | None
     external_id: str | None = None
     """What the system of the API key calls it that made it."""
+    ticket_series: int = 0
+    """Tickets of this number are good; it grows where they are taken back."""
 
     def has_secret(self, host_secret: str) -> bool:
         """Whether it is the secret that was made with the meeting, which makes its holder a host."""
@@ -139,6 +142,7 @@ class Meetings:
                 cancelled_at=None,
                 api_key_id=origin.api_key_id if origin else None,
                 external_id=origin.external_id if origin else None,
+                ticket_series=0,
             )
             _write(row, draft)
             try:
@@ -254,6 +258,16 @@ class Meetings:
 
         return await self._rewrite(meeting, rewrite, now, None, within)
 
+    async def take_back_tickets(self, meeting: Meeting) -> None:
+        """No ticket that was issued until now lets anybody in. Raises MeetingNotFound."""
+        async with self._database.transaction() as session:
+            next_one = MeetingRow.ticket_series + 1
+            same = MeetingRow.id == meeting.id
+            changed = await session.execute(update(MeetingRow).where(same).values(ticket_series=next_one))
+        assert isinstance(changed, CursorResult)
+        if changed.rowcount == 0:
+            raise MeetingNotFound
+
     async def delete(self, meeting: Meeting, within: AsyncSession | None = None) -> None:
         """It is gone with everything that belongs to it. Raises MeetingNotFound."""
         async with self._database.transaction(within) as session:
@@ -310,6 +324,7 @@ def meeting_of(row: MeetingRow) -> Meeting:
         updated_at=row.updated_at,
         cancelled_at=row.cancelled_at,
         external_id=row.external_id,
+        ticket_series=row.ticket_series,
     )
 
 

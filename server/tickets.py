@@ -38,6 +38,8 @@ class Ticket(BaseModel):
     subscribe: bool = True
     data: bool = True
     attributes: dict[str, str] = {}
+    series: int = 0
+    """The meeting's number as it was issued: it is taken back with all others of that number."""
 
 
 def issue(ticket: Ticket, key: str, secret: str, now: float, lifetime: float) -> str:

@@ -20,6 +20,7 @@ from server.api.requests import Callers, read_json, read_query
 from server.calendar_files import calendar_file
 from server.entrance import MeetingCancelled, grants_for, within
 from server.invitations import Invitations
+from server.meetings import Meetings
 from server.problems import FieldError, WrongFields
 from server.texts import NAME_LENGTH, clean_name
 from server.tickets import Ticket, issue
@@ -109,6 +110,7 @@ class InvitationsApi:
         limits: Limits,
         invitations: Invitations,
         accounts: Accounts,
+        meetings: Meetings,
     ) -> None:
         self._authorities = authorities
         self._callers = callers
@@ -116,6 +118,7 @@ class InvitationsApi:
         self._limits = limits
         self._invitations = invitations
         self._accounts = accounts
+        self._meetings = meetings
 
     @serves(
         Operation(
@@ -152,6 +155,7 @@ class InvitationsApi:
             subscribe=allowed.subscribe,
             data=allowed.data,
             attributes=asked.attributes,
+            series=meeting.ticket_series,
         )
         key, secret = self._signing_key()
         now, base = time.time(), self._callers.base(request)
@@ -170,6 +174,25 @@ class InvitationsApi:
             expires_at=datetime.datetime.fromtimestamp(int(now) + asked.lifetime, datetime.UTC),
         )
         return json_answer(made, status=201)
+
+    @serves(
+        Operation(
+            "DELETE",
+            f"{ONE}/tokens",
+            "Take back all links for one person",
+            status=204,
+            access=("cookie", "token"),
+            scope="meetings:write",
+        )
+    )
+    async def take_back(self, request: web.Request) -> web.Response:
+        """204: no ticket and no link for one person that was made so far lets anybody in.
+
+        Who is inside stays, and access tokens are good until their end: they open the room without the entrance.
+        """
+        meeting, _ = await self._authorities.hosted(request)
+        await self._meetings.take_back_tickets(meeting)
+        return web.Response(status=204)
 
     @serves(
         Operation(

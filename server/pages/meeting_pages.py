@@ -91,6 +91,7 @@ class MeetingPages:
             web.post(f"/meetings/{ID}/edit", self.do_change),
             web.post(f"/meetings/{ID}/cancel", self.do_cancel),
             web.post(f"/meetings/{ID}/delete", self.do_delete),
+            web.post(f"/meetings/{ID}/tickets", self.do_take_back_tickets),
         ]
 
     async def coming(self, request: web.Request) -> web.Response:
@@ -217,6 +218,14 @@ class MeetingPages:
         await self._planning.cancel(meeting, _now())
         logger.info("%s was cancelled", meeting.id)
         return see_other(f"/meetings/{meeting.id}?saved=cancelled")
+
+    async def do_take_back_tickets(self, request: web.Request) -> web.Response:
+        """Links for one person that were made so far let nobody in."""
+        account, _ = await self._reception.asked(request)
+        meeting = await self._hosted(account, request)
+        await self._meetings.take_back_tickets(meeting)
+        logger.info("tickets of %s were taken back", meeting.id)
+        return see_other(f"/meetings/{meeting.id}?saved=tickets")
 
     async def do_delete(self, request: web.Request) -> web.Response:
         """It is gone, for good."""

@@ -13,7 +13,7 @@ import pytest
 from server.pages.security import CONTENT_SECURITY_POLICY
 from tests.application import KEY, SECRET, Site, next_response, running_site
 from tests.server.lobby_visits import Door
-from tests.server.programs import program
+from tests.server.programs import Program, program
 
 PORTAL = "https://portal.example.org"
 
@@ -134,6 +134,41 @@ async def test_a_ticket_is_for_one_meeting_and_counts_beside_no_cookie(site: Sit
     for wrong in (made["ticket"][:-3] + "AAA", made["token"], entered["token"]):
         status, refused = await door.ask("POST", "/join", {**asked, "ticket": wrong})
         assert (status, refused["code"]) == (403, "ticket_refused")
+
+
+async def test_links_for_one_person_are_taken_back(site: Site) -> None:
+    """All of one meeting at once; those made later are good, and so are another meeting's."""
+    maker, door, other = await program(site), await Door.of(site), await Door.of(site)
+
+    async def ticket_for(one: Door) -> str:
+        made = await maker.ask("POST", f"/meetings/{one.meeting.code}/tokens", {"name": "Anna"})
+        return str(made.body["ticket"])
+
+    async def comes_in(one: Door, ticket: str) -> bool:
+        asked = {"name": "Anna", "tab": "A" * 22, "ticket": ticket}
+        status, answer = await one.ask("POST", "/join", asked)
+        assert (status, answer.get("code")) in ((200, None), (403, "ticket_refused"))
+        return status == 200
+
+    given, elsewhere = [await ticket_for(door), await ticket_for(door)], await ticket_for(other)
+    assert await comes_in(door, given[0])
+    version = (await maker.ask("GET", f"/meetings/{door.meeting.code}")).headers["ETag"]
+    path = f"/meetings/{door.meeting.code}/tokens"
+    for who in (await program(site, "meetings:read"), Program(site, "")):
+        assert (await who.ask("DELETE", path)).status in (401, 403)
+        assert await comes_in(door, given[1])
+    assert (await maker.ask("DELETE", path)).status == 204
+    assert [await comes_in(door, ticket) for ticket in given] == [False, False]
+    assert await comes_in(other, elsewhere)
+    later = await ticket_for(door)
+    assert await comes_in(door, later)
+    assert (await maker.ask("GET", f"/meetings/{door.meeting.code}")).headers["ETag"] == version, (
+        "nobody's plans changed"
+    )
+    # Who holds the secret of the meeting, and who is nobody to it.
+    assert (await door.ask("DELETE", "/tokens"))[0] == 403
+    assert (await door.ask("DELETE", "/tokens", None, door.host))[0] == 204
+    assert not await comes_in(door, later)
 
 
 async def test_a_link_for_one_person_needs_no_account(tmp_path: Path) -> None:

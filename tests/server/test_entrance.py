@@ -281,6 +281,8 @@ def test_a_ticket_is_no_way_around_what_hosts_decide_later() -> None:
         decide(replace(meeting(), cancelled_at=NOW), Live(), bearer())
     with pytest.raises(TicketRefused):
         decide(meeting(), Live(), replace(bearer(meeting="MT_2"), role="host"))
+    with pytest.raises(TicketRefused):
+        decide(replace(meeting(), ticket_series=1), Live(), bearer())
     # Nor does it make its bearer who else they are.
     entered = decide(meeting(), Live(), replace(bearer(), role="host", account_id="AC_1"))
     assert isinstance(entered, Enter)

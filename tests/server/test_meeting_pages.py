@@ -95,6 +95,10 @@ async def test_a_weekly_meeting_is_scheduled_seen_changed_and_deleted(anna: Brow
     assert (changed.title, changed.sequence, changed.code) == ("Talk", 1, meeting.code)
     assert await Members(site.database).list(changed) == []
 
+    page = await anna.send(f"{page.path}/tickets", shown=page.path)
+    assert page.has("saved")
+    assert (await Meetings(site.database).get(meeting.id)).ticket_series == 1
+
     page = await anna.send(f"{page.path}/cancel", shown=page.path)
     assert page.has("is-cancelled")
     assert not page.has("start")
@@ -212,7 +216,7 @@ async def test_a_meeting_of_somebody_else_is_as_one_that_is_none(anna: Browser, 
             forbidden, unknown = await vera.open(path + end), await vera.open(none + end)
             assert (forbidden.status, unknown.status) == (404, 404)
             assert forbidden.text.replace(path, none) == unknown.text
-        for end in ("/edit", "/cancel", "/delete", "/dates/20310107T060000Z"):
+        for end in ("/edit", "/cancel", "/delete", "/tickets", "/dates/20310107T060000Z"):
             assert (await vera.send(path + end, {**WEEKLY, "version": "1"}, shown="/account")).status == 404
         assert titles(await vera.open("/meetings")) == []
         # Who is invited sees it, and changes nothing.
