@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+from typing import Literal
 
 import pytest
+from argon2 import PasswordHasher
 
 from server import passwords
 from server.passwords import Passwords
@@ -41,3 +43,25 @@ def test_what_can_be_guessed_or_is_too_long_is_no_password(password: str) -> Non
     with pytest.raises(WrongInput) as error:
         passwords.check(password, unlike=("anna petrova",))
     assert password not in str(error.value)
+
+
+class Counting(PasswordHasher):
+    """Counts the comparisons, which are what takes the time."""
+
+    compared = 0
+
+    def verify(self, hash: str | bytes, password: str | bytes) -> Literal[True]:  # noqa: A002
+        self.compared += 1
+        return super().verify(hash, password)
+
+
+async def test_who_is_unknown_is_compared_as_who_is_known() -> None:
+    hasher = Counting(time_cost=1, memory_cost=8, parallelism=1)
+    kept = Passwords(hasher)
+    known = await kept.hash("what they chose")
+    assert await kept.matches(known, "what they chose")
+    assert not await kept.matches(known, "another")
+    assert not await kept.matches(None, "another")
+    assert hasher.compared == 3
+    assert not await kept.matches(None, "the password of nobody")
+    kept.close()
