@@ -145,6 +145,7 @@ bench: build build/tools build/crowd
 	$(PYTHON) tests/load/lobby.py
 	$(PYTHON) tests/load/control.py
 	$(PYTHON) tests/load/forged_checks.py
+	$(PYTHON) tests/load/leftovers.py
 	$(PYTHON) tests/load/first_frames.py
 	$(PYTHON) tests/load/glass_to_glass.py
 	$(PYTHON) tests/load/link_speed.py

@@ -7,9 +7,7 @@ the clients another of each. How late the loop is, the service measures itself (
 from __future__ import annotations
 
 import asyncio
-import json
 import os
-import signal
 import subprocess
 import sys
 import tempfile
@@ -28,6 +26,7 @@ from tests.load.client_sdp import offer
 from tests.load.crowd import SETTLE, WATCHER, Crowd, at_rate, crowd_of
 from tests.load.networks import split
 from tests.load.table import percentile, show
+from tests.load.timed_service import told
 from tests.network import enter
 from tests.service import Service, running_service
 
@@ -60,15 +59,8 @@ async def read(service: Service, file: Path) -> Reading:
 
 
 def _read(service: Service, file: Path) -> Reading:
-    file.unlink(missing_ok=True)
-    service.process.send_signal(signal.SIGUSR1)
-    deadline = time.monotonic() + 30
-    while not file.exists():
-        if time.monotonic() > deadline:
-            raise RuntimeError("the service does not tell of its loop")
-        time.sleep(0.01)
-    told = json.loads(file.read_text())
-    return Reading(told["lags"], told["own"], told["cpu"], time.monotonic())
+    found = told(service, file)
+    return Reading(found["lags"], found["own"], found["cpu"], time.monotonic())
 
 
 async def at_rest(service: Service, file: Path) -> float:

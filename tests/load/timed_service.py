@@ -1,11 +1,13 @@
 """The service, with a watch on its event loop: `python -m tests.load.timed_service FILE` serves as `veche serve` does.
 
-Each SIGUSR1 writes to FILE, as JSON, how late the loop was since the last one, and the CPU time of its thread.
+Each SIGUSR1 writes to FILE, as JSON, how late the loop was since the last one, the CPU time of its thread, and how many
+tasks and objects there are.
 """
 
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import signal
 import sys
@@ -13,11 +15,13 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import uvloop
 
 from server import app, logs
 from server.config import load
+from tests.service import Service
 
 # Seconds between the moments at which something is due. A loop that is busy for longer is late for several of them.
 INTERVAL = 0.002
@@ -47,11 +51,30 @@ class Watch:
 
     def write(self, file: Path) -> None:
         """Tells what there is, and begins anew."""
-        told = {"lags": self.lags, "own": self.own, "cpu": time.thread_time()}
+        state = {"lags": self.lags, "own": self.own, "cpu": time.thread_time(), "tasks": len(asyncio.all_tasks())}
+        state["objects"] = self._objects()
         self.lags, self.own = [], []
         partial = file.with_suffix(".partial")
-        partial.write_text(json.dumps(told))
+        partial.write_text(json.dumps(state))
         partial.rename(file)
+
+    @staticmethod
+    def _objects() -> int:
+        gc.collect()
+        return len(gc.get_objects())
+
+
+def told(service: Service, file: Path) -> dict[str, Any]:
+    """What a service that was started with `file` says of itself now. Raises RuntimeError where it says nothing."""
+    file.unlink(missing_ok=True)
+    service.process.send_signal(signal.SIGUSR1)
+    deadline = time.monotonic() + 30
+    while not file.exists():
+        if time.monotonic() > deadline:
+            raise RuntimeError("the service does not tell of its loop")
+        time.sleep(0.01)
+    found: dict[str, Any] = json.loads(file.read_text())
+    return found
 
 
 async def serve(file: Path) -> None:
