@@ -14,7 +14,8 @@ import aiohttp
 from aiohttp import web
 from argon2 import PasswordHasher
 from livekit.protocol.rtc import SignalRequest, SignalResponse
-from sqlalchemy.pool import QueuePool
+from sqlalchemy.pool import Pool
+from sqlalchemy.util import greenlet_spawn
 
 from media._engine import Engine
 from server import app, data_folder
@@ -131,13 +132,9 @@ async def running_site(
         yield Site(f"http://{address}:{port}", port, node, engine, database, read, application, client)
 
 
-async def database_idle(database: Database) -> None:
-    """Waits until nobody uses a connection: one that is given back after the database was closed stays open."""
-    pool = database.engine.pool
-    assert isinstance(pool, QueuePool)
-    async with asyncio.timeout(DEADLINE):
-        while pool.checkedout():  # noqa: ASYNC110
-            await asyncio.sleep(0.001)
+async def pool_emptied(pool: Pool) -> None:
+    """Closes what is in a pool, also what was given back to it after its database was closed."""
+    await greenlet_spawn(pool.dispose)
 
 
 async def database_threads_ended() -> None:

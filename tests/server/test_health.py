@@ -6,7 +6,7 @@ from pathlib import Path
 
 from server.app import version
 from signaling.redis_store import RedisStore
-from tests.application import Site, database_idle, database_threads_ended, running_site
+from tests.application import Site, database_threads_ended, pool_emptied, running_site
 from tests.service import free_port
 
 
@@ -28,12 +28,15 @@ async def test_a_well_node_tells_what_it_stands_on(tmp_path: Path) -> None:
 async def test_without_the_database_it_is_a_503(tmp_path: Path) -> None:
     async with running_site(tmp_path) as site:
         assert (await health(site))[0] == 200
-        await database_idle(site.database)  # what reads it as it starts has begun, and now has ended
-        await site.database.close()
+        pool = site.database.engine.pool
+        async with site.database.reading() as session:  # as any task may at that moment
+            _ = await session.connection()
+            await site.database.close()
         (tmp_path / "veche.sqlite3").rename(tmp_path / "gone.sqlite3")
         (tmp_path / "veche.sqlite3").mkdir()
         status, found = await health(site)
         assert (status, found["status"], found["database"]) == (503, "unavailable", "unavailable")
+    await pool_emptied(pool)
     await database_threads_ended()
 
 
