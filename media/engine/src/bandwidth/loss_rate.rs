@@ -6,6 +6,11 @@ use std::time::{Duration, Instant};
 /// Loss above and below this is a reason to go down and up.
 const HIGH_LOSS: f64 = 0.10;
 const LOW_LOSS: f64 = 0.02;
+/// High loss that so many standard deviations of chance explain is waited for: one packet in ten lost at random is more
+/// than that in every other window.
+const CHANCE: f64 = 1.5;
+/// Windows that leave it open are taken together, up to so many packets: what came long before says little.
+const MOST_PACKETS: u32 = 600;
 /// Growth for each second below.
 const GROWTH: f64 = 1.08;
 /// A window closes when both are reached: enough packets to tell 5 % from 10 %, and a few frames. In microseconds.
@@ -39,14 +44,14 @@ struct Window {
 }
 
 impl Window {
-    /// Counts a packet; gives the loss (0..=1) and what was sent in bits a second when the window closes.
+    /// Counts a packet; gives what was lost and what was sent when the window closes.
     fn note(
         &mut self,
         (packets, length): (u32, i64),
         departed: i64,
         bytes: usize,
         has_arrived: bool,
-    ) -> Option<(f64, f64)> {
+    ) -> Option<Measured> {
         let begun = *self.begun.get_or_insert(departed);
         self.sent += 1;
         self.lost += u32::from(!has_arrived);
@@ -56,11 +61,41 @@ impl Window {
         if (self.sent < packets || lasted < length) && lasted < LONGEST_WINDOW {
             return None;
         }
-        let loss = f64::from(self.lost) / f64::from(self.sent);
-        let rate = self.bytes as f64 * 8e6 / lasted.max(1) as f64;
+        let sent = self.bytes as f64 * 8e6 / lasted.max(1) as f64;
+        let count = Count { packets: self.sent, lost: self.lost };
         *self = Self::default();
-        Some((loss, rate))
+        Some(Measured { count, sent })
     }
+}
+
+/// Packets, and those of them that were lost.
+#[derive(Clone, Copy, Debug, Default)]
+struct Count {
+    packets: u32,
+    lost: u32,
+}
+
+impl Count {
+    /// 0..=1.
+    fn loss(&self) -> f64 {
+        f64::from(self.lost) / f64::from(self.packets)
+    }
+
+    /// How far from the truth that is by chance.
+    fn error(&self) -> f64 {
+        (self.loss() * (1.0 - self.loss()) / f64::from(self.packets)).sqrt()
+    }
+
+    fn and(&self, other: &Self) -> Self {
+        Self { packets: self.packets + other.packets, lost: self.lost + other.lost }
+    }
+}
+
+/// What a window tells; `sent` in bits a second.
+#[derive(Clone, Copy, Debug)]
+struct Measured {
+    count: Count,
+    sent: f64,
 }
 
 /// What was lost at which rate, when the limit was first lowered.
@@ -77,8 +112,10 @@ pub(super) struct LossRate {
     limit: Option<f64>,
     window: Window,
     short_window: Window,
-    /// The last full window, until it was judged: loss 0..=1 and what was sent in bits a second.
-    measured: Option<(f64, f64)>,
+    /// The last full window, until it was judged.
+    measured: Option<Measured>,
+    /// Windows before it that may have lost much by chance.
+    unclear: Count,
     /// The loss of the last short one.
     latest: f64,
     own: f64,
@@ -100,14 +137,15 @@ impl LossRate {
     /// What was measured has another explanation.
     pub(super) fn pass_over(&mut self) {
         self.measured = None;
+        self.unclear = Count::default();
         self.window = Window::default();
         self.suspicion = None;
     }
 
     /// Counts a packet that left at `departed` microseconds.
     pub(super) fn note(&mut self, departed: i64, bytes: usize, has_arrived: bool) {
-        if let Some((loss, _)) = self.short_window.note(SHORT_WINDOW, departed, bytes, has_arrived) {
-            self.latest = loss;
+        if let Some(measured) = self.short_window.note(SHORT_WINDOW, departed, bytes, has_arrived) {
+            self.latest = measured.count.loss();
         }
         if let Some(measured) = self.window.note(WINDOW, departed, bytes, has_arrived) {
             self.measured = Some(measured);
@@ -128,27 +166,33 @@ impl LossRate {
 
     /// Takes what was measured, if a window is full. `target` is what delay allows, in bits a second.
     pub(super) fn update(&mut self, now: Instant, target: f64, acknowledged: Option<f64>, rtt: Duration) {
-        let Some((loss, rate)) = self.measured.take() else { return };
-        self.judge(loss, rate);
+        let Some(Measured { count, sent }) = self.measured.take() else { return };
+        let loss = count.loss();
+        self.judge(loss, sent);
         let passed =
             now.saturating_duration_since(self.grown.replace(now).unwrap_or(now)).as_secs_f64().min(LONGEST_GROWTH);
         self.own = (self.own - OWN_FADES * passed.min(1.0)).max(0.0);
         if loss < self.own {
             self.own += OWN_FOLLOWS * (loss - self.own);
         }
-        let undue = (loss - self.own).max(0.0);
+        let together = self.unclear.and(&count);
+        self.unclear = Count::default();
+        let is_high = |count: &Count, chance: f64| count.loss() - self.own - chance * count.error() > HIGH_LOSS;
+        let clear = [count, together].into_iter().find(|count| is_high(count, CHANCE));
         let current = self.limit.unwrap_or(target).min(target);
-        if undue > HIGH_LOSS {
+        if let Some(loss) = clear.map(|count| count.loss()) {
             let is_soon = self.lowered.is_some_and(|last| now.saturating_duration_since(last) < SPACING + rtt);
             if is_soon {
                 return;
             }
-            self.suspicion.get_or_insert(Suspicion { sent: rate, loss });
+            self.suspicion.get_or_insert(Suspicion { sent, loss });
             let came_through = acknowledged.unwrap_or(0.0);
-            let lowered = current.min(TRIED * rate) * (1.0 - undue / 2.0);
+            let lowered = current.min(TRIED * sent) * (1.0 - (loss - self.own) / 2.0);
             self.limit = Some(lowered.max(came_through.min(current)));
             self.lowered = Some(now);
-        } else if undue < LOW_LOSS {
+        } else if is_high(&together, 0.0) && together.packets < MOST_PACKETS {
+            self.unclear = together;
+        } else if loss - self.own < LOW_LOSS {
             self.suspicion = None;
             self.limit =
                 self.limit.map(|limit| limit * GROWTH.powf(passed)).filter(|limit| *limit < FAR_ABOVE * target);
