@@ -14,8 +14,9 @@ use crate::transport_feedback::TransportFeedback;
 
 /// How often it is looked at whether there is room for more; less room is noticed with the feedback that shows it.
 const RISE_SPACING: Duration = Duration::from_millis(250);
-/// What one voice takes again by its redundancy, in bits a second, and a path on which that counts.
-const REDUNDANCY: f64 = 80_000.0;
+/// What one voice takes again by its redundancy (80 kbit/s) and most of the same again, as the estimate may lie above what the
+/// path carries, in bits a second; and a path on which that counts.
+const REDUNDANCY: f64 = 140_000.0;
 const NARROW: f64 = 500_000.0;
 /// One packet of a probe at the least, in bytes, for what is counted as sent before it has left.
 const PROBE_PACKET: usize = 250;
