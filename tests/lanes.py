@@ -1,7 +1,7 @@
 """How the suite is handed to three processes: browsers' tests in one, LiveKit's SDKs in another, the rest in the third.
 
-Most tests wait for something, so three at once take less than half the time; two browsers' stories at once would take
-each other's processor, and so would SDKs beside SDKs. Whoever has done what is theirs helps the others, by files.
+Most tests wait for something, so that others can run meanwhile; two browsers' stories at once would take each other's
+processor, and so would SDKs beside SDKs. Whoever has done what is theirs helps the others, by files.
 """
 
 from __future__ import annotations

@@ -79,7 +79,7 @@ async def test_loss_with_a_long_way_and_a_burst(service: Service, tmp_path: Path
             print(f"10 %, RTT 100: {shown} of {captured} frames, {made_up:.1%}")
             return shown >= captured / 2 and made_up < 0.1
 
-        # A machine that others use delays packets as a full line does: then pictures stand still for a while.
+        # On a machine whose cores others take, pictures have stood still for eight seconds.
         await eventually(is_seen_and_heard, "Boris sees half of the frames and hears nearly all", 120.0)
         await is_inside(boris)
 

@@ -1,4 +1,4 @@
-"""What the service keeps of people who came and went: memory, files, tasks and objects after each thousand of them.
+"""What the service keeps of people who came and went: memory, files, tasks and objects after each five hundred.
 
 Run by `make bench`; another number of people: `tests/load/leftovers.py 10000`. Scripted clients of `attendee.py` join
 small rooms with camera and sound; one in two says that it leaves, the others are gone without a word. TARGETS: 10,000
