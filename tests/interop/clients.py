@@ -109,7 +109,7 @@ class Camera:
             frame = rtc.VideoFrame(width, height, rtc.VideoBufferType.I420, self._picture() + chroma)
             self.source.capture_frame(frame)
             self.frames += 1
-            due += self._interval
+            due = max(due + self._interval, loop.time())  # as a real camera: what a stall missed is missed
             await asyncio.sleep(max(0.0, due - loop.time()))
 
 
