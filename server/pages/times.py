@@ -26,9 +26,12 @@ _REGIONS = frozenset(
 
 _DAYS = {
     "en": ("EEEE, MMMM d", "EEEE, MMMM d, y"),
-    "ru": ("EEEE, d MMMM", "EEEE, d MMMM y 'г'."),
+    "ru": ("EEEE, d MMMM", "EEEE, d MMMM y\u202f'г'."),
 }
-"""Patterns for a day of this year and of another; no format of the locales has the day of the week without the year."""
+"""Patterns for a day of this year and of another; no format of the locales has the day of the week without the year.
+
+As in theirs, the Russian word for year stays in the line of its number.
+"""
 
 
 @functools.cache

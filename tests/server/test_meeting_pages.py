@@ -336,7 +336,7 @@ async def test_times_are_those_of_the_reader(anna: Browser) -> None:
     ):
         anna.web.cookie_jar.update_cookies({"veche_zone": zone})
         assert hours in (await anna.open(path)).text
-    assert "вторник, 7 января 2031 г." in (await anna.open(f"{path}?lang=ru")).text
+    assert "вторник, 7 января 2031\u202fг." in (await anna.open(f"{path}?lang=ru")).text
 
 
 async def test_without_a_mail_server_the_pages_say_how_to_invite(anna: Browser) -> None:
