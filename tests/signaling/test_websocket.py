@@ -14,6 +14,7 @@ import jwt
 import pytest
 from aiohttp import WSMsgType
 from livekit.protocol.models import ClientInfo, DisconnectReason, TrackType
+from livekit.protocol.models import Room as RoomInfo
 from livekit.protocol.rtc import (
     AddTrackRequest,
     JoinRequest,
@@ -26,6 +27,7 @@ from livekit.protocol.rtc import (
 
 from signaling import joining, websocket
 from signaling.room_service import RoomService
+from signaling.store import MemoryStore, StoreUnavailable
 from tests.application import (
     ADDRESS,
     DEADLINE,
@@ -87,6 +89,7 @@ def refused_tokens() -> dict[str, tuple[str, int, str]]:
         "another's secret": (signed(secret="x" * 32), 401, f"{why}signature is invalid"),
         "exchanged claims": (f"{head}.{other}.{signature}", 401, f"{why}signature is invalid"),
         "no algorithm": (signed(secret="", algorithm="none"), 401, why),
+        "NUL": ("a\0b", 401, why),
         "another algorithm": (signed(algorithm="HS512", secret=SECRET * 2), 401, why),
         "unknown key": (signed(iss="deleted"), 401, "invalid API key"),
         "path as key": (signed(iss="../../etc/passwd"), 401, "invalid API key"),
@@ -139,13 +142,39 @@ async def test_validate_says_success_and_makes_no_room(site: Site) -> None:
     assert site.node.counters()["rooms"] == 0
 
 
+class BrokenStore(MemoryStore):
+    """A store with a mistake of ours in it, or one that does not answer."""
+
+    def __init__(self, problem: Exception) -> None:
+        super().__init__()
+        self._problem = problem
+
+    async def load_room(self, name: str) -> RoomInfo | None:
+        raise self._problem
+
+
+@pytest.mark.parametrize(
+    ("problem", "status", "words"),
+    [(KeyError("private"), 500, "internal error"), (StoreUnavailable("no answer"), 503, "no answer")],
+)
+async def test_pages_elsewhere_may_read_what_went_wrong_here(
+    tmp_path: Path, problem: Exception, status: int, words: str
+) -> None:
+    """A browser's client learns nothing from a failed upgrade: it asks `validate` then, from any origin."""
+    async with running_site(tmp_path, store=BrokenStore(problem)) as site:
+        for path in ("/rtc/validate", "/rtc/v1/validate"):
+            async with site.web.get(f"{site.url}{path}", params=single(), headers=ORIGIN) as answer:
+                assert (answer.status, await answer.text()) == (status, words)
+                assert answer.headers["Access-Control-Allow-Origin"] == "*"
+
+
 async def test_an_absent_room_is_a_404_with_the_words_that_clients_look_for(tmp_path: Path) -> None:
     async with running_site(tmp_path, {"room.auto_create": "false"}) as site:
-        for path in ("/rtc/validate", "/rtc"):
+        for path in ("/rtc/validate", "/rtc", "/rtc/v1/validate", "/rtc/v1"):
             upgrade = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13"}
             headers = {**ORIGIN, **upgrade, "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ=="}
             address = f"{site.url}{path}"
-            async with site.web.get(address, params={"access_token": signed()}, headers=headers) as answer:
+            async with site.web.get(address, params=single(), headers=headers) as answer:
                 assert (answer.status, await answer.text()) == (404, "requested room does not exist")
                 assert answer.headers["Access-Control-Allow-Origin"] == "*"
         creator = signed(video={"roomJoin": True, "roomCreate": True, "room": "room"})
