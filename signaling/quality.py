@@ -36,6 +36,8 @@ DOWN, UP = 0.8, 0.4
 _WEIGHTS = {"audio/opus": 8 / 1.5, "audio/red": 4 / 1.5}
 _VIDEO_WEIGHT = 10.0
 _AUDIO_WEIGHT = 8.0
+# Clients up to this version do not know LOST (LIVEKIT.md 1.8).
+_PROTOCOL_WITHOUT_LOST = 10
 
 
 def tell_later(receiver: Participant, participant: Participant) -> None:
@@ -68,7 +70,7 @@ def silent(room: Room, participant: Participant) -> list[Effect]:
 
 def _tell(room: Room, changed: set[str]) -> list[Effect]:
     effects: list[Effect] = []
-    receivers: dict[tuple[str, ...], list[str]] = {}
+    receivers: dict[tuple[bool, tuple[str, ...]], list[str]] = {}
     for receiver in room.participants.values():
         if not receiver.attached or not receiver.has_been_active:
             continue
@@ -77,23 +79,26 @@ def _tell(room: Room, changed: set[str]) -> list[Effect]:
             for sid in sorted(changed | receiver.quality_due)
             if sid in room.by_sid and sid != receiver.sid and hears(receiver, room.by_sid[sid])
         )
+        knows_lost = receiver.protocol > _PROTOCOL_WITHOUT_LOST
         if receiver.sid in changed or receiver.sid in receiver.quality_due:
-            own = _info(receiver, to_self=True)
-            infos = [own, *(_info(room.by_sid[sid]) for sid in concerned)]
+            # A client that reads LOST of itself for ten seconds starts anew (LIVEKIT.md 14, 32).
+            own = _info(receiver, lost=False)
+            infos = [own, *(_info(room.by_sid[sid], lost=knows_lost) for sid in concerned)]
             effects.append(Notify((receiver.sid,), _message(infos)))
         elif concerned:
-            receivers.setdefault(concerned, []).append(receiver.sid)
+            receivers.setdefault((knows_lost, concerned), []).append(receiver.sid)
         receiver.quality_due.clear()
     effects += [
-        Notify(tuple(to), _message([_info(room.by_sid[sid]) for sid in sids])) for sids, to in receivers.items()
+        Notify(tuple(to), _message([_info(room.by_sid[sid], lost=knows_lost) for sid in sids]))
+        for (knows_lost, sids), to in receivers.items()
     ]
     return effects
 
 
-def _info(participant: Participant, *, to_self: bool = False) -> ConnectionQualityInfo:
+def _info(participant: Participant, *, lost: bool) -> ConnectionQualityInfo:
+    """Its quality for one who reads it; without `lost` that is POOR at the worst."""
     quality = participant.quality
-    if quality == ConnectionQuality.LOST and (to_self or participant.protocol <= 10):
-        # A client that reads LOST of itself for ten seconds starts anew (LIVEKIT.md 14, 32).
+    if quality == ConnectionQuality.LOST and not lost:
         quality = ConnectionQuality.POOR
     return ConnectionQualityInfo(participant_sid=participant.sid, quality=quality, score=_opinion(_score_of(quality)))
 

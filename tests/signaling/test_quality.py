@@ -159,6 +159,17 @@ def test_silence_is_told_to_others_at_once_as_lost_and_to_itself_as_poor() -> No
     assert told(boris)[anna.sid] == EXCELLENT
 
 
+@pytest.mark.parametrize(("protocol", "expected"), [(10, POOR), (11, LOST)])
+def test_lost_is_said_to_those_who_know_it(protocol: int, expected: ConnectionQuality) -> None:
+    meeting = Meeting()
+    anna, boris = meeting.join("anna"), meeting.join("boris", protocol=protocol)
+    anna.publish("cam")
+    boris.settle()
+    assert anna.participant.publisher is not None
+    anna.hears(TransportSilent(anna.participant.publisher.number))
+    assert told(boris)[anna.sid] == expected
+
+
 def test_track_from_which_nothing_comes_is_poor_unless_muted() -> None:
     meeting, anna, boris, sid = two()
     for _ in range(2):
