@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from livekit.protocol.models import (
     AudioTrackFeature,
     BackupCodecPolicy,
+    Encryption,
     SimulcastCodecInfo,
     TimedVersion,
     TrackInfo,
@@ -43,7 +44,8 @@ def of_request(codecs: Sequence[str], wish: AddTrackRequest, sid: str) -> TrackI
         width=wish.width,
         height=wish.height,
         source=wish.source,
-        disable_red=wish.disable_red,
+        # Whoever does not take RED could be given no Opus out of an encrypted packet (LIVEKIT.md 14, 39).
+        disable_red=wish.disable_red or wish.encryption != Encryption.NONE,
         encryption=wish.encryption,
         stream=wish.stream or _STREAMS.get(wish.source, "unknown"),
         layers=layers_of(wish.layers),

@@ -42,6 +42,7 @@ from signaling.effects import StartDtls, TrackPublished, TrackUnpublished
 from signaling.settings import Limits, RoomSettings
 from signaling.token import VideoGrant
 from tests.signaling.meeting import Meeting, audio, two, video
+from tests.signaling.negotiating import sdp
 
 CAMERA, MICROPHONE, SCREEN = TrackSource.CAMERA, TrackSource.MICROPHONE, TrackSource.SCREEN_SHARE
 
@@ -267,6 +268,27 @@ def test_other_refusals_of_add_track_say_why() -> None:
     assert anna.last("request_response").request_response.reason == RequestResponse.LIMIT_EXCEEDED
 
 
+@pytest.mark.parametrize("encryption", [Encryption.NONE, Encryption.GCM])
+def test_encrypted_sound_has_no_redundancy(encryption: Encryption.Type) -> None:
+    """RED is encrypted as a whole then: for those who do not take it the server could find no Opus in it."""
+    _, anna, _ = two()
+    cid = "56720815-b4a9-467d-af30-1c67d98ebe05"
+    wish = AddTrackRequest(cid=cid, type=TrackType.AUDIO, source=MICROPHONE, encryption=encryption)
+    anna.send(add_track=wish)
+    encrypted = encryption != Encryption.NONE
+    assert anna.last("track_published").track_published.track.disable_red == encrypted
+    anna.send(offer=SessionDescription(type="offer", sdp=sdp("chromium_simulcast"), id=1))
+    assert ("red/48000" in anna.last("answer").answer.sdp) != encrypted
+
+
+@pytest.mark.parametrize("number", [0, 7])
+def test_an_answer_repeats_the_number_of_its_offer(number: int) -> None:
+    """LiveKit's Rust core numbers none."""
+    _, anna, _ = two()
+    anna.send(offer=SessionDescription(type="offer", sdp=sdp("chromium_simulcast"), id=number))
+    assert anna.last("answer").answer.id == number
+
+
 def test_disabled_codec_is_replaced_by_one_that_is_enabled() -> None:
     _, anna, _ = two()
     wish = AddTrackRequest(cid="cam", type=TrackType.VIDEO, source=CAMERA, width=640, height=360)
@@ -341,7 +363,10 @@ def test_ice_restart_of_the_client_keeps_dtls() -> None:
     dtls = sum(isinstance(effect, StartDtls) for effect in meeting.effects)
     anna.offer(ufrag="cliB")
     assert len(meeting.given(RestartIce)) == 1
-    assert meeting.given(RestartIce)[0].local_ufrag in anna.last("answer").answer.sdp
+    before, after = (message.answer.sdp for message in anna.messages("answer"))
+    assert meeting.given(RestartIce)[0].local_ufrag in after
+    assert set(re.findall("a=fingerprint.*", after)) == set(re.findall("a=fingerprint.*", before))
+    assert not anna.messages("trickle"), "candidates are in the descriptions, and never before them"
     assert sum(isinstance(effect, StartDtls) for effect in meeting.effects) == dtls
     assert len(meeting.given(AddTrack)) == 1
 
