@@ -31,6 +31,8 @@ _SYSTEMS = (
 )
 # Longest text that is kept of any one field: these are names and versions.
 _LONGEST = 256
+# Numbers of capabilities that others are told, those that we do not know too: they choose by them how to speak.
+_MOST_CAPABILITIES = 32
 
 
 def read_client(query: Mapping[str, str], user_agent: str, address: str) -> ClientInfo:
@@ -60,7 +62,7 @@ def complete_client(said: ClientInfo, user_agent: str, address: str) -> ClientIn
     for field, value in said.ListFields():
         if isinstance(value, str):
             setattr(client, field.name, value[:_LONGEST])
-    client.capabilities[:] = dict.fromkeys(one for one in said.capabilities if one in _CAPABILITIES.values())
+    client.capabilities[:] = [*dict.fromkeys(said.capabilities)][:_MOST_CAPABILITIES]
     client.address = address
     return _completed(client, user_agent)
 

@@ -166,6 +166,10 @@ class Meeting:
             self.run(session.handle_timeout(self.room, self.now))
         self.now = until
 
+    def effects_of(self, kind: type[T]) -> list[T]:
+        """The effects of this kind so far."""
+        return [effect for effect in self.effects if isinstance(effect, kind)]
+
     def given(self, kind: type[T]) -> list[T]:
         """The commands of this kind so far."""
         return [command for command in self.commands if isinstance(command, kind)]

@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import base64
-import gzip
-
 import pytest
-from livekit.protocol.models import ClientInfo, TrackSource
-from livekit.protocol.rtc import AddTrackRequest, ConnectionSettings, JoinRequest, WrappedJoinRequest
+from livekit.protocol.models import TrackSource
 
 from media.commands import AddSubscription, AddTrack, Codec, OpenTransport, RemoveSubscription
-from signaling import join_request
-from signaling.asking import read_asked
-from signaling.client_info import complete_client
+from signaling.connecting import CHANNELS
+from signaling.effects import StartDtls
 from signaling.negotiation import Answer, Negotiation, Quirks, SendingTrack
 from signaling.sdp import parse
-from signaling.settings import NodeSettings
-from signaling.token import ClaimRefused, Grants
 from tests.signaling.meeting import Client, Meeting, receivers
 from tests.signaling.negotiating import (
     AV1,
@@ -155,6 +148,8 @@ def test_a_section_is_seen_to_end_before_another_track_is_on_it() -> None:
     assert "TR_V0009" not in places(second).values()
     third = answered(ours, OFFER)
     assert places(third)[mid] == "TR_V0009"
+    section = next(s for s in parse(third.sdp).sections if s.first("mid") == mid)
+    assert section.first("msid") == "PA_0009|TR_V0009 TR_V0009"
 
 
 def test_an_offer_is_asked_for_where_a_track_is_gone() -> None:
@@ -247,6 +242,19 @@ def test_one_transport_carries_both_ways() -> None:
     anna.settle()
     assert [info.sid for info in boris.participant.info().tracks] == [microphone]
     assert meeting.given(AddSubscription)[-1].mid != "2"
+
+
+def test_data_goes_down_on_the_channels_that_the_client_opens() -> None:
+    """JavaScript's client adopts none of ours where it has a single PeerConnection."""
+    meeting = Meeting()
+    anna, boris = meeting.join("anna"), alone(meeting)
+    anna.publish("camera")
+    opened = {(effect.who, effect.transport): effect.channels for effect in meeting.effects_of(StartDtls)}
+    up, down, both = anna.participant.publisher, anna.participant.subscriber, boris.participant.primary
+    assert up is not None
+    assert down is not None
+    assert both is not None
+    assert opened == {(anna.sid, down.number): CHANNELS, (anna.sid, up.number): (), (boris.sid, both.number): ()}
 
 
 def test_a_later_track_comes_when_the_client_has_offered() -> None:
@@ -351,70 +359,6 @@ def test_people_of_both_kinds_meet() -> None:
     clients[1].send(leave={})
     meeting.advance(1)
     assert all(len(client.participant.subscriptions) == 4 for client in clients if client is not clients[1])
-
-
-# The URL.
-
-
-def packed(request: JoinRequest, *, compress: bool = True, url_safe: bool = True, padded: bool = True) -> str:
-    """As it stands in an address; of the same bytes at any time, since tests are named by it in two processes."""
-    inner = request.SerializeToString()
-    wrapped = WrappedJoinRequest(
-        compression=WrappedJoinRequest.GZIP if compress else WrappedJoinRequest.NONE,
-        join_request=gzip.compress(inner, mtime=0) if compress else inner,
-    ).SerializeToString()
-    text = (base64.urlsafe_b64encode if url_safe else base64.b64encode)(wrapped).decode()
-    return text if padded else text.rstrip("=")
-
-
-@pytest.mark.parametrize("compress", [True, False])
-@pytest.mark.parametrize("url_safe", [True, False])
-@pytest.mark.parametrize("padded", [True, False])
-def test_a_join_request_is_read_in_every_form(compress: bool, url_safe: bool, padded: bool) -> None:
-    request = JoinRequest(client_info=ClientInfo(sdk=ClientInfo.SDK.JS, protocol=17), metadata="~~~???>>>" * 3)
-    assert join_request.read(packed(request, compress=compress, url_safe=url_safe, padded=padded)) == request
-
-
-@pytest.mark.parametrize(
-    ("text", "says"),
-    [
-        ("*", "base64url"),
-        ("AAAA", "base64url"),
-        ("é", "base64url"),
-        (packed(JoinRequest())[:-9], "base64url|ends too early"),
-        ("A" * (join_request.MAX_SIZE + 1), "too large"),
-        (packed(JoinRequest(metadata="x" * (join_request.MAX_SIZE + 1))), "too large"),
-        (packed(JoinRequest(add_track_requests=[AddTrackRequest()] * (join_request.MAX_TRACKS + 1))), "101 tracks"),
-    ],
-)
-def test_a_join_request_that_is_wrong_is_told_so(text: str, says: str) -> None:
-    with pytest.raises(ClaimRefused, match=says):
-        join_request.read(text)
-
-
-@pytest.mark.parametrize("usual", [True, False])
-@pytest.mark.parametrize("said", [True, False, None])
-def test_pictures_may_be_paused_as_the_client_says_or_else_as_is_usual(usual: bool, said: bool | None) -> None:
-    """livekit-client says nothing: on a path too narrow for all pictures its sound would go under in them."""
-    settings = NodeSettings(keys={}, addresses=(), udp_port=7882, allow_pause=usual)
-    wishes = ConnectionSettings(auto_subscribe=True)
-    if said is not None:
-        wishes.subscriber_allow_pause = said
-    ways = ({"join_request": packed(JoinRequest(connection_settings=wishes))},
-            {} if said is None else {"subscriber_allow_pause": str(int(said))})  # fmt: skip
-    for query in ways:
-        joining = read_asked(Grants(), query, settings.limit).joining("", "198.18.0.2", settings)
-        assert joining.allow_pause is (usual if said is None else said)
-
-
-def test_what_others_hear_of_a_client_is_short() -> None:
-    """Its capabilities are in every description of it that the others get."""
-    trailer = ClientInfo.Capability.CAP_PACKET_TRAILER
-    said = ClientInfo(sdk=ClientInfo.SDK.RUST, version="1" * 10_000)
-    said.capabilities.extend([trailer, 999] * 1000)  # type: ignore[list-item]
-    client = complete_client(said, "", "198.18.0.9")
-    assert list(client.capabilities) == [trailer]
-    assert len(client.version) < 1000
 
 
 def test_sections_that_the_client_is_about_to_offer_are_not_asked_for_twice() -> None:
