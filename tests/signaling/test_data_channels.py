@@ -5,6 +5,7 @@ import gc
 import random
 import tracemalloc
 from collections.abc import Callable
+from math import ceil
 from struct import pack
 
 import pytest
@@ -292,10 +293,16 @@ async def test_one_client_gets_its_share_of_the_loop_only(pairs: Callable[..., P
     tag, first = pair.sctp._remote_verification_tag, pair.sctp._local_tsn
     stream = association.open_channel("_reliable")
     assert stream is not None
-    for number in range(20_000):
-        body = pack("!LHHL", (first + number) % 2**32, stream.id, 0, 53) + b"x"
-        association.receive(sctp_packet(tag, chunk(0, 7, body)))
-    assert 4000 < len(pair.listener.messages) < 20_000
+    now = float(ceil(association._clock()) + 60)
+    association._clock = lambda: now
+    # A burst, nothing more at the same time, as many as half a second allows, and after a minute a burst again.
+    for seconds, handled in ((0.0, 5000), (0.0, 5000), (0.5, 7500), (60.0, 12_500)):
+        now += seconds
+        came = len(pair.listener.messages)
+        for number in range(came, came + 6000):
+            body = pack("!LHHL", (first + number) % 2**32, stream.id, 0, 53) + b"x"
+            association.receive(sctp_packet(tag, chunk(0, 7, body)))
+        assert len(pair.listener.messages) == handled
 
 
 async def test_too_many_channels_and_long_labels_are_ignored(pairs: Callable[..., Pair]) -> None:
