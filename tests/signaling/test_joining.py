@@ -8,7 +8,7 @@ from livekit.protocol.rtc import LeaveRequest
 
 from media.commands import CloseTransport, OpenTransport
 from signaling import joining
-from signaling.effects import ParticipantConnectionAborted, ParticipantJoined, ParticipantLeft, RoomFinished
+from signaling.effects import Notify, ParticipantConnectionAborted, ParticipantJoined, ParticipantLeft, RoomFinished
 from signaling.errors import LimitExceeded
 from signaling.room import TOLD_AT_ONCE
 from signaling.settings import RoomSettings
@@ -34,7 +34,9 @@ def test_first_message_is_a_join_response_that_clients_can_use() -> None:
     assert join.server_info.protocol == 17
     assert join.subscriber_primary
     assert join.fast_publish
-    assert join.enabled_publish_codecs[0].mime == "video/VP8"
+    codecs = [codec.mime.lower() for codec in join.enabled_publish_codecs]
+    assert codecs[:2] == ["video/vp8", "video/h264"]
+    assert codecs == sorted(codecs, key=lambda mime: mime.startswith("audio/")), "video first"
     assert len(join.sif_trailer) == 16
 
 
@@ -115,6 +117,8 @@ def test_second_join_with_an_identity_replaces_the_first() -> None:
     second = meeting.join("anna")
     assert meeting.ended[first.sid].reason == DisconnectReason.DUPLICATE_IDENTITY
     assert meeting.ended[first.sid].action == LeaveRequest.Action.DISCONNECT
+    welcome = next(effect for effect in meeting.effects_of(Notify) if effect.to == (second.sid,))
+    assert meeting.effects.index(meeting.ended[first.sid]) < meeting.effects.index(welcome)
     assert meeting.room.participants["anna"].sid == second.sid
     seen = [info for message in other.messages("update") for info in message.update.participants]
     assert {info.sid for info in seen} == {second.sid}

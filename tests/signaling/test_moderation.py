@@ -53,6 +53,14 @@ def test_own_description_is_echoed_then_a_token_then_ok() -> None:
     assert anna.participant.grants.attributes == {"b": "2", "c": "3"}
 
 
+@pytest.mark.parametrize(("protocol", "kinds"), [(14, ["update"]), (15, ["update", "request_response"])])
+def test_ok_is_said_to_those_who_know_it(protocol: int, kinds: list[str]) -> None:
+    anna = Meeting().join("anna", protocol=protocol)
+    anna.forget()
+    describe(anna, name="Anna B")
+    assert [message.WhichOneof("message") for message in anna.inbox] == kinds
+
+
 @pytest.mark.parametrize(
     ("fields", "reason", "message"),
     [
@@ -145,6 +153,7 @@ def test_source_that_is_taken_away_ends_its_track_at_once() -> None:
     own = anna.last("update").update.participants[0]
     assert list(own.permission.can_publish_sources) == [MICROPHONE]
     assert anna.participant.grants.video.can_publish_sources == ("microphone",)
+    assert meeting.tokens[-1] == anna.sid, "which is in its next token"
     anna.add_track("again", CAMERA)
     assert anna.last("request_response").request_response.reason == RequestResponse.NOT_ALLOWED
 

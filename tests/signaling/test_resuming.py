@@ -6,6 +6,7 @@ from livekit.protocol.models import DisconnectReason, ParticipantInfo, TrackInfo
 from livekit.protocol.rtc import (
     LeaveRequest,
     SignalRequest,
+    SignalResponse,
     SyncState,
     TrackPublishedResponse,
     UpdateSubscription,
@@ -14,7 +15,7 @@ from livekit.protocol.rtc import (
 
 from media.commands import CloseTransport, RestartIce, SetSubscription
 from media.events import TransportExpired, TransportSilent
-from signaling import session
+from signaling import session, wire
 from signaling.effects import CloseSocket, ParticipantLeft, StartDtls
 from tests.signaling.meeting import Client, Meeting
 
@@ -153,6 +154,23 @@ def test_client_that_listens_is_asked_to_resume_when_its_media_is_lost() -> None
     anna.answer()
     meeting.advance(60)
     assert "anna" in meeting.room.participants
+
+
+def test_old_clients_are_told_to_go_in_their_own_words() -> None:
+    """They know no action, and nothing of resuming when they are told to."""
+    reason, action = DisconnectReason.STATE_MISMATCH, LeaveRequest.Action
+    for protocol, asked, said in (
+        (12, action.RECONNECT, LeaveRequest(reason=reason, can_reconnect=True)),
+        (12, action.DISCONNECT, LeaveRequest(reason=reason)),
+        (13, action.RECONNECT, LeaveRequest(reason=reason, action=action.RECONNECT)),
+    ):
+        assert wire.leave(reason, asked, protocol) == SignalResponse(leave=said)
+    meeting = Meeting()
+    anna = meeting.join("anna", protocol=12)
+    assert anna.participant.subscriber is not None
+    anna.hears(TransportExpired(anna.participant.subscriber.number))
+    assert not anna.messages("leave")
+    assert CloseSocket(anna.sid) in meeting.effects
 
 
 def test_who_does_not_resume_in_time_is_gone() -> None:
