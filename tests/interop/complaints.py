@@ -75,6 +75,18 @@ OF_GO: Reasons = (
 )
 """Of the Go SDK."""
 
+OF_AGENTS: Reasons = (
+    (
+        r"^dev mode is deprecated",
+        "started for production, as it wants, a worker takes no job while its machine is busy with other tests",
+    ),
+    (
+        r"event loop blocked for|job executor is unresponsive|no warmed process|waiting for idle processes",
+        "its threads wait for the processor, on a loaded machine; what is late fails the test by its outcome",
+    ),
+)
+"""Of the agents framework."""
+
 
 class Complaints(logging.Handler):
     """Keeps what the Python SDK, and the Rust core under it, log as a warning or worse."""

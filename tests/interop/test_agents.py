@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -16,9 +17,12 @@ import pytest
 from livekit import api
 
 from tests.interop.clients import Microphone, connected_client, until
+from tests.interop.complaints import OF_AGENTS, unexplained
 from tests.service import ROOT, Service, running_service
 
 PYTHON = ROOT / "build/agents/bin/python"
+COLOUR = re.compile(r"\x1b\[\d+m")
+FOR_INFORMATION = re.compile(r'[\d-]+ [\d:,]+ - (DEBUG|INFO) |\{"(saw|joined)"')
 DEADLINE = 90.0  # seconds: the framework takes ten to start on a busy machine
 
 
@@ -37,7 +41,7 @@ class Worker:
 
     def said(self) -> list[dict[str, Any]]:
         lines = self.output.read_text(errors="replace").splitlines()
-        return [json.loads(line) for line in lines if line.startswith(('{"saw', '{"joined'))]
+        return [json.loads(line) for line in lines if line.startswith(('{"saw"', '{"joined"'))]
 
     def saw(self, sid: str) -> bool:
         return any(what.get("saw") == sid for what in self.said())
@@ -45,9 +49,18 @@ class Worker:
     def registered(self) -> bool:
         return "registered worker" in self.output.read_text(errors="replace")
 
+    def complaints(self) -> list[str]:
+        """What it wrote besides records for information and what its agents said: warnings, errors, tracebacks.
+
+        Without its last line where that is cut off.
+        """
+        plain = COLOUR.sub("", self.output.read_text(errors="replace"))
+        return [line for line in plain.split("\n")[:-1] if line.strip() and not FOR_INFORMATION.match(line)]
+
 
 @contextmanager
 def running_worker(service: Service, folder: Path, name: str, agent_name: str) -> Iterator[Worker]:
+    """A worker, which has nothing to complain of in the end."""
     if not PYTHON.exists():
         pytest.skip("LiveKit's agents framework is not installed: `make build/agents`")
     folder.mkdir()
@@ -76,6 +89,7 @@ def running_worker(service: Service, folder: Path, name: str, agent_name: str) -
             yield worker
         finally:
             worker.kill()
+    assert unexplained(worker.complaints(), also=OF_AGENTS) == [], output
 
 
 async def test_an_agent_of_the_framework_joins_and_another_takes_its_place(network: None, tmp_path: Path) -> None:
