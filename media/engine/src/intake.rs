@@ -309,20 +309,27 @@ impl Intake {
         Some(binding)
     }
 
-    /// Gives an SSRC to a layer. A layer has one for media and one for retransmissions: a new one ends the old.
+    /// Gives an SSRC to a layer, from whichever had it. A layer has one for media and one for retransmissions: a new one
+    /// ends the old. So each is bound to the layer that has it, and to no other.
     fn bind(&mut self, ssrc: u32, binding: Binding) {
-        let layer = &mut self.tracks[binding.track].layers[usize::from(binding.layer)];
-        let place = if binding.is_repair { &mut layer.rtx_ssrc } else { &mut layer.ssrc };
-        let old = place.replace(ssrc);
-        if old != Some(ssrc) {
-            if !binding.is_repair {
-                layer.restart();
-            }
-            if let Some(old) = old {
-                self.bindings.remove(&old);
-            }
+        let before = self.bindings.insert(ssrc, binding);
+        if before == Some(binding) {
+            return;
         }
-        self.bindings.insert(ssrc, binding);
+        if let Some(before) = before {
+            *self.ssrc_of(before) = None;
+        }
+        if let Some(old) = self.ssrc_of(binding).replace(ssrc) {
+            self.bindings.remove(&old);
+        }
+        if !binding.is_repair {
+            self.tracks[binding.track].layers[usize::from(binding.layer)].restart();
+        }
+    }
+
+    fn ssrc_of(&mut self, binding: Binding) -> &mut Option<u32> {
+        let layer = &mut self.tracks[binding.track].layers[usize::from(binding.layer)];
+        if binding.is_repair { &mut layer.rtx_ssrc } else { &mut layer.ssrc }
     }
 }
 
@@ -335,4 +342,64 @@ pub(crate) fn extension_map(extensions: &[Extension]) -> ExtensionMap {
         }
     }
     map
+}
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "a start for virtual time")]
+mod tests {
+    use super::*;
+    use crate::command::{Kind, Stream, TransportId};
+
+    /// A track whose layers are known by their SSRCs alone: those of media, each with that of its retransmissions.
+    fn description(track: u64, streams: &[(u32, Option<u32>)]) -> TrackDescription {
+        TrackDescription {
+            transport: TransportId(1),
+            track: TrackId(track),
+            kind: Kind::Video,
+            mid: track.to_string(),
+            codecs: Vec::new(),
+            layers: Vec::new(),
+            streams: streams.iter().map(|&(ssrc, rtx_ssrc)| Stream { ssrc, rtx_ssrc, rid: None }).collect(),
+            measure_loudness: false,
+        }
+    }
+
+    /// The SSRCs of a track's layers. Each is bound to that layer, and no other is to any.
+    fn ssrcs(intake: &Intake, track: u64) -> Vec<(Option<u32>, Option<u32>)> {
+        let mut bound = FxHashMap::default();
+        for (place, track) in &intake.tracks {
+            for (layer, state) in (0..).zip(&track.layers) {
+                for (ssrc, is_repair) in [(state.ssrc, false), (state.rtx_ssrc, true)] {
+                    bound.extend(ssrc.map(|ssrc| (ssrc, Binding { track: place, layer, is_repair })));
+                }
+            }
+        }
+        assert_eq!(intake.bindings, bound);
+        let track = &intake.tracks[intake.find_track(TrackId(track)).expect("it was added")];
+        track.layers.iter().map(|layer| (layer.ssrc, layer.rtx_ssrc)).collect()
+    }
+
+    #[test]
+    fn an_ssrc_that_goes_to_another_layer_leaves_its_own() {
+        let mut intake = Intake::new(Instant::now());
+        let all = [(1, Some(11)), (2, Some(12)), (3, Some(13))];
+        intake.add_track(&description(7, &all));
+        assert_eq!(ssrcs(&intake, 7), all.map(|(ssrc, rtx)| (Some(ssrc), rtx)));
+        // Two change places, as where a browser turns its layers round.
+        let turned = [(3, Some(13)), (2, Some(12)), (1, Some(11))];
+        intake.add_track(&description(7, &turned));
+        assert_eq!(ssrcs(&intake, 7), turned.map(|(ssrc, rtx)| (Some(ssrc), rtx)));
+        // One goes to another track; the layer that it leaves gets one of its own later.
+        intake.add_track(&description(8, &[(2, None)]));
+        assert_eq!(ssrcs(&intake, 7), [(Some(3), Some(13)), (None, Some(12)), (Some(1), Some(11))]);
+        intake.add_track(&description(7, &[(3, Some(13)), (4, Some(14)), (1, Some(11))]));
+        assert_eq!(ssrcs(&intake, 7), [(Some(3), Some(13)), (Some(4), Some(14)), (Some(1), Some(11))]);
+        assert_eq!(ssrcs(&intake, 8), [(Some(2), None)]);
+        // What carried retransmissions carries media now.
+        intake.add_track(&description(8, &[(14, None)]));
+        assert_eq!(ssrcs(&intake, 7)[1], (Some(4), None));
+        assert_eq!(ssrcs(&intake, 8), [(Some(14), None)]);
+        intake.remove_track(TrackId(7));
+        assert_eq!(ssrcs(&intake, 8), [(Some(14), None)]);
+    }
 }
