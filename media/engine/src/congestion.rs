@@ -137,11 +137,15 @@ impl Shard {
         allocate(estimate, may_pause, &wishes, &mut given);
         let spent: f64 = wishes.iter().zip(&given).filter_map(|(wish, point)| Some(wish.cost((*point)?))).sum();
         self.spare_sound(place, !wishes.is_empty() && !is_held_by_loss, is_proven, estimate, spent);
+        let is_paused = !wishes.is_empty() && given.iter().all(Option::is_none);
         for (number, point) in numbers.into_iter().zip(given) {
             self.allot(now, number, point.map_or(Allotment::Nothing, Allotment::UpTo));
         }
         let transport = &mut self.transports[place];
         transport.pacer.set_estimate(estimate);
+        if let Some(bandwidth) = transport.bandwidth.as_mut().filter(|_| is_paused) {
+            bandwidth.note_pause(now);
+        }
         if let Some(bandwidth) = &mut transport.bandwidth
             && transport.ice.sending_path().is_some()
         {

@@ -33,8 +33,11 @@ const START: f64 = 1_200_000.0;
 pub(crate) const LOWEST: f64 = 30_000.0;
 /// No estimate goes above, in bits a second: more than a receiver's whole meeting.
 const HIGHEST: f64 = 200_000_000.0;
-/// A receiver's own estimate counts for so long; libwebrtc repeats it each second.
-const REMB_LIFE: Duration = Duration::from_secs(5);
+/// A receiver's own estimate counts until the next, which comes each second while video does. While all of it is paused
+/// there is nothing to estimate by: after so long without one, so many times as much is tried (1.08 each second, as
+/// draft-ietf-rmcat-gcc-02 grows).
+const REMB_PATIENCE: Duration = Duration::from_secs(5);
+const REMB_GROWTH: f64 = 1.5;
 /// A receiver that has told nothing by then does not tell: it is sent all that it wants.
 const SILENT_RECEIVER: Duration = Duration::from_secs(4);
 /// When every packet waits so long (microseconds) and so many are lost, the path is full, however steady the delay:
@@ -74,6 +77,7 @@ pub(crate) struct Bandwidth {
     delay_rate: DelayRate,
     loss_rate: LossRate,
     probing: Probing,
+    /// The receiver's own estimate, in bits a second, and since when it counts.
     remb: Option<(f64, Instant)>,
     /// Never more than this, in bits a second, whatever the path carries.
     cap: f64,
@@ -271,6 +275,15 @@ impl Bandwidth {
         self.remb = Some(((bitrate as f64).clamp(LOWEST, HIGHEST), now));
     }
 
+    /// All video that is wanted is paused, so that the receiver has nothing to estimate by.
+    pub(crate) fn note_pause(&mut self, now: Instant) {
+        if let Some((rate, since)) = &mut self.remb
+            && now.saturating_duration_since(*since) >= REMB_PATIENCE
+        {
+            (*rate, *since) = ((*rate * REMB_GROWTH).min(HIGHEST), now);
+        }
+    }
+
     /// Never more than so many bits a second from now on; 0 for what the path carries.
     pub(crate) fn limit(&mut self, bits_per_second: u64) {
         self.cap = if bits_per_second == 0 { HIGHEST } else { (bits_per_second as f64).clamp(LOWEST, HIGHEST) };
@@ -283,9 +296,8 @@ impl Bandwidth {
 
     /// In bits a second.
     pub(crate) fn estimate(&self, now: Instant) -> f64 {
-        let told = self.remb.filter(|(_, told)| now.saturating_duration_since(*told) < REMB_LIFE).map(|(rate, _)| rate);
-        let estimate = match told {
-            Some(told) if !self.has_feedback => told,
+        let estimate = match self.remb {
+            Some((told, _)) if !self.has_feedback => told,
             _ if !self.has_feedback && self.is_unheard(now) => HIGHEST,
             _ => self.estimate_by_feedback(),
         };

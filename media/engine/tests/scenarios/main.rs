@@ -31,6 +31,7 @@ mod overload;
 mod path_move;
 mod profiles;
 mod publisher_feedback;
+mod remb;
 mod removal;
 mod restart;
 mod retransmission;

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use engine::command::{Keys, SrtpProfile, TransportId};
+use engine::command::{Codec, Keys, SrtpProfile, TransportId};
 use engine::extensions::{ExtensionMap, Extensions, Kind as ExtensionKind, Outgoing};
+use engine::rtcp_writer::write_remb;
 use engine::rtp::{Fields, Header, write_header};
 use engine::sequence::SequenceExtender;
 use engine::srtp;
@@ -19,6 +20,8 @@ const FIRST_CHECKS: Duration = Duration::from_millis(50);
 const CONSENT_CHECKS: Duration = Duration::from_millis(2500);
 /// How often a browser tells of arrivals.
 const FEEDBACK: Duration = Duration::from_millis(50);
+/// How often one that estimates itself tells what it can receive, while something comes.
+const ESTIMATES: Duration = Duration::from_secs(1);
 
 /// The extensions that clients and server agree on: (id, kind).
 pub(crate) const EXTENSIONS: [(u8, ExtensionKind); 7] = [
@@ -73,6 +76,10 @@ pub(crate) struct Peer {
     pub(crate) checks_answered: u64,
     pub(crate) error_codes: Vec<u16>,
     pub(crate) outbox: Vec<(SocketAddr, Vec<u8>)>,
+    /// It says that it can receive so many bits a second (REMB), and tells of no arrivals.
+    pub(crate) estimate: Option<u64>,
+    /// It takes transport-wide numbers.
+    pub(crate) is_numbered: bool,
     ufrag: String,
     password: String,
     sealer: srtp::Sender,
@@ -89,6 +96,7 @@ pub(crate) struct Peer {
     last_told: Option<(u64, i64)>,
     feedback_count: u8,
     next_feedback: Instant,
+    next_estimate: Option<Instant>,
     epoch: Instant,
     /// Bytes of RTP that came, each second since the start.
     pub(crate) received: Vec<u64>,
@@ -111,6 +119,8 @@ impl Peer {
             checks_answered: 0,
             error_codes: Vec::new(),
             outbox: Vec::new(),
+            estimate: None,
+            is_numbered: true,
             ufrag,
             password,
             sealer: srtp::Sender::new(profile, &keys.receive_key, &keys.receive_salt).expect("lengths"),
@@ -126,9 +136,16 @@ impl Peer {
             last_told: None,
             feedback_count: 0,
             next_feedback: now,
+            next_estimate: None,
             epoch: now,
             received: Vec::new(),
         }
+    }
+
+    /// What it takes of the codecs that the server offers.
+    pub(crate) fn negotiate(&self, codecs: Vec<Codec>) -> Vec<Codec> {
+        let as_taken = |codec: Codec| Codec { transport_cc: codec.transport_cc && self.is_numbered, ..codec };
+        codecs.into_iter().map(as_taken).collect()
     }
 
     /// Uses the credentials of an ICE restart from now on.
@@ -173,13 +190,21 @@ impl Peer {
         }
         let check = self.checks.then_some(self.next_check);
         let feedback = (!self.arrivals.is_empty()).then_some(self.next_feedback);
-        check.into_iter().chain(feedback).min()
+        check.into_iter().chain(feedback).chain(self.next_estimate).min()
     }
 
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
         if now >= self.next_feedback && !self.arrivals.is_empty() {
             self.next_feedback = now + FEEDBACK;
             self.send_feedback();
+        }
+        if let (Some(due), Some(estimate)) = (self.next_estimate, self.estimate)
+            && now >= due
+        {
+            self.next_estimate = None;
+            let mut compound = Vec::new();
+            write_remb(&mut compound, 1, estimate, &[]);
+            self.send_rtcp(compound);
         }
         if self.is_gone || !self.checks || now < self.next_check {
             return;
@@ -223,6 +248,10 @@ impl Peer {
         let second = (now - self.epoch).as_secs() as usize;
         self.received.resize(self.received.len().max(second + 1), 0);
         self.received[second] += plain.len() as u64;
+        if self.estimate.is_some() {
+            self.next_estimate.get_or_insert(now + ESTIMATES);
+            return;
+        }
         let extensions = Extensions::locate(plain, header, &self.extensions);
         if let Some(number) = extensions.transport_sequence(plain) {
             let number = self.arrival_numbers.extend(number);

@@ -281,7 +281,7 @@ impl World {
             ssrc,
             rtx_ssrc: (kind == Kind::Video).then_some(ssrc + 1),
             cname: "them".into(),
-            codecs,
+            codecs: self.clients[client].peer.negotiate(codecs),
             extensions: extensions(),
         }));
         (subscription, ssrc)
