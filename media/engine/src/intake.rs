@@ -1,5 +1,6 @@
 //! What one transport receives: packets opened, told apart, repaired and handed on; reports and requests sent back.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -122,26 +123,46 @@ impl Intake {
         self.bindings.len() < MAX_SSRCS || self.bindings.contains_key(&ssrc)
     }
 
-    /// Takes an opened packet: `plain` without its tag.
+    /// Takes an opened packet: `plain` without its tag. Gives what it led to, and when there is something to ask for or to
+    /// tell because of it: that of others is known.
     pub(crate) fn handle_rtp(
         &mut self,
         now: Instant,
         header: &Header,
         plain: &[u8],
         counters: &mut Counters,
-    ) -> Option<Received> {
+    ) -> (Option<Received>, Option<Instant>) {
         let extensions = Extensions::locate(plain, header, &self.extensions);
         if let Some(sequence) = extensions.transport_sequence(plain) {
             self.feedback.note(now, sequence, header.ssrc);
         }
+        let due = self.feedback.due();
         let Ok(payload) = header.payload(plain) else {
             counters.rtp_malformed += 1;
-            return None;
+            return (None, due);
         };
         let Some(binding) = self.find_binding(header, &extensions, plain) else {
             counters.rtp_unmatched += 1;
-            return None;
+            return (None, due);
         };
+        let received = self.take(now, binding, header, extensions, plain, payload, counters);
+        let track = &self.tracks[binding.track];
+        let request = track.layers[usize::from(binding.layer)].request_due(now, track.asked);
+        (received, due.into_iter().chain(request).min())
+    }
+
+    /// Takes a packet of a layer.
+    #[expect(clippy::too_many_arguments, reason = "what was found out about one packet")]
+    fn take(
+        &mut self,
+        now: Instant,
+        binding: Binding,
+        header: &Header,
+        extensions: Extensions,
+        plain: &[u8],
+        payload: Range<usize>,
+        counters: &mut Counters,
+    ) -> Option<Received> {
         let track = &mut self.tracks[binding.track];
         let Some(meaning) = track.meaning(header.payload_type) else {
             counters.rtp_payload_type += 1;
@@ -226,10 +247,7 @@ impl Intake {
 
     /// When there is something to ask for or to tell.
     pub(crate) fn request_due(&self, now: Instant) -> Option<Instant> {
-        let due = |track: &Track| {
-            let layers = track.layers.iter().filter(|layer| layer.ssrc.is_some());
-            layers.flat_map(|layer| [layer.missing.due(), layer.key_frame.due(now, track.asked)]).flatten().min()
-        };
+        let due = |track: &Track| track.layers.iter().filter_map(|layer| layer.request_due(now, track.asked)).min();
         self.tracks.iter().filter_map(|(_, track)| due(track)).chain(self.feedback.due()).min()
     }
 

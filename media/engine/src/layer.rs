@@ -109,6 +109,12 @@ impl Layer {
         }
     }
 
+    /// When there is something to ask its publisher for. `asked` is when a key frame of any layer of the track was asked for.
+    pub(crate) fn request_due(&self, now: Instant, asked: Option<Instant>) -> Option<Instant> {
+        self.ssrc?;
+        [self.missing.due(), self.key_frame.due(now, asked)].into_iter().flatten().min()
+    }
+
     /// Forgets the numbering: what comes next is a new stream.
     pub(crate) fn restart(&mut self) {
         self.totals.lost_before = self.lost();

@@ -31,12 +31,14 @@ struct Gap {
 #[derive(Debug)]
 pub(crate) struct MissingPackets {
     gaps: VecDeque<Gap>,
+    /// When the first of them is due, or before: that of one that has come since is not taken back.
+    due: Option<Instant>,
     rtt: Duration,
 }
 
 impl Default for MissingPackets {
     fn default() -> Self {
-        Self { gaps: VecDeque::new(), rtt: FIRST_RTT }
+        Self { gaps: VecDeque::new(), due: None, rtt: FIRST_RTT }
     }
 }
 
@@ -45,12 +47,16 @@ impl MissingPackets {
     /// packets of a stream overtook each other.
     pub(crate) fn note_skipped(&mut self, now: Instant, first: u64, next: u64) {
         let first = first.max(next.saturating_sub(MAX_OUTSTANDING as u64));
+        let due = now + REORDERING;
+        if first < next {
+            self.due = Some(self.due.map_or(due, |before| before.min(due)));
+        }
         for sequence in first..next {
             if self.gaps.len() == MAX_OUTSTANDING {
                 self.gaps.pop_front();
             }
             let place = self.gaps.partition_point(|gap| gap.sequence < sequence);
-            self.gaps.insert(place, Gap { sequence, tries: 0, due: now + REORDERING, asked: now });
+            self.gaps.insert(place, Gap { sequence, tries: 0, due, asked: now });
         }
     }
 
@@ -75,6 +81,9 @@ impl MissingPackets {
     /// Appends the numbers to ask for now. `rtt` is the round trip to the publisher where it is known; else it is what
     /// answers have taken.
     pub(crate) fn collect(&mut self, now: Instant, rtt: Option<Duration>, sequences: &mut Vec<u16>) {
+        if self.due.is_none_or(|due| now < due) {
+            return;
+        }
         let rtt = rtt.unwrap_or(self.rtt);
         for gap in self.gaps.iter_mut().filter(|gap| gap.due <= now) {
             gap.tries += 1;
@@ -85,15 +94,17 @@ impl MissingPackets {
             }
         }
         self.gaps.retain(|gap| gap.tries <= MAX_TRIES);
+        self.due = self.gaps.iter().map(|gap| gap.due).min();
     }
 
-    /// When `collect` has something to give.
+    /// When `collect` may have something to give. Asked at each packet, so it looks at no gap.
     pub(crate) fn due(&self) -> Option<Instant> {
-        self.gaps.iter().map(|gap| gap.due).min()
+        self.due
     }
 
     pub(crate) fn clear(&mut self) {
         self.gaps.clear();
+        self.due = None;
     }
 }
 
@@ -160,6 +171,42 @@ mod tests {
         missing.note_skipped(start, 10, 12);
         missing.note_arrived(start, 20);
         assert_eq!(collect(&mut missing, start + REORDERING), [10, 11, 21]);
+    }
+
+    #[test]
+    fn it_is_due_no_later_than_the_first_gap_and_else_asks_for_nothing() {
+        let start = Instant::now();
+        let mut missing = MissingPackets::default();
+        assert_eq!(missing.due(), None);
+        let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+        let mut draw = |below: u64| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state % below
+        };
+        let (mut now, mut next) = (start, 0);
+        for _ in 0..20_000 {
+            now += Duration::from_millis(draw(8));
+            match draw(4) {
+                0 => {
+                    let first = next + draw(30);
+                    next = first + 1 + draw(3);
+                    missing.note_skipped(now, first, next);
+                }
+                1 => missing.note_arrived(now, next.saturating_sub(draw(100))),
+                2 => missing.note_recovered(next.saturating_sub(draw(100))),
+                _ => {
+                    let first = missing.gaps.iter().map(|gap| gap.due).min();
+                    assert!(first.is_none() || missing.due() <= first);
+                    let (is_due, is_first_due) = (missing.due().is_some_and(|due| due <= now), first <= Some(now));
+                    let asked = !collect(&mut missing, now).is_empty();
+                    assert!(is_due || !asked);
+                    assert!(first.is_none() || is_due || !is_first_due);
+                    assert_eq!(missing.due() > Some(now), !missing.gaps.is_empty(), "nothing is due twice");
+                }
+            }
+        }
     }
 
     #[test]

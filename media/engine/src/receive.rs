@@ -168,8 +168,8 @@ impl Shard {
             capture.note_datagram(now, path, Direction::Received, datagram);
         }
         let returned = transport.ice.handle_authentic(now, path);
-        let received = transport.intake.handle_rtp(now, &header, &datagram[..opened.length], &mut self.counters);
-        if let Some(due) = transport.intake.request_due(now) {
+        let (received, due) = transport.intake.handle_rtp(now, &header, &datagram[..opened.length], &mut self.counters);
+        if let Some(due) = due {
             self.alarms.arm(place, due);
         }
         if returned {
