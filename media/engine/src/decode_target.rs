@@ -158,12 +158,9 @@ impl DecodeTargets {
         }
         self.is_reduced |= active != frame.active;
         let told = frame.descriptor.active.unwrap_or(frame.active);
-        let is_same = !self.is_reduced && self.shift == 0 && told == active;
-        Rewrite {
-            frame_number: low_16(frame.number).wrapping_sub(self.shift),
-            active: (!is_same).then_some(active),
-            is_top: self.is_top(frame, target),
-        }
+        let frame_number = low_16(frame.number).wrapping_sub(self.shift);
+        let is_same = !self.is_reduced && frame_number == frame.descriptor.frame_number && told == active;
+        Rewrite { frame_number, active: (!is_same).then_some(active), is_top: self.is_top(frame, target) }
     }
 }
 

@@ -139,6 +139,27 @@ fn a_replaced_stream_with_another_structure_goes_on() {
 }
 
 #[test]
+fn an_encoder_that_begins_anew_goes_on() {
+    for weather in [Weather::clear(), Weather::stormy(0.02)] {
+        let (mut world, camera, view) = meet(512, Mode::Key, weather);
+        // More frames than are remembered.
+        world.run(seconds(5));
+        let (start, before) = (world.now, world.scalable(camera).key_frames);
+        for _ in 0..5 {
+            world.scalable(camera).restart_encoder();
+            world.run(seconds(3));
+            assert_eq!(last_layers(&mut world, view), (2, 2));
+        }
+        let (now, key_frames) = (world.now, world.scalable(camera).key_frames - before);
+        let viewer = world.viewer(view);
+        let (shown, freeze) = (viewer.shown(start, now), viewer.longest_freeze(start, now));
+        eprintln!("{shown} of 450 frames, {key_frames} key frames, longest freeze {freeze:?}");
+        assert!(shown > 430 && key_frames < 10 && freeze < millis(700), "{shown} {key_frames} {freeze:?}");
+        assert!(viewer.unfilled.len() <= 2, "{:?}", viewer.unfilled);
+    }
+}
+
+#[test]
 fn layers_that_the_publisher_gives_up_are_replaced_at_once() {
     let (mut world, camera, view) = meet(507, Mode::Full, Weather::clear());
     world.run(seconds(2));

@@ -86,6 +86,10 @@ pub(crate) struct ScalableCamera {
     begins: bool,
     template_offset: u8,
     changes_structure: bool,
+    /// The next key frame begins the frames' numbers anew.
+    changes_numbers: bool,
+    /// The number that a frame's descriptor has, of the lowest layer's in a picture of a certain count.
+    numbered: (u16, u32),
     told_active: u8,
     sequence: u64,
     rtx_sequence: u64,
@@ -113,6 +117,9 @@ impl ScalableCamera {
             begins: true,
             template_offset: 60,
             changes_structure: false,
+            changes_numbers: false,
+            // These wrap soon.
+            numbered: (65_400, 0),
             told_active: SPATIAL,
             sequence: 9_000,
             rtx_sequence: 50,
@@ -138,6 +145,12 @@ impl ScalableCamera {
     pub(crate) fn change_structure(&mut self) {
         self.changes_structure = true;
         self.needs_key_frame = true;
+    }
+
+    /// The encoder begins anew, with another structure and lower frame numbers; RTP goes on.
+    pub(crate) fn restart_encoder(&mut self) {
+        self.changes_numbers = true;
+        self.change_structure();
     }
 
     pub(crate) fn poll_timeout(&self) -> Instant {
@@ -167,6 +180,9 @@ impl ScalableCamera {
             self.begins = false;
             if std::mem::take(&mut self.changes_structure) {
                 self.template_offset = (self.template_offset + SPATIAL * TEMPLATES) % 64;
+            }
+            if std::mem::take(&mut self.changes_numbers) {
+                self.numbered = (self.frame_number(0).wrapping_sub(4_000), self.number);
             }
             self.needs_key_frame = false;
             self.key_frames += 1;
@@ -244,8 +260,7 @@ impl ScalableCamera {
         let template = spatial * TEMPLATES + if is_key { 0 } else { temporal + 1 };
         bits.put(u32::from(starts) << 1 | u32::from(ends), 2);
         bits.put(u32::from((self.template_offset + template) % 64), 6);
-        // Frames that are not encoded keep their numbers. These wrap soon.
-        bits.put((65_400 + self.number * u32::from(SPATIAL) + u32::from(spatial)) & 0xffff, 16);
+        bits.put(self.frame_number(spatial).into(), 16);
         let has_structure = is_key && spatial == 0 && starts;
         let has_active = self.told_active != self.active || has_structure && self.active != SPATIAL;
         if has_structure || has_active {
@@ -258,6 +273,12 @@ impl ScalableCamera {
             (0..SPATIAL).for_each(|target| bits.put(if target >= SPATIAL - self.active { 0b111 } else { 0 }, 3));
         }
         bits.bytes
+    }
+
+    /// Frames that are not encoded keep their numbers.
+    fn frame_number(&self, spatial: u8) -> u16 {
+        let (first, since) = self.numbered;
+        first.wrapping_add(((self.number - since) * u32::from(SPATIAL)) as u16).wrapping_add(spatial.into())
     }
 
     fn put_structure(&self, bits: &mut Bits) {
