@@ -21,10 +21,12 @@ use crate::round_trip::RoundTrip;
 use crate::rtcp::{ReportBlock, SenderReport};
 use crate::rtcp_writer::{write_full_intra_request, write_nack, write_picture_loss};
 use crate::rtp::Header;
+use crate::srtp::SSRC_LIMIT;
 use crate::track::{Meaning, Track};
 
-/// SSRCs of one transport (FAULTS row 29): twenty simulcast tracks, each layer with its retransmissions, need fewer.
-const MAX_SSRCS: usize = 64;
+/// SSRCs of one transport (FAULTS row 29): ten simulcast tracks, each layer with its retransmissions, need fewer. As many
+/// as SRTP has replay windows for: none that is bound loses its own.
+const MAX_SSRCS: usize = SSRC_LIMIT;
 /// Tracks of one transport; signalling has its own, lower limit.
 const MAX_TRACKS: usize = 64;
 
@@ -100,8 +102,10 @@ impl Intake {
                 }
             };
             let Some(layer) = layer else { continue };
-            self.bind(stream.ssrc, Binding { track: place, layer, is_repair: false });
-            if let Some(rtx_ssrc) = stream.rtx_ssrc {
+            if self.admits(stream.ssrc) {
+                self.bind(stream.ssrc, Binding { track: place, layer, is_repair: false });
+            }
+            if let Some(rtx_ssrc) = stream.rtx_ssrc.filter(|ssrc| self.admits(*ssrc)) {
                 self.bind(rtx_ssrc, Binding { track: place, layer, is_repair: true });
             }
         }
@@ -120,7 +124,12 @@ impl Intake {
 
     /// Whether a packet of this SSRC may be opened: known, or with room for one more.
     pub(crate) fn admits(&self, ssrc: u32) -> bool {
-        self.bindings.len() < MAX_SSRCS || self.bindings.contains_key(&ssrc)
+        self.bindings.len() < MAX_SSRCS || self.is_bound(ssrc)
+    }
+
+    /// Whether an SSRC is a track's.
+    pub(crate) fn is_bound(&self, ssrc: u32) -> bool {
+        self.bindings.contains_key(&ssrc)
     }
 
     /// Takes an opened packet: `plain` without its tag. Gives what it led to, and when there is something to ask for or to
@@ -419,5 +428,19 @@ mod tests {
         assert_eq!(ssrcs(&intake, 8), [(Some(14), None)]);
         intake.remove_track(TrackId(7));
         assert_eq!(ssrcs(&intake, 8), [(Some(14), None)]);
+    }
+
+    #[test]
+    fn no_more_ssrcs_are_bound_than_may_be_however_many_are_described() {
+        let mut intake = Intake::new(Instant::now());
+        for track in 0..20 {
+            let first = 10 * track as u32;
+            intake.add_track(&description(track, &[0, 1, 2].map(|layer| (first + layer, Some(first + 3 + layer)))));
+            ssrcs(&intake, track);
+        }
+        assert_eq!(intake.bindings.len(), MAX_SSRCS);
+        intake.remove_track(TrackId(3));
+        intake.add_track(&description(30, &[(1_000, None)]));
+        assert_eq!(ssrcs(&intake, 30), [(Some(1_000), None)]);
     }
 }

@@ -158,7 +158,8 @@ impl Shard {
         if !transport.intake.admits(header.ssrc) {
             return self.counters.ssrc_limit += 1;
         }
-        let opened = match receiver.open_rtp(datagram, &header) {
+        let intake = &transport.intake;
+        let opened = match receiver.open_rtp_keeping(datagram, &header, |ssrc| intake.is_bound(ssrc)) {
             Ok(opened) => opened,
             Err(SrtpRefusal::Malformed) => return self.counters.rtp_malformed += 1,
             Err(SrtpRefusal::Replayed) => return self.counters.srtp_replayed += 1,

@@ -6,7 +6,7 @@ use crate::rtp::{FIXED_HEADER, Header};
 use crate::srtp_cipher::{Cipher, ENCRYPTED, Stream};
 
 /// SSRCs that one client may have in use at once: many tracks with layers and RTX, yet a flood costs little memory.
-const SSRC_LIMIT: usize = 64;
+pub(crate) const SSRC_LIMIT: usize = 64;
 /// 1,024 packets: two seconds of a high layer, so that late retransmissions are not taken for replays.
 const RTP_WINDOW: usize = 16;
 /// 128 packets: RTCP is sparse.
@@ -79,7 +79,8 @@ pub struct Opened {
     pub length: usize,
 }
 
-/// Opens what one client sends. Keeps at most 64 SSRCs each for RTP and RTCP, forgetting the longest unused.
+/// Opens what one client sends. Keeps at most 64 SSRCs each for RTP and RTCP, forgetting the longest unused. One whose
+/// numbers have wrapped and that is forgotten can't be opened again: which those may not be, the caller says.
 pub struct Receiver {
     rtp: Cipher,
     rtcp: Cipher,
@@ -100,6 +101,17 @@ impl Receiver {
 
     /// Authenticates and decrypts in place. `header` is `Header::parse` of the same packet.
     pub fn open_rtp(&mut self, packet: &mut [u8], header: &Header) -> Result<Opened, Refusal> {
+        self.open_rtp_keeping(packet, header, |_| false)
+    }
+
+    /// The same; where an SSRC that is new takes another's place, it is that of none that `keeps` says, as long as there
+    /// are fewer of those than there are places.
+    pub fn open_rtp_keeping(
+        &mut self,
+        packet: &mut [u8],
+        header: &Header,
+        keeps: impl Fn(u32) -> bool,
+    ) -> Result<Opened, Refusal> {
         let place = self.rtp_windows.place(header.ssrc);
         let index = match place {
             None => u64::from(header.sequence),
@@ -113,7 +125,7 @@ impl Receiver {
             }
         };
         let length = self.rtp.open_rtp(packet, header.length, header.ssrc, index)?;
-        self.rtp_windows.accept(place, header.ssrc, index);
+        self.rtp_windows.accept(place, header.ssrc, index, keeps);
         Ok(Opened { index, length })
     }
 
@@ -133,7 +145,7 @@ impl Receiver {
             return Err(Refusal::Replayed);
         }
         let length = self.rtcp.open_rtcp(packet, ssrc, word)?;
-        self.rtcp_windows.accept(place, ssrc, index);
+        self.rtcp_windows.accept(place, ssrc, index, |_| false);
         Ok(length)
     }
 }
@@ -172,8 +184,8 @@ impl<const WORDS: usize> Windows<WORDS> {
         self.ssrcs.iter().position(|known| *known == ssrc)
     }
 
-    /// Takes note of an authentic packet; `place` is where its SSRC was found.
-    fn accept(&mut self, place: Option<usize>, ssrc: u32, index: u64) {
+    /// Takes note of an authentic packet; `place` is where its SSRC was found. `keeps` says which others stay if possible.
+    fn accept(&mut self, place: Option<usize>, ssrc: u32, index: u64, keeps: impl Fn(u32) -> bool) {
         self.accepted += 1;
         if let Some(place) = place {
             self.windows[place].accept(index);
@@ -181,7 +193,8 @@ impl<const WORDS: usize> Windows<WORDS> {
             return;
         }
         if self.ssrcs.len() == SSRC_LIMIT {
-            let oldest = (0..SSRC_LIMIT).min_by_key(|place| self.last_uses[*place]).unwrap_or(0);
+            let age = |place: &usize| (keeps(self.ssrcs[*place]), self.last_uses[*place]);
+            let oldest = (0..SSRC_LIMIT).min_by_key(age).unwrap_or(0);
             self.ssrcs.swap_remove(oldest);
             self.windows.swap_remove(oldest);
             self.last_uses.swap_remove(oldest);
@@ -434,6 +447,33 @@ mod tests {
         assert_eq!(estimate_index(65_536 + 10, 65_530), 65_530);
         assert_eq!(estimate_index(65_530, 10), 65_536 + 10);
         assert_eq!(estimate_index(0, 32_768), 32_768);
+    }
+
+    #[test]
+    fn the_window_of_an_ssrc_that_must_be_kept_is() {
+        let (sender, mut receiver) = pair(Profile::AeadAes128Gcm);
+        let mut open = |ssrc: u32, index: u64, kept: u32| {
+            let mut packet = sealed(&sender, ssrc, index);
+            let header = Header::parse(&packet).unwrap();
+            receiver.open_rtp_keeping(&mut packet, &header, |ssrc| ssrc < kept).map(|opened| opened.index)
+        };
+        let kept = SSRC_LIMIT as u32 - 1;
+        for ssrc in 0..kept {
+            open(ssrc, 65_000, kept).unwrap();
+            open(ssrc, 65_536 + 5, kept).unwrap();
+        }
+        for ssrc in 1_000..2_000 {
+            open(ssrc, 1, kept).unwrap();
+        }
+        for ssrc in 0..kept {
+            assert_eq!(open(ssrc, 65_536 + 6, kept), Ok(65_536 + 6), "its lap is known");
+            assert_eq!(open(ssrc, 65_536 + 5, kept), Err(Refusal::Replayed));
+        }
+        // Where more must be kept than may be, the longest unused goes.
+        open(3_000, 1, 4_000).unwrap();
+        open(3_001, 1, 4_000).unwrap();
+        assert_eq!(open(0, 65_536 + 7, 4_000), Err(Refusal::Unauthentic));
+        assert_eq!(open(kept - 1, 65_536 + 7, 4_000), Ok(65_536 + 7));
     }
 
     #[test]

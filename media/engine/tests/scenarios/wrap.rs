@@ -1,5 +1,8 @@
 //! Numbers, rollover counts and picture ids wrap amid loss and reordering (FAULTS rows 24, 25 and 32).
 
+use engine::extensions::Outgoing;
+use engine::rtp::Fields;
+
 use crate::support::{Weather, World, millis, seconds};
 
 #[test]
@@ -46,4 +49,30 @@ fn three_wraps_and_a_late_joiner() {
     assert!(world.viewer(view).longest_freeze(now - seconds(60), now) < millis(200));
     assert!(world.viewer(late_view).frames.len() > 100);
     assert_eq!(world.total(|counters| counters.srtp_forged), 0);
+}
+
+#[test]
+fn a_muted_stream_that_has_wrapped_is_known_again_whatever_came_meanwhile() {
+    let mut world = World::new(93, 1);
+    let alice = world.join(Weather::clear());
+    let bob = world.join(Weather::clear());
+    let camera = world.publish_camera(alice, 1);
+    world.camera(camera).encodings[0].sequence = 65_536 - 100;
+    let view = world.view(bob, camera);
+    world.run(seconds(2));
+    world.camera(camera).is_muted = true;
+    // Streams of tracks that the server has never heard of.
+    for stranger in 0..100 {
+        let fields = Fields { marker: true, payload_type: 50, sequence: 1, timestamp: 1, ssrc: 9_000 + stranger };
+        world.clients[alice].peer.send_rtp(&fields, 1, &mut Outgoing::default(), &[1, 2, 3]);
+        world.collect(alice);
+        world.run(millis(20));
+    }
+    assert_eq!(world.total(|counters| counters.rtp_unmatched), 100);
+    world.camera(camera).is_muted = false;
+    let unmuted = world.now;
+    world.run(seconds(5));
+    let end = world.now;
+    assert_eq!(world.total(|counters| counters.srtp_forged), 0);
+    assert!(world.viewer(view).shown(unmuted, end) > 140);
 }
