@@ -14,6 +14,9 @@ const LEAST_BURST: f64 = 2_500.0;
 const LONGEST_WAIT: Duration = Duration::from_millis(100);
 /// What finds the path full waits for word of it, and so long at most: where nothing may be paused, more would only follow.
 const LONGEST_HOLD: Duration = Duration::from_secs(1);
+/// So many packets are held at most, which is 80 Mbit/s for as long as they may be: what comes then is dropped, as what
+/// it belongs to would be late, and where it is still wanted it is asked for again.
+const MOST_HELD: usize = 8192;
 /// Timers are no finer.
 const SHORTEST_WAIT: Duration = Duration::from_micros(500);
 
@@ -56,6 +59,11 @@ impl<P> Pacer<P> {
             self.pay(now);
             self.debt += bytes as f64;
         }
+    }
+
+    /// Whether no more can be held, while something is.
+    pub(crate) fn is_crowded(&self) -> bool {
+        self.held.len() >= MOST_HELD
     }
 
     /// Gives a packet back that may leave at once, and keeps it otherwise.

@@ -146,11 +146,12 @@ impl Transport {
 
     /// Lets something wait to be sent; false where too much waits already.
     pub(crate) fn enqueue(&mut self, now: Instant, outgoing: Outgoing) -> bool {
-        if self.waiting.len() >= MAX_WAITING {
+        let may_wait = outgoing.may_wait();
+        if self.waiting.len() >= MAX_WAITING || may_wait && self.pacer.is_crowded() {
             return false;
         }
         let size = outgoing.size();
-        if outgoing.may_wait() {
+        if may_wait {
             self.measure_room(now);
             self.waiting.extend(self.pacer.offer(now, outgoing, size));
         } else {

@@ -56,6 +56,32 @@ fn a_frame_of_five_megabytes_and_bursts_of_thousands_cost_no_more_than_themselve
 }
 
 #[test]
+fn what_waits_for_a_path_that_is_full_is_bounded() {
+    let mut world = World::new(226, 1);
+    let alice = world.join(Weather::clear());
+    let bob = world.join(Weather::clear());
+    let camera = world.publish_camera(alice, 1);
+    let microphone = world.publish_microphone(alice);
+    let view = world.view(bob, camera);
+    let ear = world.listen(bob, microphone, false);
+    world.run(seconds(5));
+    assert_eq!(world.total(|counters| counters.egress_dropped), 0);
+    // 240 Mbit/s, and no word of what becomes of it: within a second, until silence says nothing any more, they are 30,000
+    // packets.
+    world.camera(camera).encodings[0].packets_in_frame = 1000;
+    world.weather[bob][0].loss = 1.0;
+    world.run(seconds(2));
+    world.camera(camera).encodings[0].packets_in_frame = 5;
+    world.weather[bob][0].loss = 0.0;
+    world.run(seconds(5));
+    let (end, dropped) = (world.now, world.total(|counters| counters.egress_dropped));
+    eprintln!("{dropped} of 60000 packets dropped");
+    assert!(dropped > 10_000, "{dropped}");
+    assert_eq!(world.viewer(view).shown(end - seconds(3), end), 90, "the picture is back");
+    assert!(world.listener(ear).heard.len() > 595, "{}", world.listener(ear).heard.len());
+}
+
+#[test]
 fn a_frame_that_never_ends_is_passed_on_as_it_is() {
     let mut world = World::new(223, 1);
     let alice = world.join(Weather::clear());
