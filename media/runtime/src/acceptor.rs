@@ -2,9 +2,10 @@
 //! first check, which names the transport. Only then a shard gets the connection, so no flood of connections that say
 //! nothing takes time from media.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, Read};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -23,6 +24,8 @@ use crate::wake::Wake;
 const TURN: usize = 64;
 /// Without descriptors or memory accept fails again at once: it is tried again after this.
 const PAUSE: Duration = Duration::from_millis(100);
+/// Keeps a thread that panics again and again from filling a core.
+const PAUSE_AFTER_PANIC: Duration = Duration::from_millis(10);
 /// Bytes that the kernel may hold unsent for a connection. What waits beyond is ours, so that we can drop it whole.
 const UNSENT_BYTES: u32 = 32 << 10;
 
@@ -67,6 +70,8 @@ struct Waiting {
 /// Accepts connections. Owned by its thread. Counts why one ends before it ends: who sees the end sees the count.
 pub(crate) struct Acceptor {
     listeners: Vec<TcpListener>,
+    /// Those that could not accept, by when they are listened to again.
+    resting: VecDeque<(Instant, usize)>,
     inboxes: Arc<[Inbox]>,
     totals: Arc<TcpTotals>,
     closing: Arc<Closing>,
@@ -94,6 +99,7 @@ impl Acceptor {
         }
         Ok(Self {
             listeners,
+            resting: VecDeque::new(),
             inboxes,
             totals,
             closing,
@@ -105,12 +111,21 @@ impl Acceptor {
         })
     }
 
-    /// Works until it is asked to end.
+    /// Works until it is asked to end. A panic ends the connections that wait, which come again.
     pub(crate) fn run(mut self) {
+        while catch_unwind(AssertUnwindSafe(|| self.drive())).is_err() {
+            count(&self.totals.tcp_panics);
+            self.waiting.clear();
+            std::thread::sleep(PAUSE_AFTER_PANIC);
+        }
+    }
+
+    fn drive(&mut self) {
         let mut ready = Vec::new();
         while !self.closing.is_asked.load(Ordering::SeqCst) {
-            let first = self.waiting.values().next();
-            let patience = first.map(|first| first.deadline.saturating_duration_since(Instant::now()));
+            let late = self.waiting.values().next().map(|first| first.deadline);
+            let due = late.into_iter().chain(self.resting.front().map(|(until, _)| *until)).min();
+            let patience = due.map(|due| due.saturating_duration_since(Instant::now()));
             self.readiness.wait(patience, &mut ready);
             let now = Instant::now();
             for Ready { key, .. } in ready.drain(..) {
@@ -120,9 +135,26 @@ impl Acceptor {
                     _ => self.read(key),
                 }
             }
+            self.listen_again(now);
             while self.waiting.first_key_value().is_some_and(|(_, first)| first.deadline <= now) {
                 count(&self.totals.tcp_late);
                 self.waiting.pop_first();
+            }
+        }
+    }
+
+    /// Lets a listener rest that can't accept: it would be told of as ready without end.
+    fn rest(&mut self, now: Instant, listener: usize) {
+        if self.readiness.remove(&self.listeners[listener]).is_ok() {
+            self.resting.push_back((now + PAUSE, listener));
+        }
+    }
+
+    fn listen_again(&mut self, now: Instant) {
+        while let Some(&(_, listener)) = self.resting.front().filter(|(until, _)| *until <= now) {
+            self.resting.pop_front();
+            if self.readiness.add(&self.listeners[listener], LISTENERS + listener as u64).is_err() {
+                self.resting.push_back((now + PAUSE, listener));
             }
         }
     }
@@ -144,8 +176,7 @@ impl Acceptor {
                     io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted => {}
                     _ => {
                         count(&self.totals.tcp_accept_failed);
-                        std::thread::sleep(PAUSE);
-                        return;
+                        return self.rest(now, listener);
                     }
                 },
             }
@@ -228,6 +259,8 @@ mod tests {
     use std::net::{IpAddr, Ipv4Addr};
     use std::thread::JoinHandle;
 
+    use engine::stun::{BindingRequest, IntegrityKey, Role, write_binding_request};
+
     const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
     struct Accepting {
@@ -239,8 +272,17 @@ mod tests {
 
     impl Accepting {
         fn start(limits: Limits) -> Self {
-            let (port, listeners) = crate::port::listen(&[LOOPBACK], 0).expect("free port");
-            let inboxes = Arc::new([Inbox::new().expect("eventfd")]);
+            Self::start_with(limits, [Inbox::new().expect("eventfd")], None)
+        }
+
+        fn start_with<const SHARDS: usize>(
+            limits: Limits,
+            inboxes: [Inbox; SHARDS],
+            other: Option<TcpListener>,
+        ) -> Self {
+            let (port, mut listeners) = crate::port::listen(&[LOOPBACK], 0).expect("free port");
+            listeners.extend(other);
+            let inboxes = Arc::new(inboxes);
             let totals = Arc::<TcpTotals>::default();
             let closing = Arc::new(Closing::new().expect("eventfd"));
             let acceptor = Acceptor::new(listeners, inboxes, Arc::clone(&totals), Arc::clone(&closing), limits);
@@ -301,5 +343,49 @@ mod tests {
         assert!(ends(&accepting.connect()));
         assert_eq!(accepting.total("tcp_refused_full"), 1);
         drop(held);
+    }
+
+    /// What is no check ends a connection.
+    fn is_served(accepting: &Accepting) -> bool {
+        let mut stream = accepting.connect();
+        io::Write::write_all(&mut stream, &[0, 1, 0]).expect("open");
+        ends(&stream)
+    }
+
+    #[test]
+    fn a_listener_that_cannot_accept_delays_nobody_else() {
+        // As where there are no descriptors: told of as ready, and accept fails.
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("a socket");
+        let accepting = Accepting::start_with(Limits::default(), [Inbox::new().expect("eventfd")], Some(socket.into()));
+        while accepting.total("tcp_accept_failed") == 0 {
+            assert!(is_served(&accepting));
+        }
+        let (failed, served) = (accepting.total("tcp_accept_failed"), 200);
+        assert!((0..served).all(|_| is_served(&accepting)));
+        // Each is served in a turn of its own.
+        let failed = accepting.total("tcp_accept_failed") - failed;
+        assert!(failed < served / 2, "{failed} of {served} turns waited");
+        while accepting.total("tcp_accept_failed") < 3 {
+            assert!(is_served(&accepting), "it is tried again");
+        }
+    }
+
+    #[test]
+    fn a_panic_ends_those_who_wait_and_no_more() {
+        // Without a shard there is nobody to give a newcomer to.
+        let accepting = Accepting::start_with(Limits::default(), [], None);
+        for round in 1..=3 {
+            let waiting = accepting.connect();
+            let mut poison = accepting.connect();
+            let mut check = Vec::new();
+            let role = Role::Controlling(7);
+            let request = BindingRequest { username: "2+us:them", priority: 1, role, use_candidate: true };
+            write_binding_request(&mut check, &[1; 12], &request, &IntegrityKey::new(b"password"));
+            let frame = [&(check.len() as u16).to_be_bytes(), check.as_slice()].concat();
+            io::Write::write_all(&mut poison, &frame).expect("open");
+            assert!(ends(&poison) && ends(&waiting));
+            assert_eq!(accepting.total("tcp_panics"), round);
+            assert!(is_served(&accepting));
+        }
     }
 }

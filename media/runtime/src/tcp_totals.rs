@@ -42,6 +42,8 @@ tcp_totals! {
     tcp_send_dropped,
     /// To be sent, but the connection has gone.
     tcp_send_gone,
+    /// The thread that accepts began anew.
+    tcp_panics,
 }
 
 /// Counts one more.
