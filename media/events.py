@@ -101,8 +101,9 @@ class Choice:
     """Why a subscription gets the layer that it gets, each narrowing the one before. Indices from low (0), -1 for none.
 
     `wanted` and `wanted_temporal` are the highest layers that the receiver wants; `available` arrive; `allotted` and
-    `allotted_temporal` are the highest that its connection can take (3 where nothing limits); `target` is the best of
-    those wanted that may be sent; `layer` is sent, and stays behind the target until a key frame has come.
+    `allotted_temporal` are the highest that its connection and our processor can take (3 where nothing limits);
+    `target` is the best of those wanted that may be sent; `layer` is sent, and stays behind the target until a key
+    frame has come.
     """
 
     wanted: int

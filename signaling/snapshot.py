@@ -104,7 +104,7 @@ class SubscriptionSnapshot:
     available: list[int]
     """Layers that arrive."""
     allotted: int
-    """Highest spatial layer that the receiver's connection can take; 3 where nothing limits."""
+    """Highest spatial layer that the receiver's connection and our processor can take; 3 where nothing limits."""
     allotted_temporal: int
     target: int
     """Layer that is aimed at. Below those wanted and available something holds it back."""

@@ -63,6 +63,7 @@ impl Shard {
                     let live = self.sources[source].live;
                     let wanted = Layers { spatial: spatial_layer, temporal: temporal_layer };
                     self.subscriptions[number].want(enabled, wanted, priority, live);
+                    self.thin(number);
                     if let Some(&place) = self.transport_places.get(&transport) {
                         self.allocate(now, place);
                     }
@@ -188,6 +189,7 @@ impl Shard {
         }
         self.alarms.arm(place, now + TICK);
         self.subscriptions[number].retarget(self.sources[source].live);
+        self.thin(number);
         if self.transports[place].is_secured() {
             self.subscriptions[number].open();
         }

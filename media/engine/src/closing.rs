@@ -8,6 +8,7 @@ use crate::extensions::Extensions;
 use crate::format::Family;
 use crate::forward::Decision;
 use crate::history::Sent;
+use crate::overload::Thinning;
 use crate::packet::Packet;
 use crate::selection::Selection;
 use crate::shard::Shard;
@@ -63,6 +64,7 @@ impl Subscription {
         // What is lost of the end is sent again, whatever was wanted of the track.
         self.is_enabled = true;
         self.allotted = Allotment::All;
+        self.thinning = Thinning::NOTHING;
         shows
     }
 

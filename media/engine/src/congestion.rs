@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use crate::allocation::{MAX_TEMPORAL, ROOM_TO_RISE, Wish, allocate};
 use crate::bandwidth::{Bandwidth, Told};
-use crate::event::Event;
 use crate::selection::Layers;
 use crate::shard::Shard;
 use crate::subscription::{Allotment, Filling};
@@ -141,12 +140,14 @@ impl Shard {
         for (number, point) in numbers.into_iter().zip(given) {
             self.allot(now, number, point.map_or(Allotment::Nothing, Allotment::UpTo));
         }
+        // Where our core can't carry the pictures, it has no room for padding.
+        let may_probe = self.overload.level() == 0;
         let transport = &mut self.transports[place];
         transport.pacer.set_estimate(estimate);
         if let Some(bandwidth) = transport.bandwidth.as_mut().filter(|_| is_paused) {
             bandwidth.note_pause(now);
         }
-        if let Some(bandwidth) = &mut transport.bandwidth
+        if let Some(bandwidth) = transport.bandwidth.as_mut().filter(|_| may_probe)
             && transport.ice.sending_path().is_some()
         {
             bandwidth.consider_probe(now, wanted * ROOM_TO_RISE);
@@ -174,13 +175,7 @@ impl Shard {
             return;
         }
         if subscription.allot(allotted, live) {
-            let (transport, paused) = (&mut self.transports[subscription.transport], subscription.is_paused());
-            if paused {
-                transport.forget_held(number);
-            }
-            let transport = transport.id;
-            let subscription = subscription.id;
-            self.tell(Event::SubscriptionPaused { transport, subscription, paused });
+            self.tell_pause(number);
         }
         self.wish_for(now, number);
     }

@@ -32,7 +32,7 @@ counters! {
     bytes_in,
     datagrams_out,
     bytes_out,
-    /// The core did not keep up, and one more temporal layer of video was left out.
+    /// The core did not keep up, and more of the video was left out.
     overload_raised,
     /// Too short for any protocol.
     udp_short,

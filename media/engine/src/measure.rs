@@ -4,6 +4,7 @@ use crate::command::MAX_LAYERS;
 use crate::event::{Event, SubscriptionMeasured, TrackMeasured};
 pub use crate::selection::Layers;
 use crate::shard::Shard;
+use crate::subscription::{Allotment, Subscription};
 
 /// No layer above these is named, also where the limit is none.
 pub(crate) const HIGHEST_NAMED: Layers = Layers { spatial: MAX_LAYERS as u8 - 1, temporal: MAX_LAYERS as u8 - 1 };
@@ -16,7 +17,7 @@ pub struct Choice {
     pub wanted: Option<Layers>,
     /// The spatial layers that arrive, as bits from low (1) to high.
     pub available: u8,
-    /// The highest layers that its connection can take.
+    /// The highest layers that its connection, and our core, can take.
     pub allotted: Layers,
     /// The layer that is aimed at: the best of those wanted that may be sent.
     pub target: Option<u8>,
@@ -43,6 +44,25 @@ pub struct Requests {
     pub nacks: u64,
     pub plis: u64,
     pub firs: u64,
+}
+
+impl Subscription {
+    /// Why it gets the layer that it gets, where `live` are the layers that arrive.
+    fn choice(&self, live: u8) -> Choice {
+        let named = |limit: Layers| limit.min(HIGHEST_NAMED);
+        let room = match self.allotted {
+            Allotment::All => Layers::ALL,
+            Allotment::UpTo(layers) => layers,
+            Allotment::Nothing => Layers { spatial: 0, temporal: 0 },
+        };
+        Choice {
+            wanted: self.is_enabled.then(|| named(self.wanted)),
+            available: live,
+            allotted: named(room.min(self.thinning.limit(self.selection.target))),
+            target: self.selection.target,
+            layer: self.layer(),
+        }
+    }
 }
 
 impl Shard {

@@ -200,7 +200,6 @@ impl Shard {
     pub(crate) fn distribute(&mut self, now: Instant, packet: &Arc<Packet>) {
         let Some(&place) = self.source_places.get(&packet.track) else { return };
         let send_time = self.send_time(now);
-        let most = self.overload.temporal();
         let mut forwarding = self.forwarding(now);
         forwarding.sources[place].note(packet);
         let mut wish = false;
@@ -209,7 +208,7 @@ impl Shard {
             let number = source.subscriptions[at];
             let subscription = &mut forwarding.subscriptions[number];
             let transport = subscription.transport;
-            match subscription.offer(send_time, packet, &source.clocks, most, forwarding.counters) {
+            match subscription.offer(send_time, packet, &source.clocks, forwarding.counters) {
                 Offered::Sent(sent) => {
                     forwarding.counters.note_forwarded(packet);
                     forwarding.enqueue(transport, Outgoing::Media { subscription: number, sent, rtx: None });
@@ -220,7 +219,7 @@ impl Shard {
                     for late in forwarding.sources[place].overtaken(packet) {
                         let clocks = &forwarding.sources[place].clocks;
                         let subscription = &mut forwarding.subscriptions[number];
-                        let offered = subscription.offer(send_time, &late, clocks, most, forwarding.counters);
+                        let offered = subscription.offer(send_time, &late, clocks, forwarding.counters);
                         if let Offered::Sent(sent) = offered {
                             forwarding.counters.note_forwarded(&late);
                             forwarding.enqueue(transport, Outgoing::Media { subscription: number, sent, rtx: None });

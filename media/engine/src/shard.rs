@@ -149,11 +149,6 @@ impl Shard {
         self.take_over(now, handoff);
     }
 
-    /// Takes whether, after a turn, more datagrams wait in the sockets than were taken: whether the core keeps up.
-    pub fn note_turn(&mut self, now: Instant, is_behind: bool) {
-        self.counters.overload_raised += u64::from(self.overload.note_turn(now, is_behind));
-    }
-
     /// Does what has become due.
     pub fn handle_timeout(&mut self, now: Instant) {
         while let Some(place) = self.alarms.take(now) {

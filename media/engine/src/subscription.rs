@@ -13,7 +13,8 @@ use crate::forward::{Decision, Forward};
 use crate::handoff::ClockMapping;
 use crate::history::{History, Refusal, Sent};
 use crate::intake::extension_map;
-use crate::measure::{Choice, HIGHEST_NAMED, Requests};
+use crate::measure::Requests;
+use crate::overload::Thinning;
 use crate::packet::Packet;
 use crate::rtcp::ReportBlock;
 use crate::selection::{Layers, Selection, choose};
@@ -109,14 +110,16 @@ pub(crate) struct Subscription {
     /// Its transport has keys. What came before would be lost, and a key frame asked for too early is not sent again soon.
     pub(crate) is_open: bool,
     pub(crate) is_enabled: bool,
-    wanted: Layers,
+    pub(crate) wanted: Layers,
     pub(crate) priority: u8,
     pub(crate) allotted: Allotment,
-    /// The path has no room for the spatial layer that is wanted and arrives.
+    /// What our core can't carry of it.
+    pub(crate) thinning: Thinning,
+    /// The path, or our core, has no room for the spatial layer that is wanted and arrives.
     lacks_room: bool,
     /// Of RED only the newest frame is sent.
     pub(crate) is_spare: bool,
-    selection: Selection,
+    pub(crate) selection: Selection,
     pub(crate) forward: Forward,
     pub(crate) history: History,
     next_rtx: u64,
@@ -157,6 +160,7 @@ impl Subscription {
             wanted: Layers::ALL,
             priority: 1,
             allotted: Allotment::All,
+            thinning: Thinning::NOTHING,
             lacks_room: false,
             is_spare: false,
             selection: Selection { target: None, temporal: u8::MAX },
@@ -231,16 +235,21 @@ impl Subscription {
         }
         let was_paused = self.is_paused();
         self.allotted = allotted;
+        self.follow_limits(live);
+        was_paused != self.is_paused()
+    }
+
+    /// What limits it has changed.
+    pub(crate) fn follow_limits(&mut self, live: u8) {
         if self.is_paused() {
             self.stop();
         }
         self.retarget(live);
-        was_paused != self.is_paused()
     }
 
-    /// Nothing is sent, for lack of room.
+    /// Nothing is sent, for lack of room on the path or on our core.
     pub(crate) fn is_paused(&self) -> bool {
-        self.allotted == Allotment::Nothing
+        self.allotted == Allotment::Nothing || self.thinning.is_paused
     }
 
     pub(crate) fn allotted(&self) -> Allotment {
@@ -265,11 +274,11 @@ impl Subscription {
             Allotment::UpTo(layers) => self.wanted.min(layers),
             Allotment::Nothing => return,
         };
-        if !self.is_enabled {
+        if !self.is_enabled || self.thinning.is_paused {
             return;
         }
-        self.selection.temporal = limit.temporal;
-        let Some(target) = choose(limit, live) else { return };
+        self.selection.temporal = limit.temporal.min(self.thinning.temporal);
+        let Some(target) = choose(limit, live).map(|target| self.thinning.lower(target, live)) else { return };
         self.lacks_room = choose(self.wanted, live).is_some_and(|wanted| wanted > target);
         if self.selection.target.replace(target) != Some(target) {
             self.wished = None;
@@ -320,35 +329,17 @@ impl Subscription {
         self.forward.layer().filter(|_| self.is_enabled)
     }
 
-    /// Why it gets the layer that it gets, where `live` are the layers that arrive.
-    pub(crate) fn choice(&self, live: u8) -> Choice {
-        let named = |limit: Layers| limit.min(HIGHEST_NAMED);
-        Choice {
-            wanted: self.is_enabled.then(|| named(self.wanted)),
-            available: live,
-            allotted: named(match self.allotted {
-                Allotment::All => Layers::ALL,
-                Allotment::UpTo(layers) => layers,
-                Allotment::Nothing => Layers { spatial: 0, temporal: 0 },
-            }),
-            target: self.selection.target,
-            layer: self.layer(),
-        }
-    }
-
-    /// Looks at a packet of the track and decides what the receiver gets of it; no temporal layer above `most`.
+    /// Looks at a packet of the track and decides what the receiver gets of it.
     pub(crate) fn offer(
         &mut self,
         send_time: [u8; 3],
         packet: &Arc<Packet>,
         clocks: &[Option<LayerClock>],
-        most: u8,
         counters: &mut Counters,
     ) -> Offered {
         if !self.is_enabled || !self.is_open {
             return Offered::Nothing;
         }
-        let selection = Selection { temporal: self.selection.temporal.min(most), ..self.selection };
         let payload_type = self.payload_type_for(packet);
         let begins = payload_type.is_some() && self.forward.begins_with(packet, self.selection);
         if begins {
@@ -356,14 +347,14 @@ impl Subscription {
             let clock_of = |stream: Option<u32>| clocks.iter().flatten().find(|clock| Some(clock.stream) == stream);
             let mappings = [clock_of(present), clock_of(Some(packet.stream))].map(|clock| clock.map(|it| it.mapping));
             self.totals.switches += u64::from(self.forward.layer().is_some_and(|layer| layer != packet.layer));
-            self.forward.begin(packet, mappings, selection);
+            self.forward.begin(packet, mappings, self.selection);
             self.clock_rate = packet.clock_rate;
             self.wished = None;
             self.reports.hasten();
         } else if payload_type.is_none() && !packet.is_padding_only() {
             counters.forward_codec += 1;
         }
-        let (is_wanted, selection) = self.thin(packet, payload_type.is_some(), selection);
+        let (is_wanted, selection) = self.narrow(packet, payload_type.is_some(), self.selection);
         let decision = self.forward.decide(packet, is_wanted, selection);
         let (numbers, is_blank) = match decision {
             Decision::Send(numbers) => (numbers, false),
@@ -380,9 +371,9 @@ impl Subscription {
         if begins { Offered::Began(sent) } else { Offered::Sent(sent) }
     }
 
-    /// What still goes of a layer that the path has no room for, while the key frame of a lower one is awaited: its
+    /// What still goes of a layer that there is no room for, while the key frame of a lower one is awaited: its
     /// lowest temporal layer, or nothing where it has only one.
-    fn thin(&self, packet: &Packet, is_wanted: bool, selection: Selection) -> (bool, Selection) {
+    fn narrow(&self, packet: &Packet, is_wanted: bool, selection: Selection) -> (bool, Selection) {
         let is_above =
             self.selection.target.is_some_and(|target| self.forward.layer().is_some_and(|layer| layer > target));
         if !is_above || !self.lacks_room {

@@ -70,6 +70,8 @@ pub(crate) struct Camera {
     pub(crate) spacing: Duration,
     /// It sends three temporal layers (0, 2, 1, 2).
     pub(crate) is_temporal: bool,
+    /// Its packets tell of temporal layers. Those of Chromium's simulcast as livekit-client wishes it do not.
+    pub(crate) tells_layers: bool,
     pub(crate) is_muted: bool,
     /// Leaves mid and rid out.
     pub(crate) is_anonymous: bool,
@@ -116,6 +118,7 @@ impl Camera {
             encodings: (0..layers).map(encoding).collect(),
             spacing: Duration::from_nanos(1_000_000_000 / 30),
             is_temporal: false,
+            tells_layers: true,
             is_muted: false,
             is_anonymous: false,
             never_ends: false,
@@ -197,9 +200,12 @@ impl Camera {
                 let starts = u8::from(index == 0) << 4;
                 let [high, low] = encoding.picture_id.to_be_bytes();
                 let layers = temporal << 6 | u8::from(is_sync) << 5 | encoding.key_index;
-                let mut payload =
-                    vec![0x80 | starts, 0xf0, 0x80 | high, low, encoding.tl0_picture_index, layers, u8::from(!is_key)];
-                payload.push(layer as u8);
+                let mut payload = vec![0x80 | starts, 0x80, 0x80 | high, low];
+                if self.tells_layers {
+                    payload[1] = 0xf0;
+                    payload.extend_from_slice(&[encoding.tl0_picture_index, layers]);
+                }
+                payload.extend_from_slice(&[u8::from(!is_key), layer as u8]);
                 payload.extend_from_slice(&self.frame.to_be_bytes());
                 payload.extend_from_slice(&index.to_be_bytes());
                 payload.extend_from_slice(&packets.to_be_bytes());

@@ -57,7 +57,7 @@ pub(crate) struct Frame {
     pub(crate) is_key: bool,
     pub(crate) timestamp: u32,
     pub(crate) picture_id: u16,
-    pub(crate) tl0_picture_index: u8,
+    pub(crate) tl0_picture_index: Option<u8>,
     /// Of its last packet.
     pub(crate) sequence: u64,
 }
@@ -299,12 +299,12 @@ impl Viewer {
         let frame = Frame {
             shown: now,
             layer,
-            temporal: descriptor.temporal_layer.expect("cameras send them"),
+            temporal: descriptor.temporal_layer.unwrap_or(0),
             number,
             is_key,
             timestamp: packets[0].timestamp,
             picture_id,
-            tl0_picture_index: descriptor.tl0_picture_index.expect("cameras send them"),
+            tl0_picture_index: descriptor.tl0_picture_index,
             sequence,
         };
         if let Some(before) = self.frames.last() {
@@ -333,7 +333,7 @@ impl Viewer {
             is_key: picture.is_key,
             timestamp,
             picture_id: 0,
-            tl0_picture_index: 0,
+            tl0_picture_index: None,
             sequence,
         };
         if let Some(before) = self.frames.last() {
@@ -357,7 +357,8 @@ impl Viewer {
         );
         let lowest = cut_off.iter().filter(|cut| cut.temporal_layer == Some(0)).count() as u8;
         let step = u8::from(frame.temporal == 0) + lowest;
-        assert_eq!(frame.tl0_picture_index, before.tl0_picture_index.wrapping_add(step), "{before:?} then {frame:?}");
+        let expected = before.tl0_picture_index.map(|index| index.wrapping_add(step));
+        assert_eq!(frame.tl0_picture_index, expected, "{before:?} then {frame:?}");
     }
 
     /// Takes one packet of the server's RTCP.
