@@ -19,7 +19,7 @@ pub use batch::{BATCH_DATAGRAMS, Batch, Carrier, Entry, Path};
 pub use command::{Command, Error};
 pub use counters::Counters;
 pub use event::Event;
-pub use handoff::{ClockMapping, Handoff};
+pub use handoff::{ClockMapping, Handoff, Weight};
 pub use packet::Packet;
 pub use receive::named_transport;
 pub use shard::{Config, Holdings, Shard};

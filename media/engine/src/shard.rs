@@ -224,10 +224,9 @@ impl Shard {
         self.events.push_back(event);
     }
 
-    /// Hands something over. Packets and datagrams are dropped when too many wait; the rest must arrive.
+    /// Hands something over. Packets and datagrams are dropped when too many wait, video first; the rest must arrive.
     pub(crate) fn hand(&mut self, shard: u16, handoff: Handoff) {
-        let may_drop = matches!(handoff, Handoff::Packet(_) | Handoff::Datagram { .. });
-        if may_drop && self.handoffs.len() >= MAX_HANDOFFS {
+        if self.handoffs.len() >= handoff.weight().room(MAX_HANDOFFS) {
             self.counters.handoff_dropped += 1;
             return;
         }

@@ -50,6 +50,11 @@ totals! {
 }
 
 impl SendFailures {
+    /// Datagrams that a full queue on this machine refused.
+    pub(crate) fn crowded(&self) -> u64 {
+        self.send_blocked + self.send_no_buffers
+    }
+
     /// Books `datagrams` that were not sent for the reason of `error`.
     pub(crate) fn count(&mut self, error: &io::Error, datagrams: u64) {
         let total = match error.raw_os_error() {

@@ -55,10 +55,10 @@ impl Inbox {
     }
 
     /// Leaves a handoff, without waking the shard: `rouse_for_handoffs` does, once for all. Only packets and datagrams are
-    /// ever dropped, where too much waits.
+    /// ever dropped, where too much waits: video first.
     pub(crate) fn hand(&self, handoff: Handoff) {
-        let lossy = matches!(handoff, Handoff::Packet(_) | Handoff::Datagram { .. });
-        if lossy && self.handoffs.len() >= MAX_PACKETS {
+        let room = handoff.weight().room(MAX_PACKETS);
+        if room < usize::MAX && self.handoffs.len() >= room {
             self.dropped_packets.fetch_add(1, Ordering::Relaxed);
             return;
         }

@@ -17,8 +17,13 @@ use crate::socket::{Datagrams, Sender, Socket};
 use crate::tcp::FramedInflow;
 use crate::totals::Totals;
 
-/// Commands, and handoffs, taken before the sockets are looked at again.
+/// Commands, and new connections, taken before the sockets are looked at again.
 const TURN: usize = 256;
+/// Handoffs taken in a turn: as many as one read of a socket brings, for each may lead to as much. A room's packets come
+/// this way to all shards but its speaker's own.
+const HANDOFFS: usize = 64;
+/// For so long after something could not be sent the core, or what is behind it, is taken for full.
+const BLOCKED: Duration = Duration::from_millis(50);
 /// When a shard comes again whose events or totals could not be left because Python was taking some.
 const SOON: Duration = Duration::from_millis(1);
 /// Keeps a shard that panics again and again from filling a core.
@@ -50,6 +55,7 @@ impl MediaThread {
             sender,
             connections,
             latency: Latency::default(),
+            blocked: (None, 0),
             notices: Vec::new(),
         };
         while let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.drive(&mut inflow, &mut outflow))) {
@@ -75,8 +81,10 @@ impl MediaThread {
             for command in std::iter::from_fn(|| inbox.next_command()).take(TURN) {
                 shard.handle_command(now, command);
             }
-            for handoff in std::iter::from_fn(|| inbox.next_handoff()).take(TURN) {
+            let mut handoffs = 0;
+            for handoff in std::iter::from_fn(|| inbox.next_handoff()).take(HANDOFFS) {
                 shard.handle_handoff(now, handoff);
+                handoffs += 1;
             }
             for newcomer in std::iter::from_fn(|| inbox.next_newcomer()).take(TURN) {
                 inflow.framed.welcome(now, &mut shard, outflow, newcomer);
@@ -93,7 +101,8 @@ impl MediaThread {
                 outflow.hand_over(&mut shard);
             }
             let now = Instant::now();
-            shard.note_turn(now, inflow.readable.contains(&true));
+            let has_more = inflow.readable.contains(&true) || handoffs == HANDOFFS;
+            shard.note_turn(now, has_more || outflow.is_blocked(now));
             if shard.poll_timeout().is_some_and(|due| due <= now) {
                 shard.handle_timeout(now);
             }
@@ -166,11 +175,23 @@ pub(crate) struct Outflow<'a> {
     sender: Sender,
     pub(crate) connections: Connections,
     latency: Latency,
+    /// When something last could not be sent for lack of room, and what had been counted of that.
+    blocked: (Option<Instant>, u64),
     /// Events on their way to the outbox.
     notices: Vec<Notice>,
 }
 
 impl Outflow<'_> {
+    /// Whether something could not be sent of late for lack of room.
+    fn is_blocked(&mut self, now: Instant) -> bool {
+        let (last, counted) = &mut self.blocked;
+        let count = self.sender.failures().crowded();
+        if std::mem::replace(counted, count) != count {
+            *last = Some(now);
+        }
+        last.is_some_and(|last| now - last < BLOCKED)
+    }
+
     /// Takes the handoffs and events that the shard has to give. The others are woken when all is left for them, so that
     /// they find it together.
     fn hand_over(&mut self, shard: &mut Shard) {
