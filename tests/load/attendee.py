@@ -49,6 +49,8 @@ class Script:
     video: tuple[tuple[str, int, int], ...] = ()
     audio: int = 0
     muted: bool = False
+    temporal: bool = True
+    """Its camera sends three temporal layers. Chromium's simulcast, as livekit-client wishes it, has none."""
     tile: tuple[int, int] | None = None
 
 
@@ -234,7 +236,8 @@ class Attendee:
                 self.media.tell("microphone", number, track.mid, track.ssrc, self.script.audio)
             else:
                 encodings = (":".join(map(str, encoding)) for encoding in self.script.video)
-                self.media.tell("camera", number, track.mid, track.ssrc, *encodings)
+                layers = "temporal" if self.script.temporal else "plain"
+                self.media.tell("camera", number, track.mid, track.ssrc, layers, *encodings)
 
     def _wish(self, track: Published) -> AddTrackRequest:
         if track.kind == "audio":

@@ -36,6 +36,7 @@ from tests.service import Service, running_service
 BROADCAST = (("", 2_000_000, 30),)
 SMALL = (("", 160_000, 20),)
 SMALL_TILE = (320, 180)
+LARGE_TILE = (1280, 720)
 WATCHER = Script()  # receives all and sends nothing
 PING_INTERVAL = 5.0
 SETTLE = 3.0  # seconds until those who have just joined are like those who have long been there
@@ -68,6 +69,14 @@ SCENES = {
     ),
     "overload": Scene(
         "overload: one 2 Mbit/s video to {subscribers}", Script(BROADCAST, OPUS_BITRATE), 1, 1200, joins_a_second=40.0
+    ),
+    "overload-simulcast": Scene(
+        "overload: one camera in three sizes, without temporal layers, to {subscribers}",
+        Script(SIMULCAST, OPUS_BITRATE, temporal=False),
+        1,
+        1200,
+        Script(tile=LARGE_TILE),
+        joins_a_second=40.0,
     ),
     "idle": Scene(
         "{rooms} meetings of {publishers} muted people",

@@ -1,4 +1,5 @@
-//! A camera as Chromium sends it: VP8 in up to three encodings, each with three temporal layers.
+//! A camera as Chromium sends it: VP8 in up to three encodings, each with three temporal layers or, as livekit-client wishes
+//! it, without.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -37,6 +38,7 @@ pub(crate) struct Encoding {
     rid: String,
     /// Bits a second.
     bitrate: f64,
+    is_temporal: bool,
     spacing: Duration,
     next_frame: Instant,
     is_wanted: bool,
@@ -70,10 +72,17 @@ pub(crate) struct Camera {
 
 impl Camera {
     /// `encodings` from low to high: rid (empty without simulcast), bits and frames a second. SSRCs follow `ssrc`.
-    pub(crate) fn new(now: Instant, mid: String, ssrc: u32, encodings: Vec<(String, f64, f64)>) -> Self {
+    pub(crate) fn new(
+        now: Instant,
+        mid: String,
+        ssrc: u32,
+        is_temporal: bool,
+        encodings: Vec<(String, f64, f64)>,
+    ) -> Self {
         let encodings = encodings.into_iter().zip(0u32..).map(|((rid, bitrate, rate), place)| Encoding {
             rid,
             bitrate,
+            is_temporal,
             spacing: Duration::from_secs_f64(1.0 / rate),
             // Cameras are not in step with each other.
             next_frame: now + Duration::from_micros(u64::from(ssrc.wrapping_mul(2_654_435_761) % 50_000)),
@@ -160,7 +169,7 @@ impl Camera {
             self.key_frames += 1;
         }
         self.frames += 1;
-        let (temporal, share) = PATTERN[encoding.place % PATTERN.len()];
+        let (temporal, share) = if encoding.is_temporal { PATTERN[encoding.place % PATTERN.len()] } else { (0, 1.0) };
         let is_sync = encoding.place % PATTERN.len() == 1 || temporal == 1;
         encoding.place += 1;
         if temporal == 0 {
@@ -177,10 +186,15 @@ impl Camera {
             let starts = u8::from(index == 0) << 4;
             let [high, low] = encoding.picture_id.to_be_bytes();
             let layers = temporal << 6 | u8::from(is_sync) << 5 | encoding.key_index;
-            let mut payload =
-                vec![0x80 | starts, 0xf0, 0x80 | high, low, encoding.tl0_picture_index, layers, u8::from(!is_key)];
+            let mut payload = vec![0x80 | starts, 0x80, 0x80 | high, low];
+            if encoding.is_temporal {
+                payload[1] = 0xf0;
+                payload.extend_from_slice(&[encoding.tl0_picture_index, layers]);
+            }
+            let descriptor = payload.len();
+            payload.push(u8::from(!is_key));
             payload.extend_from_slice(&unix_nanoseconds().to_be_bytes());
-            payload.resize(6 + length, 0x55);
+            payload.resize(descriptor + length, 0x55);
             let marker = index + 1 == count;
             let fields = Fields {
                 marker,

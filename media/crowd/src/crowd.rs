@@ -97,10 +97,11 @@ impl Crowd {
                 transport.receive(now, kind, ssrc, rtx_ssrc, extension);
             }
             ("forget", [ssrc]) => transport.forget(ssrc.parse().map_err(|_| wrong())?),
-            ("camera", [mid, ssrc, encodings @ ..]) => {
+            ("camera", [mid, ssrc, temporal, encodings @ ..]) => {
                 let encodings: Option<Vec<_>> = encodings.iter().map(|text| encoding_of(text)).collect();
                 let ssrc = ssrc.parse().map_err(|_| wrong())?;
-                transport.cameras.push(Camera::new(now, (*mid).to_owned(), ssrc, encodings.ok_or_else(wrong)?));
+                let (mid, is_temporal) = ((*mid).to_owned(), *temporal == "temporal");
+                transport.cameras.push(Camera::new(now, mid, ssrc, is_temporal, encodings.ok_or_else(wrong)?));
             }
             ("microphone", [mid, ssrc, bitrate]) => {
                 let (Ok(ssrc), Ok(bitrate)) = (ssrc.parse(), bitrate.parse()) else { return Err(wrong()) };
