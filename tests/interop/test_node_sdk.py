@@ -79,6 +79,7 @@ async def test_clients_gather(service: Service, mode: str) -> None:
         "replaced": "DUPLICATE_IDENTITY",
         "file": ["alice", "numbers.bin", True],
         "calls": [42, 1502, 1501],
+        "hung": seen["hung"],
     }
 
 

@@ -4,7 +4,7 @@
 
 import { DisconnectReason, RoomEvent, RpcError, TrackKind, TrackPublishOptions, TrackSource, dispose } from '@livekit/rtc-node';
 import { RoomServiceClient } from 'livekit-server-sdk';
-import { doorOf, listenAll, newCamera, newMicrophone, until, watchAll } from './people.mjs';
+import { despiteHanging, doorOf, listenAll, newCamera, newMicrophone, pause, until, watchAll } from './people.mjs';
 
 const [url, http, key, secret, room, mode] = process.argv.slice(2);
 const service = new RoomServiceClient(http, key, secret);
@@ -56,12 +56,16 @@ await choosy.disconnect();
 await Promise.all(sources.map((source) => source.stop()));
 
 // The right to publish is given.
-const mute = await join('mute', { grant: { canPublish: false } });
-await service.updateParticipant(room, 'mute', undefined, { canPublish: true, canSubscribe: true, canPublishData: true });
+let mute;
+let microphone;
 const heard = listenAll(alice);
-const microphone = newMicrophone();
-const { sid: spoken } = await publish(mute, microphone, TrackSource.SOURCE_MICROPHONE);
-await until(() => heard.get(spoken) > 3000, 'who was given the right is heard');
+found.hung = await despiteHanging(async () => {
+  await microphone?.stop();
+  [mute, microphone] = [await join('mute', { grant: { canPublish: false } }), newMicrophone()];
+  await service.updateParticipant(room, 'mute', undefined, { canPublish: true, canSubscribe: true, canPublishData: true });
+  const { sid: spoken } = await publish(mute, microphone, TrackSource.SOURCE_MICROPHONE);
+  return () => heard.get(spoken) > 3000;
+}, 'who was given the right is heard');
 await microphone.stop();
 await mute.disconnect();
 
@@ -91,6 +95,6 @@ const call = (destinationIdentity, method) =>
 found.calls = [await call('bob', 'refuse'), await call('bob', 'sleep'), await call('nobody', 'refuse')];
 
 for (const client of [alice, bob]) await client.disconnect();
-await dispose();
+await Promise.race([dispose(), pause(5000)]); // a client that hangs does not end
 console.log(JSON.stringify(found));
 process.exit(0);
