@@ -25,17 +25,20 @@ pub(crate) struct CostMeter {
 }
 
 impl CostMeter {
-    /// Counts a packet of `length` bytes.
-    pub(crate) fn note(&mut self, now: Instant, spatial: u8, temporal: u8, length: usize) {
+    /// Counts a packet of `length` bytes for each of the spatial layers whose receivers get it, as bits.
+    pub(crate) fn note(&mut self, now: Instant, receivers: u8, temporal: u8, length: usize) {
         let begun = *self.begun.get_or_insert(now);
         let passed = now.saturating_duration_since(begun);
         if passed >= WINDOW {
             self.close(passed);
             self.begun = Some(now);
         }
-        let spatial = usize::from(spatial).min(MAX_LAYERS - 1);
         let temporal = usize::from(temporal).min(MAX_TEMPORAL - 1);
-        self.bytes[spatial][temporal] += (length + OVERHEAD) as u32;
+        for (spatial, bytes) in self.bytes.iter_mut().enumerate() {
+            if receivers >> spatial & 1 != 0 {
+                bytes[temporal] += (length + OVERHEAD) as u32;
+            }
+        }
     }
 
     fn close(&mut self, passed: Duration) {
@@ -62,7 +65,7 @@ impl CostMeter {
         known[(known.len() - 1) / 2]
     }
 
-    /// In bits a second, each layer with the temporal layers that it needs.
+    /// In bits a second, each layer with those that it needs.
     pub(crate) fn costs(&self) -> &Costs {
         &self.costs
     }
@@ -79,7 +82,7 @@ mod tests {
         let mut meter = CostMeter::default();
         for frame in 0..90u32 {
             let now = start + Duration::from_millis(33) * frame;
-            meter.note(now, 1, [0, 2, 1, 2][frame as usize % 4], 1000 - OVERHEAD);
+            meter.note(now, 0b10, [0, 2, 1, 2][frame as usize % 4], 1000 - OVERHEAD);
         }
         let [base, middle, full, all] = meter.costs()[1].map(|cost| (cost / 1000.0).round());
         // 30 frames of 1000 bytes: 242 kbit/s.
@@ -95,14 +98,14 @@ mod tests {
         for frame in 0..150u32 {
             let now = start + Duration::from_millis(50) * frame;
             let packets = if frame % 50 == 0 { 8 } else { 1 };
-            (0..packets).for_each(|_| meter.note(now, 0, 0, 1000 - OVERHEAD));
+            (0..packets).for_each(|_| meter.note(now, 0b1, 0, 1000 - OVERHEAD));
             let cost = meter.costs()[0][0];
             assert!(frame < 22 || (150_000.0..170_000.0).contains(&cost), "{cost} at {frame}");
         }
         // Twice as many packets in each frame are seen in two seconds.
         for frame in 150..190u32 {
             let now = start + Duration::from_millis(50) * frame;
-            (0..2).for_each(|_| meter.note(now, 0, 0, 1000 - OVERHEAD));
+            (0..2).for_each(|_| meter.note(now, 0b1, 0, 1000 - OVERHEAD));
         }
         assert!(meter.costs()[0][0] > 300_000.0);
     }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::command::MAX_LAYERS;
 use crate::dependency_descriptor::{DependencyDescriptor, Structure};
 use crate::extensions::Kind as ExtensionKind;
 use crate::format::Family;
@@ -42,6 +43,15 @@ impl Frame {
             Self::Described(frame) => frame.descriptor.spatial,
             Self::Vp9(descriptor) => descriptor.spatial_layer,
         }
+    }
+
+    /// The spatial layers whose receivers get the frame, a bit for each: who gets an upper layer gets what that refers to.
+    pub(crate) fn receivers(&self) -> u8 {
+        let gets = |spatial: &u8| match self {
+            Self::Described(frame) => frame.descriptor.indications.has(frame.structure.find_target(*spatial, u8::MAX)),
+            Self::Vp9(descriptor) => descriptor.spatial_layer <= *spatial,
+        };
+        (0..MAX_LAYERS as u8).filter(gets).fold(0, |layers, spatial| layers | 1 << spatial)
     }
 
     /// Whether the stream has several temporal layers, as far as the packet tells.

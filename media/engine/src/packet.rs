@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::time::Instant;
 
-use crate::command::{Kind, TrackId};
+use crate::command::{Kind, MAX_LAYERS, TrackId};
 use crate::extensions::Extensions;
 use crate::format::{Family, Format};
 use crate::frame::Frame;
@@ -67,6 +67,14 @@ impl Packet {
     pub(crate) fn has_temporal_layers(&self) -> bool {
         let in_vp8 = self.vp8.as_ref().is_some_and(|descriptor| descriptor.temporal_layer.is_some());
         in_vp8 || self.frame.as_ref().is_some_and(Frame::has_temporal_layers)
+    }
+
+    /// The spatial layers whose receivers get it, a bit for each.
+    pub(crate) fn receivers(&self) -> u8 {
+        match &self.frame {
+            Some(frame) if self.is_scalable => frame.receivers(),
+            _ => 1 << self.spatial.min(MAX_LAYERS as u8 - 1),
+        }
     }
 
     /// Whether its stream is the one of which a receiver gets the spatial layer `target`.

@@ -51,7 +51,7 @@ impl Source {
         if packet.kind == Kind::Audio {
             return;
         }
-        self.costs.note(packet.received, packet.spatial, packet.temporal, packet.bytes.len());
+        self.costs.note(packet.received, packet.receivers(), packet.temporal, packet.bytes.len());
         if self.recent.len() == MAX_RECENT {
             self.recent.pop_front();
         }
