@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-/// Low layers are what everyone starts with: their key frames are small and wanted soon (LIVEKIT.md 7.1).
-const LOW_SPACING: Duration = Duration::from_millis(500);
-const HIGH_SPACING: Duration = Duration::from_secs(1);
+/// However many want one: who comes just after another waits so long for a picture, and key frames are no larger part of
+/// what a publisher sends. LiveKit waits twice as long for all but the lowest layer.
+const SPACING: Duration = Duration::from_millis(500);
 /// After any request libwebrtc passes over further ones for 300 ms, those of other layers too; with a margin for the way.
 const TRACK_SPACING: Duration = Duration::from_millis(320);
 /// A subscription that waits repeats its wish each 200 ms: a wish that is not repeated is nobody's any more.
@@ -13,19 +13,14 @@ pub(crate) const REPEATED: Duration = Duration::from_millis(450);
 pub(crate) const ONCE: Duration = Duration::from_secs(2);
 
 /// The wish for a key frame of one layer.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct KeyFrameWish {
-    spacing: Duration,
     /// Until when somebody wants one.
     wanted_until: Option<Instant>,
     asked: Option<Instant>,
 }
 
 impl KeyFrameWish {
-    pub(crate) fn new(layer: u8) -> Self {
-        Self { spacing: if layer == 0 { LOW_SPACING } else { HIGH_SPACING }, wanted_until: None, asked: None }
-    }
-
     /// Somebody needs a key frame, for so long.
     pub(crate) fn want(&mut self, now: Instant, patience: Duration) {
         self.wanted_until = self.wanted_until.max(Some(now + patience));
@@ -39,7 +34,7 @@ impl KeyFrameWish {
     /// When to ask next. `track_asked` is when any layer of the track was asked for last.
     pub(crate) fn due(&self, now: Instant, track_asked: Option<Instant>) -> Option<Instant> {
         self.wanted_until?;
-        let own = self.asked.map(|asked| asked + self.spacing);
+        let own = self.asked.map(|asked| asked + SPACING);
         let other = track_asked.map(|asked| asked + TRACK_SPACING);
         Some(own.max(other).unwrap_or(now))
     }
@@ -65,7 +60,7 @@ mod tests {
     #[test]
     fn many_wishes_become_one_request_in_each_spacing() {
         let start = Instant::now();
-        let mut wish = KeyFrameWish::new(0);
+        let mut wish = KeyFrameWish::default();
         let mut asked = 0;
         for millisecond in 0..5000 {
             let now = start + Duration::from_millis(millisecond);
@@ -81,21 +76,21 @@ mod tests {
     #[test]
     fn a_wish_that_nobody_repeats_is_over() {
         let start = Instant::now();
-        let mut wish = KeyFrameWish::new(2);
+        let mut wish = KeyFrameWish::default();
         wish.want(start, REPEATED);
         assert!(wish.take(start, None));
-        wish.want(start + Duration::from_millis(200), REPEATED);
-        assert_eq!(wish.due(start, None), Some(start + HIGH_SPACING));
-        assert!(!wish.take(start + HIGH_SPACING, None));
+        wish.want(start + Duration::from_millis(40), REPEATED);
+        assert_eq!(wish.due(start, None), Some(start + SPACING));
+        assert!(!wish.take(start + SPACING, None));
         assert_eq!(wish.due(start, None), None);
         wish.want(start + Duration::from_millis(200), ONCE);
-        assert!(wish.take(start + HIGH_SPACING, None));
+        assert!(wish.take(start + SPACING, None));
     }
 
     #[test]
     fn another_layer_is_asked_for_when_the_publisher_listens_again() {
         let start = Instant::now();
-        let mut wish = KeyFrameWish::new(1);
+        let mut wish = KeyFrameWish::default();
         wish.want(start, REPEATED);
         assert_eq!(wish.due(start, Some(start)), Some(start + TRACK_SPACING));
         assert!(!wish.take(start + Duration::from_millis(100), Some(start)));

@@ -84,7 +84,7 @@ pub(crate) struct Layer {
 }
 
 impl Layer {
-    pub(crate) fn new(index: u8, rid: String) -> Self {
+    pub(crate) fn new(rid: String) -> Self {
         Self {
             rid,
             ssrc: None,
@@ -92,7 +92,7 @@ impl Layer {
             stream: 0,
             missing: MissingPackets::default(),
             redundancy: Redundancy::default(),
-            key_frame: KeyFrameWish::new(index),
+            key_frame: KeyFrameWish::default(),
             clock: None,
             clock_rate: 90_000,
             takes_nack: false,

@@ -83,7 +83,7 @@ impl Track {
             kind: description.kind,
             mid: String::new(),
             payload_types: Vec::new(),
-            layers: (0..).zip(rids).map(|(index, rid)| Layer::new(index, rid)).collect(),
+            layers: rids.into_iter().map(Layer::new).collect(),
             is_blocked: false,
             loudness: None,
             silence: None,
@@ -104,10 +104,10 @@ impl Track {
             (false, Some(_)) => self.loudness = None,
             _ => {}
         }
-        for (index, rid) in (0..).zip(&description.layers) {
-            match self.layers.get_mut(usize::from(index)) {
+        for (index, rid) in description.layers.iter().enumerate() {
+            match self.layers.get_mut(index) {
                 Some(layer) => layer.rid.clone_from(rid),
-                None => self.layers.push(Layer::new(index, rid.clone())),
+                None => self.layers.push(Layer::new(rid.clone())),
             }
         }
         self.is_simulcast |= !description.layers.is_empty();

@@ -21,6 +21,26 @@ fn a_late_joiner_gets_a_key_frame() {
 }
 
 #[test]
+fn who_comes_just_after_another_waits_half_a_second_at_most() {
+    let mut world = World::new(25, 1);
+    let alice = world.join(Weather::lossy(0.0, 25));
+    let camera = world.publish_camera(alice, 3);
+    world.run(seconds(10));
+    for wait in [50, 150, 250, 350, 450] {
+        let before = world.join(Weather::lossy(0.0, 25));
+        world.view(before, camera);
+        world.run(millis(wait));
+        let late = world.join(Weather::lossy(0.0, 25));
+        let view = world.view(late, camera);
+        let joined = world.now;
+        world.run(seconds(3));
+        let first = *world.viewer(view).frames.first().expect("a picture");
+        // ICE's round trip, and that of the request, are in it.
+        assert!(first.shown - joined < millis(700), "{wait} ms after another: {:?}", first.shown - joined);
+    }
+}
+
+#[test]
 fn a_key_frame_is_asked_for_when_it_can_be_sent_on_and_not_before() {
     let mut world = World::new(24, 1);
     let alice = world.join(Weather::clear());
