@@ -24,7 +24,7 @@ use crate::rtp::Header;
 use crate::srtp::SSRC_LIMIT;
 use crate::track::{Meaning, Track};
 
-/// SSRCs of one transport (FAULTS row 29): ten simulcast tracks, each layer with its retransmissions, need fewer. As many
+/// SSRCs of one transport (FAULTS row 29): twenty simulcast tracks, each layer with its retransmissions, need 120. As many
 /// as SRTP has replay windows for: none that is bound loses its own.
 const MAX_SSRCS: usize = SSRC_LIMIT;
 /// Tracks of one transport; signalling has its own, lower limit.
@@ -433,14 +433,14 @@ mod tests {
     #[test]
     fn no_more_ssrcs_are_bound_than_may_be_however_many_are_described() {
         let mut intake = Intake::new(Instant::now());
-        for track in 0..20 {
+        for track in 0..30 {
             let first = 10 * track as u32;
             intake.add_track(&description(track, &[0, 1, 2].map(|layer| (first + layer, Some(first + 3 + layer)))));
             ssrcs(&intake, track);
         }
         assert_eq!(intake.bindings.len(), MAX_SSRCS);
         intake.remove_track(TrackId(3));
-        intake.add_track(&description(30, &[(1_000, None)]));
-        assert_eq!(ssrcs(&intake, 30), [(Some(1_000), None)]);
+        intake.add_track(&description(40, &[(1_000, None)]));
+        assert_eq!(ssrcs(&intake, 40), [(Some(1_000), None)]);
     }
 }

@@ -6,7 +6,7 @@ use crate::rtp::{FIXED_HEADER, Header};
 use crate::srtp_cipher::{Cipher, ENCRYPTED, Stream};
 
 /// SSRCs that one client may have in use at once: many tracks with layers and RTX, yet a flood costs little memory.
-pub(crate) const SSRC_LIMIT: usize = 64;
+pub(crate) const SSRC_LIMIT: usize = 128;
 /// 1,024 packets: two seconds of a high layer, so that late retransmissions are not taken for replays.
 const RTP_WINDOW: usize = 16;
 /// 128 packets: RTCP is sparse.
@@ -79,7 +79,7 @@ pub struct Opened {
     pub length: usize,
 }
 
-/// Opens what one client sends. Keeps at most 64 SSRCs each for RTP and RTCP, forgetting the longest unused. One whose
+/// Opens what one client sends. Keeps at most 128 SSRCs each for RTP and RTCP, forgetting the longest unused. One whose
 /// numbers have wrapped and that is forgotten can't be opened again: which those may not be, the caller says.
 pub struct Receiver {
     rtp: Cipher,
@@ -477,7 +477,7 @@ mod tests {
     }
 
     #[test]
-    fn ten_thousand_ssrcs_cost_64_windows() {
+    fn ten_thousand_ssrcs_cost_few_windows() {
         let (sender, mut receiver) = pair(Profile::AeadAes128Gcm);
         for ssrc in 0..10_000 {
             assert!(open(&mut receiver, &sealed(&sender, ssrc, 1)).is_ok());
