@@ -55,6 +55,7 @@ async def test_clients_come_back(service: Service, mode: str) -> None:
     """Every codec, a resume, a full reconnect, the right to publish taken, and encryption, in one story."""
     room = f"node-return-{mode}"
     seen = await run("return.mjs", service.websocket, service.http, service.key, service.secret, room, mode, cut=True)
+    print(f"a client hung {seen.pop('hung')} times")
     assert seen["codecs"] == ["video/VP8", "video/H264", "video/VP9", "video/AV1"]
     assert seen["told"] == ["reconnecting", "reconnected"] * 2
     assert seen["inOrder"] > 10, "every message sent around the resume came, once and in order"
@@ -72,6 +73,7 @@ async def test_clients_gather(service: Service, mode: str) -> None:
     """Ten cameras and ten microphones; who is late, hidden, choosy, mute or there twice; a file; calls that fail."""
     room = f"node-gather-{mode}"
     seen = await run("gather.mjs", service.websocket, service.http, service.key, service.secret, room, mode, cut=True)
+    print(f"a client hung {seen.pop('hung')} times")
     assert seen == {
         "late": 20,
         "known": [["bob", "late"], ["alice", "bob", "late"]],
@@ -79,7 +81,6 @@ async def test_clients_gather(service: Service, mode: str) -> None:
         "replaced": "DUPLICATE_IDENTITY",
         "file": ["alice", "numbers.bin", True],
         "calls": [42, 1502, 1501],
-        "hung": seen["hung"],
     }
 
 

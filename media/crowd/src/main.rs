@@ -3,7 +3,8 @@
 //! `crowd SERVER FIRST`: the server's address with port, and the address of transport 0. `tests/load/` does the
 //! signalling and DTLS. Lines in: `open N USERNAME PASSWORD`, `dtls N HEX`, `keys N PROFILE` with four of hex (ours to
 //! send, ours to receive), `receive N KIND SSRC RTX_SSRC EXTENSION`, `forget N SSRC`, `camera N MID SSRC
-//! temporal|plain RID:BITS:RATE` with the last for each encoding, `microphone N MID SSRC BITS`, `want N MID MASK`, `close N`, `begin`, `report`. Lines out:
+//! temporal|plain RID:BITS:RATE` with the last for each encoding, `microphone N MID SSRC BITS`, `want N MID MASK`,
+//! `close N`, `begin`, `report`. Lines out:
 //! `reachable N`, `dtls N HEX`, `report JSON`.
 
 mod camera;

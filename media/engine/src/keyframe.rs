@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-/// However many want one: who comes just after another waits so long for a picture, and key frames are no larger part of
-/// what a publisher sends. LiveKit waits twice as long for all but the lowest layer.
+/// However many want one: who comes just after another waits so long for a picture. LiveKit's server waits twice as long
+/// for all but the lowest layer (LIVEKIT.md 7.1).
 const SPACING: Duration = Duration::from_millis(500);
 /// After any request libwebrtc passes over further ones for 300 ms, those of other layers too; with a margin for the way.
 const TRACK_SPACING: Duration = Duration::from_millis(320);

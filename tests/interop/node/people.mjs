@@ -19,10 +19,10 @@ export async function until(condition, what) {
 const HANG = 20_000; // milliseconds
 
 /**
- * Plays a story, which returns what then comes true, again where its client hangs; how often that was.
+ * Plays a story, which returns what then comes true, again where its client hangs; says how often that was.
  *
- * The Rust SDK in rtc-node 1.1 waits for a lock that it holds where it wants an offer while another is on its way, one
- * time in twenty when it publishes just after it has joined: it offers nothing ever again, and heeds no `leave`.
+ * At times a client of rtc-node 1.1 that publishes just after it has joined anew offers nothing ever again, and heeds
+ * neither `media_sections_requirement` nor `leave`. Its source looks as if it waited for a lock that it holds.
  */
 export async function despiteHanging(story, what) {
   for (let hung = 0; hung < 3; hung += 1) {

@@ -263,7 +263,7 @@ fn a_picture_comes_though_the_very_first_packet_is_lost() {
         let viewer = world.viewer(view);
         let (frames, freeze) = (viewer.frames.len(), viewer.longest_freeze(now - seconds(9), now));
         let seen = format!("{frames} frames, {key_frames} key frames, longest freeze {freeze:?}");
-        // At the whole frame rate 300; one seed of sixteen stays at half of it while the loss holds the estimate.
+        // At the whole frame rate 300; one seed of the sixteen stays at half of it.
         assert!(frames > 130 && key_frames < 20 && freeze < millis(700), "seed {seed}: {seen}");
         fluent += usize::from(frames > 220);
     }
