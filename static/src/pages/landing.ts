@@ -5,6 +5,7 @@ import { readPreferences } from "../remembered";
 import { readCode } from "./code";
 import { startKnocks } from "./knocks";
 import { rememberZone, startCopying } from "./meetings";
+import { sendFormsOnce } from "./sendingOnce";
 import "./pages.css";
 import "./forms.css";
 import "./meetings.css";
@@ -21,6 +22,7 @@ document.documentElement.dataset["theme"] = readPreferences().theme;
 rememberZone();
 startCopying();
 startKnocks();
+sendFormsOnce();
 
 const actions = document.getElementById("actions");
 if (actions) begin(actions);
