@@ -20,6 +20,7 @@ pub use command::{Command, Error};
 pub use counters::Counters;
 pub use event::Event;
 pub use handoff::{ClockMapping, Handoff, Weight};
+pub use overload::Backlog;
 pub use packet::Packet;
 pub use receive::named_transport;
 pub use shard::{Config, Holdings, Shard};

@@ -54,6 +54,26 @@ impl Socket {
         self.local
     }
 
+    /// How full the receive buffer is, 0 to 1; where it is full, what arrives is dropped unseen. 0 where the kernel does
+    /// not tell (SO_MEMINFO, Linux 4.12).
+    pub fn fullness(&self) -> f64 {
+        const ALLOCATED: usize = 0; // SK_MEMINFO_RMEM_ALLOC
+        const LIMIT: usize = 1; // SK_MEMINFO_RCVBUF
+        let mut told = [0_u32; 9];
+        let mut length = size_of_val(&told) as libc::socklen_t;
+        // SAFETY: the kernel writes `length` bytes at most into a live array of that size.
+        let result = unsafe {
+            libc::getsockopt(
+                self.inner.as_raw_fd(),
+                libc::SOL_SOCKET,
+                libc::SO_MEMINFO,
+                told.as_mut_ptr().cast(),
+                &raw mut length,
+            )
+        };
+        if result == 0 { f64::from(told[ALLOCATED]) / f64::from(told[LIMIT].max(1)) } else { 0.0 }
+    }
+
     /// True where datagrams from `local` leave by this socket.
     fn serves(&self, local: SocketAddr) -> bool {
         self.local == local
@@ -335,6 +355,7 @@ impl Sender {
             };
             if let Ok(count) = usize::try_from(result) {
                 sent += count;
+                waited = false;
                 continue;
             }
             let error = io::Error::last_os_error();
@@ -502,6 +523,23 @@ mod tests {
         assert_eq!(received, vec![(Path::udp(target, client.local()), b"hello".to_vec())]);
         Sender::new().send(std::slice::from_ref(server), b"again", &entries(&[received[0].0], 5));
         assert_eq!(receive(client), vec![(out, b"again".to_vec())]);
+    }
+
+    #[test]
+    fn the_receive_buffer_tells_how_full_it_is() {
+        let (client, server) = (bound("127.0.0.1:0"), bound("127.0.0.1:0"));
+        server.inner.set_recv_buffer_size(64 << 10).expect("a small buffer");
+        assert_eq!(server.fullness(), 0.0);
+        let out = Path::udp(client.local(), server.local());
+        let mut before = 0.0;
+        for _ in 0..20 {
+            Sender::new().send(std::slice::from_ref(&client), &[7; 1200], &entries(&[out], 1200));
+            assert!(server.fullness() > before);
+            before = server.fullness();
+        }
+        assert!((0.2..1.0).contains(&before), "{before}");
+        assert_eq!(receive(&server).len(), 20);
+        assert_eq!(server.fullness(), 0.0);
     }
 
     #[test]

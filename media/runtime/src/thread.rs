@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use engine::{Batch, Config, Handoff, Shard};
+use engine::{Backlog, Batch, Config, Handoff, Shard};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::connections::Connections;
@@ -22,6 +22,8 @@ const TURN: usize = 256;
 /// Handoffs taken in a turn: as many as one read of a socket brings, for each may lead to as much. A room's packets come
 /// this way to all shards but its speaker's own.
 const HANDOFFS: usize = 64;
+/// Above this share of a receive buffer the rest may fill within a second.
+const DEEP: f64 = 0.25;
 /// For so long after something could not be sent the core, or what is behind it, is taken for full.
 const BLOCKED: Duration = Duration::from_millis(50);
 /// When a shard comes again whose events or totals could not be left because Python was taking some.
@@ -75,6 +77,7 @@ impl MediaThread {
     fn drive(&self, inflow: &mut Inflow, outflow: &mut Outflow<'_>) {
         let inbox = &self.inboxes[usize::from(self.index)];
         let mut shard = self.new_shard();
+        let mut slept = Duration::ZERO;
         while !inbox.is_closed() {
             assert!(!inbox.take_panic(), "a test asked for this panic");
             let now = Instant::now();
@@ -101,8 +104,15 @@ impl MediaThread {
                 outflow.hand_over(&mut shard);
             }
             let now = Instant::now();
-            let has_more = inflow.readable.contains(&true) || handoffs == HANDOFFS;
-            shard.note_turn(now, has_more || outflow.is_blocked(now));
+            let is_deep = || self.waiting(inflow).any(|socket| socket.fullness() > DEEP);
+            let backlog = if outflow.is_blocked(now) || is_deep() {
+                Backlog::Deep
+            } else if inflow.readable.contains(&true) || handoffs == HANDOFFS {
+                Backlog::Some
+            } else {
+                Backlog::None
+            };
+            shard.note_turn(now, slept, backlog);
             if shard.poll_timeout().is_some_and(|due| due <= now) {
                 shard.handle_timeout(now);
             }
@@ -113,7 +123,7 @@ impl MediaThread {
             let published = self.totals().publish(shard.counters(), receiving, sending, &outflow.latency);
             let again = if outflow.deliver() && published { None } else { Some(now + SOON) };
             let due = [shard.poll_timeout(), outflow.connections.sweep_due(), again].into_iter().flatten().min();
-            self.sleep(inbox, due, inflow, &outflow.connections);
+            slept = self.sleep(inbox, due, inflow, &outflow.connections);
         }
     }
 
@@ -124,17 +134,23 @@ impl MediaThread {
         Shard::new(self.index, self.inboxes.len() as u16, config)
     }
 
+    /// The sockets that gave all that one reading takes: more may wait there.
+    fn waiting(&self, inflow: &Inflow) -> impl Iterator<Item = &Socket> {
+        self.sockets.iter().zip(&inflow.readable).filter(|(_, readable)| **readable).map(|(socket, _)| socket)
+    }
+
     fn totals(&self) -> &Totals {
         &self.totals[usize::from(self.index)]
     }
 
     /// Sleeps until a socket or connection is ready, something is left in the inbox or `due` has come; not at all where
-    /// more is known to wait. Notes which are ready.
-    fn sleep(&self, inbox: &Inbox, due: Option<Instant>, inflow: &mut Inflow, connections: &Connections) {
+    /// more is known to wait. Notes which are ready; gives how long it slept.
+    fn sleep(&self, inbox: &Inbox, due: Option<Instant>, inflow: &mut Inflow, connections: &Connections) -> Duration {
         let readable = &mut inflow.readable;
         let may_sleep = !readable.contains(&true) && inbox.fall_asleep();
+        let begun = Instant::now();
         let patience =
-            if may_sleep { due.map(|due| due.saturating_duration_since(Instant::now())) } else { Some(Duration::ZERO) };
+            if may_sleep { due.map(|due| due.saturating_duration_since(begun)) } else { Some(Duration::ZERO) };
         let timeout = patience
             .map(|patience| Timespec { tv_sec: patience.as_secs() as i64, tv_nsec: patience.subsec_nanos().into() });
         let mut polled = Vec::with_capacity(2 + self.sockets.len());
@@ -146,8 +162,9 @@ impl MediaThread {
         // An interrupted poll found nothing, like one that timed out.
         let found = poll(&mut polled, timeout.as_ref()).unwrap_or(0);
         inbox.stay_awake();
+        let slept = begun.elapsed();
         if found == 0 {
-            return;
+            return slept;
         }
         if !polled[0].revents().is_empty() {
             inbox.wake().clear();
@@ -157,6 +174,7 @@ impl MediaThread {
         }
         let connections = polled.get(1 + self.sockets.len());
         inflow.framed.is_ready = connections.is_some_and(|polled| !polled.revents().is_empty());
+        slept
     }
 }
 
