@@ -20,8 +20,8 @@ pub(crate) struct TrackState {
 impl Shard {
     pub(crate) fn take_over(&mut self, now: Instant, handoff: Handoff) {
         match handoff {
-            Handoff::Datagram { path, mut bytes, shard } => {
-                self.receive_datagram(now, path, Some(shard), &mut bytes);
+            Handoff::Datagram { path, mut bytes, shard, arrived } => {
+                self.receive_datagram(now, arrived, path, Some(shard), &mut bytes);
             }
             Handoff::Claim { path, shard } => self.paths.claim(now, path, Owner::Shard(shard)),
             Handoff::Release { path, shard } => self.paths.release(path, Owner::Shard(shard)),

@@ -43,10 +43,10 @@ impl Feedback {
         }
     }
 
-    /// A packet with transport-wide number `sequence` has come.
-    pub(crate) fn note(&mut self, now: Instant, sequence: u16, ssrc: u32) {
+    /// A packet with transport-wide number `sequence` `arrived`; it is looked at `now`.
+    pub(crate) fn note(&mut self, now: Instant, arrived: Instant, sequence: u16, ssrc: u32) {
         let sequence = self.extender.extend(sequence);
-        let arrived = now.saturating_duration_since(self.epoch).as_micros() as i64;
+        let arrived = arrived.saturating_duration_since(self.epoch).as_micros() as i64;
         self.media_ssrc = ssrc;
         self.due.get_or_insert(now + PATIENCE);
         match self.arrivals.last() {

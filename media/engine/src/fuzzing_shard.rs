@@ -124,7 +124,7 @@ impl Meeting {
                 path(STRANGER)
             }
         };
-        self.shards[shard].handle_datagram(self.now, from, &mut datagram);
+        self.shards[shard].handle_datagram(self.now, self.now, from, &mut datagram);
         self.settle();
     }
 

@@ -42,8 +42,8 @@ impl Weight {
 #[derive(Clone, Debug)]
 pub enum Handoff {
     /// A datagram for a transport of the receiving shard: a STUN check, or any datagram of a claimed path.
-    /// `shard` received it.
-    Datagram { path: Path, bytes: Box<[u8]>, shard: u16 },
+    /// `shard` received it; it `arrived` before.
+    Datagram { path: Path, bytes: Box<[u8]>, shard: u16, arrived: Instant },
     /// `path` passed a keyed check: `shard` takes its datagrams.
     Claim { path: Path, shard: u16 },
     /// `path` is no longer taken by `shard`.

@@ -132,18 +132,19 @@ impl Intake {
         self.bindings.contains_key(&ssrc)
     }
 
-    /// Takes an opened packet: `plain` without its tag. Gives what it led to, and when there is something to ask for or to
+    /// Takes an opened packet that `arrived` before or `now`: `plain` without its tag. Gives what it led to, and when there is something to ask for or to
     /// tell because of it: that of others is known.
     pub(crate) fn handle_rtp(
         &mut self,
         now: Instant,
+        arrived: Instant,
         header: &Header,
         plain: &[u8],
         counters: &mut Counters,
     ) -> (Option<Received>, Option<Instant>) {
         let extensions = Extensions::locate(plain, header, &self.extensions);
         if let Some(sequence) = extensions.transport_sequence(plain) {
-            self.feedback.note(now, sequence, header.ssrc);
+            self.feedback.note(now, arrived, sequence, header.ssrc);
         }
         let due = self.feedback.due();
         let Ok(payload) = header.payload(plain) else {
@@ -154,7 +155,7 @@ impl Intake {
             counters.rtp_unmatched += 1;
             return (None, due);
         };
-        let received = self.take(now, binding, header, extensions, plain, payload, counters);
+        let received = self.take(now, arrived, binding, header, extensions, plain, payload, counters);
         let track = &self.tracks[binding.track];
         let request = track.layers[usize::from(binding.layer)].request_due(now, track.asked);
         (received, due.into_iter().chain(request).min())
@@ -165,6 +166,7 @@ impl Intake {
     fn take(
         &mut self,
         now: Instant,
+        arrived: Instant,
         binding: Binding,
         header: &Header,
         extensions: Extensions,
@@ -227,7 +229,7 @@ impl Intake {
         let packet = track.read_packet(now, binding.layer, media, sequence, header, extensions, bytes, start);
         let layer = &mut track.layers[usize::from(binding.layer)];
         if !binding.is_repair {
-            layer.note_timing(now.saturating_duration_since(self.epoch), sequence, header.timestamp);
+            layer.note_timing(arrived.saturating_duration_since(self.epoch), sequence, header.timestamp);
         }
         if packet.is_none() && layer.frames.needs_key_frame() {
             layer.key_frame.want(now, keyframe::REPEATED);

@@ -43,7 +43,14 @@ fn is_no_source(address: SocketAddr) -> bool {
 
 impl Shard {
     /// Takes a datagram that a socket of this shard received, or that of shard `via`.
-    pub(crate) fn receive_datagram(&mut self, now: Instant, path: Path, via: Option<u16>, datagram: &mut [u8]) {
+    pub(crate) fn receive_datagram(
+        &mut self,
+        now: Instant,
+        arrived: Instant,
+        path: Path,
+        via: Option<u16>,
+        datagram: &mut [u8],
+    ) {
         let protocol = match demux::classify(datagram) {
             Ok(protocol) => protocol,
             Err(demux::Refusal::Short) => return self.counters.udp_short += 1,
@@ -51,25 +58,25 @@ impl Shard {
             Err(demux::Refusal::Unassigned) => return self.counters.udp_unknown += 1,
         };
         if protocol == Protocol::Stun {
-            return self.receive_check(now, path, via, datagram);
+            return self.receive_check(now, arrived, path, via, datagram);
         }
         let place = match self.paths.find(now, path) {
             Some(Owner::Here(place)) => place,
             Some(Owner::Shard(shard)) if via.is_none() => {
                 let bytes = Box::from(&*datagram);
-                return self.hand(shard, Handoff::Datagram { path, bytes, shard: self.index });
+                return self.hand(shard, Handoff::Datagram { path, bytes, shard: self.index, arrived });
             }
             _ => return self.counters.path_unknown += 1,
         };
         match protocol {
             Protocol::Dtls => self.receive_dtls(now, place, path, datagram),
-            Protocol::Rtp => self.receive_rtp(now, place, path, datagram),
+            Protocol::Rtp => self.receive_rtp(now, arrived, place, path, datagram),
             Protocol::Rtcp => self.receive_rtcp(now, place, path, datagram),
             Protocol::Stun => {}
         }
     }
 
-    fn receive_check(&mut self, now: Instant, path: Path, via: Option<u16>, datagram: &[u8]) {
+    fn receive_check(&mut self, now: Instant, arrived: Instant, path: Path, via: Option<u16>, datagram: &[u8]) {
         let Ok(message) = Message::parse(datagram) else { return self.counters.stun_malformed += 1 };
         let owner = message.ufrags().and_then(|(local, _)| parse_owner(local.as_bytes()));
         let Some(transport) = owner else { return self.counters.stun_unknown_transport += 1 };
@@ -77,7 +84,7 @@ impl Shard {
         if shard != self.index {
             // A connection lives on the shard of the transport that its first check named, and serves no other.
             if via.is_none() && path.carrier == Carrier::Udp {
-                self.hand(shard, Handoff::Datagram { path, bytes: Box::from(datagram), shard: self.index });
+                self.hand(shard, Handoff::Datagram { path, bytes: Box::from(datagram), shard: self.index, arrived });
             }
             return;
         }
@@ -151,7 +158,7 @@ impl Shard {
         self.tell(Event::DatagramReceived { transport, data: datagram.to_vec() });
     }
 
-    fn receive_rtp(&mut self, now: Instant, place: usize, path: Path, datagram: &mut [u8]) {
+    fn receive_rtp(&mut self, now: Instant, arrived: Instant, place: usize, path: Path, datagram: &mut [u8]) {
         let transport = &mut self.transports[place];
         let Some(receiver) = &mut transport.receiver else { return self.counters.no_keys += 1 };
         let Ok(header) = Header::parse(datagram) else { return self.counters.rtp_malformed += 1 };
@@ -169,7 +176,8 @@ impl Shard {
             capture.note_datagram(now, path, Direction::Received, datagram);
         }
         let returned = transport.ice.handle_authentic(now, path);
-        let (received, due) = transport.intake.handle_rtp(now, &header, &datagram[..opened.length], &mut self.counters);
+        let plain = &datagram[..opened.length];
+        let (received, due) = transport.intake.handle_rtp(now, arrived, &header, plain, &mut self.counters);
         if let Some(due) = due {
             self.alarms.arm(place, due);
         }

@@ -118,11 +118,12 @@ impl Shard {
         shard
     }
 
-    /// Takes a datagram from a socket. Its bytes are decrypted in place.
-    pub fn handle_datagram(&mut self, now: Instant, path: Path, datagram: &mut [u8]) {
+    /// Takes a datagram from a socket, which `arrived` there before or `now`: that is what a sender is told, however long a
+    /// turn holds us up, for its bandwidth estimate and the jitter are of the path. Its bytes are decrypted in place.
+    pub fn handle_datagram(&mut self, now: Instant, arrived: Instant, path: Path, datagram: &mut [u8]) {
         self.counters.datagrams_in += 1;
         self.counters.bytes_in += datagram.len() as u64;
-        self.receive_datagram(now, path, None, datagram);
+        self.receive_datagram(now, arrived, path, None, datagram);
     }
 
     /// True where a transport of this shard has proven by a keyed check that `path` is its own.

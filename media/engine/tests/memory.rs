@@ -108,7 +108,7 @@ impl Stage {
             let ((), _, bytes) = counted(|| {
                 shard.handle_command(now, Command::OpenTransport { transport, local_ufrag, local_pwd });
                 shard.handle_command(now, Command::SetKeys { transport, keys });
-                shard.handle_datagram(now, path, &mut check);
+                shard.handle_datagram(now, now, path, &mut check);
                 while shard.poll_transmit(now, batch) {
                     batch.clear();
                 }
@@ -152,7 +152,7 @@ impl Stage {
             let (shard, batch, local) = (&mut self.world.shards[0], &mut self.batch, self.world.server);
             let ((), allocated, bytes) = counted(|| {
                 for (remote, datagram) in &mut arriving {
-                    shard.handle_datagram(now, Path::udp(local, *remote), datagram);
+                    shard.handle_datagram(now, now, Path::udp(local, *remote), datagram);
                 }
                 while shard.poll_transmit(now, batch) {
                     batch.clear();

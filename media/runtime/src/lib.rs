@@ -2,6 +2,7 @@
 #![deny(unsafe_code)]
 
 mod acceptor;
+mod ancillary;
 mod bell;
 #[cfg(feature = "python")]
 mod binding;

@@ -8,11 +8,12 @@ use std::mem;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::ops::Range;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime};
 
 use engine::{BATCH_DATAGRAMS, Entry, Path};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+use crate::ancillary::{Told, arrival};
 use crate::failures::{ReceiveFailures, SendFailures};
 use crate::segments::{self, Groups, Refusals};
 
@@ -45,6 +46,8 @@ impl Socket {
             };
             set_option(&inner, level, name, 1)?;
         }
+        // Without it a datagram counts as arrived when it is read.
+        let _ = set_option(&inner, libc::SOL_SOCKET, libc::SO_TIMESTAMPNS, 1);
         // A size of 0 changes nothing: it only tells whether the kernel knows the option.
         let segments = set_option(&inner, libc::SOL_UDP, libc::UDP_SEGMENT, 0).is_ok();
         Ok(Self { inner, local, segments })
@@ -112,11 +115,12 @@ union Name {
     v6: libc::sockaddr_in6,
 }
 
-/// Room for the control messages of one message, aligned as cmsghdr must be: packet info (40 bytes at most) and the size
-/// of segments (24).
+/// Room for the control messages of one message, aligned as cmsghdr must be: received, a timestamp (32 bytes) and packet info
+/// (40 at most); sent, packet info and the size of segments (24).
 #[repr(C, align(8))]
 #[derive(Clone, Copy)]
-struct Control([u8; 64]);
+struct Control([u8; CONTROL_BYTES]);
+const CONTROL_BYTES: usize = 72;
 
 /// The arrays of one recvmmsg or sendmmsg call. The headers point into the other three.
 struct Messages {
@@ -132,7 +136,7 @@ impl Messages {
         let (name, vector, header) = unsafe { (mem::zeroed(), mem::zeroed(), mem::zeroed()) };
         let mut messages = Self {
             names: vec![name; count].into_boxed_slice(),
-            controls: vec![Control([0; 64]); count].into_boxed_slice(),
+            controls: vec![Control([0; CONTROL_BYTES]); count].into_boxed_slice(),
             vectors: vec![vector; count].into_boxed_slice(),
             headers: vec![header; count].into_boxed_slice(),
         };
@@ -153,6 +157,8 @@ pub struct Datagrams {
     buffer: Box<[u8]>,
     local: SocketAddr,
     count: usize,
+    /// When they were read, by both clocks.
+    read: (Instant, SystemTime),
     failures: ReceiveFailures,
 }
 
@@ -169,6 +175,7 @@ impl Datagrams {
             buffer: vec![0; RECEIVE_DATAGRAMS * RECEIVE_BYTES].into_boxed_slice(),
             local: SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0),
             count: RECEIVE_DATAGRAMS,
+            read: (Instant::now(), SystemTime::now()),
             failures: ReceiveFailures::default(),
         };
         for (vector, space) in
@@ -182,13 +189,12 @@ impl Datagrams {
 
     /// Takes up to 64 waiting datagrams in place of those before; returns how many, 0 where none waits.
     pub fn receive(&mut self, socket: &Socket) -> usize {
-        let control = if socket.local.ip().is_unspecified() { size_of::<Control>() } else { 0 };
         // The kernel has overwritten the lengths of the messages that it filled last time.
         for message in &mut self.messages.headers[..self.count] {
             message.msg_hdr.msg_namelen = size_of::<Name>() as libc::socklen_t;
         }
         for message in &mut self.messages.headers {
-            message.msg_hdr.msg_controllen = control as _;
+            message.msg_hdr.msg_controllen = size_of::<Control>() as _;
         }
         self.local = socket.local;
         self.count = 0;
@@ -203,6 +209,7 @@ impl Datagrams {
                 std::ptr::null_mut(),
             )
         };
+        self.read = (Instant::now(), SystemTime::now());
         if let Ok(count) = usize::try_from(received) {
             self.count = count;
         } else {
@@ -223,14 +230,24 @@ impl Datagrams {
         &self.failures
     }
 
-    /// Gives each received datagram with its path to `take`; truncated ones are counted and left out.
-    pub fn each(&mut self, mut take: impl FnMut(Path, &mut [u8])) {
+    /// When the datagrams were read.
+    pub fn read(&self) -> Instant {
+        self.read.0
+    }
+
+    /// Gives each received datagram to `take`, with its path and when it arrived; truncated ones are counted and left out.
+    pub fn each(&mut self, mut take: impl FnMut(Path, Instant, &mut [u8])) {
         let spaces = self.buffer.chunks_exact_mut(RECEIVE_BYTES);
-        let filled = self.messages.headers[..self.count].iter().zip(&self.messages.names);
-        for ((message, name), space) in filled.zip(spaces) {
-            let path = read_name(name).map(|remote| Path::udp(received_by(&message.msg_hdr, self.local), remote));
+        let messages = &self.messages;
+        let filled = messages.headers[..self.count].iter().zip(&messages.names).zip(&messages.controls);
+        for (((message, name), control), space) in filled.zip(spaces) {
+            let told = Told::read(control.0.get(..message.msg_hdr.msg_controllen).unwrap_or_default());
+            let local = told.local.map_or(self.local, |ip| SocketAddr::new(ip, self.local.port()));
+            let path = read_name(name).map(|remote| Path::udp(local, remote));
             match (path, space.get_mut(..message.msg_len as usize)) {
-                (Some(path), Some(bytes)) if message.msg_hdr.msg_flags & libc::MSG_TRUNC == 0 => take(path, bytes),
+                (Some(path), Some(bytes)) if message.msg_hdr.msg_flags & libc::MSG_TRUNC == 0 => {
+                    take(path, arrival(self.read, told.arrived), bytes);
+                }
                 _ => self.failures.receive_truncated += 1,
             }
         }
@@ -255,34 +272,6 @@ fn read_name(name: &Name) -> Option<SocketAddr> {
             _ => None,
         }
     }
-}
-
-/// The local address by packet info (RFC 3542 section 6.1, ip(7)); `bound` where there is none.
-fn received_by(header: &libc::msghdr, bound: SocketAddr) -> SocketAddr {
-    if header.msg_controllen == 0 {
-        return bound;
-    }
-    // SAFETY: `header` was filled by recvmmsg and its control buffer lives as long as `Messages`; the CMSG macros stay
-    // inside msg_controllen, and packet info is read unaligned.
-    unsafe {
-        let mut message = libc::CMSG_FIRSTHDR(header);
-        while let Some(control) = message.as_ref() {
-            match (control.cmsg_level, control.cmsg_type) {
-                (libc::IPPROTO_IP, libc::IP_PKTINFO) => {
-                    let info: libc::in_pktinfo = libc::CMSG_DATA(message).cast::<libc::in_pktinfo>().read_unaligned();
-                    let address = Ipv4Addr::from(u32::from_be(info.ipi_spec_dst.s_addr));
-                    return SocketAddr::new(IpAddr::V4(address), bound.port());
-                }
-                (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) => {
-                    let info: libc::in6_pktinfo = libc::CMSG_DATA(message).cast::<libc::in6_pktinfo>().read_unaligned();
-                    let address = Ipv6Addr::from(info.ipi6_addr.s6_addr);
-                    return SocketAddr::new(IpAddr::V6(address), bound.port());
-                }
-                _ => message = libc::CMSG_NXTHDR(header, control),
-            }
-        }
-    }
-    bound
 }
 
 /// Sends batches.
@@ -510,7 +499,7 @@ mod tests {
         let mut datagrams = Datagrams::new();
         datagrams.receive(socket);
         let mut received = Vec::new();
-        datagrams.each(|path, bytes| received.push((path, bytes.to_vec())));
+        datagrams.each(|path, _, bytes| received.push((path, bytes.to_vec())));
         received
     }
 
@@ -540,6 +529,32 @@ mod tests {
         assert!((0.2..1.0).contains(&before), "{before}");
         assert_eq!(receive(&server).len(), 20);
         assert_eq!(server.fullness(), 0.0);
+    }
+
+    #[test]
+    fn datagrams_arrived_when_the_kernel_had_them() {
+        for address in ["127.0.0.1:0", "0.0.0.0:0", "[::1]:0"] {
+            let server = bound(address);
+            let client = bound(if server.local().is_ipv4() { "127.0.0.1:0" } else { "[::1]:0" });
+            let target = SocketAddr::new(client.local().ip(), server.local().port());
+            let before = Instant::now();
+            Sender::new().send(
+                std::slice::from_ref(&client),
+                b"hello",
+                &entries(&[Path::udp(client.local(), target)], 5),
+            );
+            let sent = Instant::now();
+            std::thread::sleep(Duration::from_millis(50));
+            let mut datagrams = Datagrams::new();
+            assert_eq!(datagrams.receive(&server), 1);
+            let read = datagrams.read();
+            datagrams.each(|path, arrived, _| {
+                assert_eq!(path.local, target);
+                // The two clocks are read one after the other.
+                let margin = Duration::from_millis(5);
+                assert!(arrived + margin > before && arrived < sent + margin && arrived < read, "{address}");
+            });
+        }
     }
 
     #[test]
@@ -620,7 +635,7 @@ mod tests {
         let mut datagrams = Datagrams::new();
         let mut lengths = Vec::new();
         while datagrams.receive(&server) > 0 {
-            datagrams.each(|_, bytes| lengths.push(bytes.len()));
+            datagrams.each(|_, _, bytes| lengths.push(bytes.len()));
         }
         assert_eq!(lengths, vec![RECEIVE_BYTES]);
         assert_eq!(datagrams.failures().receive_truncated, 1);

@@ -30,7 +30,7 @@ impl FramedInflow {
             end(shard, outflow, old);
         }
         let Some(place) = outflow.connections.adopt(now, newcomer, &mut self.incoming) else { return };
-        self.incoming.each(|datagram| shard.handle_datagram(now, path, datagram));
+        self.incoming.each(|datagram| shard.handle_datagram(now, now, path, datagram));
         if shard.serves(path) {
             outflow.connections.prove(place);
         } else {
@@ -51,7 +51,7 @@ impl FramedInflow {
             let Some(path) = outflow.connections.path(place).filter(|_| readable) else { continue };
             let goes_on = outflow.connections.read(place, incoming);
             let now = Instant::now();
-            incoming.each(|datagram| shard.handle_datagram(now, path, datagram));
+            incoming.each(|datagram| shard.handle_datagram(now, now, path, datagram));
             if !goes_on {
                 end(shard, outflow, place);
             }

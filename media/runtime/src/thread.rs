@@ -99,8 +99,8 @@ impl MediaThread {
             for (socket, readable) in self.sockets.iter().zip(&mut inflow.readable).filter(|(_, readable)| **readable) {
                 inflow.datagrams.receive(socket);
                 *readable = inflow.datagrams.is_full();
-                let now = Instant::now();
-                inflow.datagrams.each(|path, bytes| shard.handle_datagram(now, path, bytes));
+                let now = inflow.datagrams.read();
+                inflow.datagrams.each(|path, arrived, bytes| shard.handle_datagram(now, arrived, path, bytes));
                 outflow.hand_over(&mut shard);
             }
             let now = Instant::now();

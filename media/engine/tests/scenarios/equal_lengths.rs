@@ -17,7 +17,7 @@ fn send_frame(world: &mut World, camera: Published, viewer: usize) -> (Vec<usize
     let publisher = &mut world.clients[camera.client];
     publisher.cameras[0].handle_timeout(world.now, &mut publisher.peer);
     for (from, mut bytes) in std::mem::take(&mut publisher.peer.outbox) {
-        world.shards[0].handle_datagram(world.now, Path::udp(world.server, from), &mut bytes);
+        world.shards[0].handle_datagram(world.now, world.now, Path::udp(world.server, from), &mut bytes);
     }
     let mut batch = Batch::new();
     assert!(!world.shards[0].poll_transmit(world.now, &mut batch));

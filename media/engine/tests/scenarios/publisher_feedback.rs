@@ -17,6 +17,27 @@ fn feedback_comes_each_fifty_to_a_hundred_milliseconds() {
 }
 
 #[test]
+fn what_waited_to_be_read_is_told_to_have_arrived_before() {
+    let told = [millis(0), millis(30)].map(|waited| {
+        let mut world = World::new(354, 1);
+        let alice = world.join(Weather::clear());
+        world.publish_camera(alice, 3);
+        world.run(seconds(2));
+        let before = world.clients[alice].told_arrived.len();
+        world.waited = waited;
+        world.run(seconds(2));
+        world.clients[alice].told_arrived.split_off(before)
+    });
+    let earlier: Vec<i64> = told[0].iter().zip(&told[1]).map(|(prompt, late)| prompt.1 - late.1).collect();
+    assert!(told[0].len() > 400 && told[0].iter().zip(&told[1]).all(|(prompt, late)| prompt.0 == late.0));
+    // Told in quarters of a millisecond.
+    let by_waiting = earlier.iter().filter(|earlier| (29_500..=30_500).contains(*earlier)).count();
+    let not_at_all = earlier.iter().filter(|earlier| (-500..=500).contains(*earlier)).count();
+    assert!(by_waiting > earlier.len() / 3 && not_at_all > earlier.len() / 3, "{by_waiting}, {not_at_all}");
+    assert!(by_waiting + not_at_all > earlier.len() * 9 / 10);
+}
+
+#[test]
 fn a_publisher_that_sends_nothing_hears_nothing() {
     let mut world = World::new(352, 1);
     let alice = world.join(Weather::clear());

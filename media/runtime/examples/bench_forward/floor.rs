@@ -104,7 +104,7 @@ fn run(
                 continue;
             }
             opened.clear();
-            datagrams.each(|_, datagram| {
+            datagrams.each(|_, _, datagram| {
                 let Ok(header) = Header::parse(datagram) else { return };
                 let opener = &mut openers[(header.ssrc & 0xff) as usize];
                 let Ok(plain) = opener.open_rtp(datagram, &header) else { return };

@@ -21,8 +21,8 @@ pub(crate) struct Client {
     pub(crate) listeners: Vec<Listener>,
     /// Reports that the server sent about what this client publishes.
     pub(crate) reception: Vec<ReportBlock>,
-    /// Transport-wide numbers that were told to have arrived, and to be lost.
-    pub(crate) told_arrived: u64,
+    /// Transport-wide numbers that were told to have arrived, with the time in microseconds, and how many to be lost.
+    pub(crate) told_arrived: Vec<(u16, i64)>,
     pub(crate) told_lost: u64,
     /// When transport-wide feedback came.
     pub(crate) feedback_at: Vec<Instant>,
@@ -42,7 +42,7 @@ impl Client {
             viewers: Vec::new(),
             listeners: Vec::new(),
             reception: Vec::new(),
-            told_arrived: 0,
+            told_arrived: Vec::new(),
             told_lost: 0,
             feedback_at: Vec::new(),
             questions: 0,
@@ -97,9 +97,11 @@ impl Client {
             }
             Rtcp::TransportFeedback(feedback) => {
                 self.feedback_at.push(now);
-                for (_, arrival) in feedback.statuses() {
-                    let told = if arrival.is_some() { &mut self.told_arrived } else { &mut self.told_lost };
-                    *told += 1;
+                for (number, arrival) in feedback.statuses() {
+                    match arrival {
+                        Some(arrival) => self.told_arrived.push((number, arrival)),
+                        None => self.told_lost += 1,
+                    }
                 }
             }
             _ => {}

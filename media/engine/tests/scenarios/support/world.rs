@@ -47,6 +47,8 @@ pub(crate) struct World {
     pub(crate) events: Vec<(Instant, Event)>,
     /// Datagrams to addresses that no client has.
     pub(crate) strays: Vec<Datagram>,
+    /// How long a datagram that ends in an odd byte has waited in the server's socket when it is read.
+    pub(crate) waited: Duration,
     /// Where there is one, what arrives at the server is kept here too.
     pub(crate) recording: Option<Vec<Datagram>>,
     pub(crate) server: SocketAddr,
@@ -75,6 +77,7 @@ impl World {
             weather: Vec::new(),
             events: Vec::new(),
             strays: Vec::new(),
+            waited: Duration::ZERO,
             recording: None,
             server: SocketAddr::from((Ipv4Addr::LOCALHOST, 7882)),
             profile: SrtpProfile::AeadAes128Gcm,
@@ -403,7 +406,8 @@ impl World {
             let shard = Random::new(u64::from(from.port())).below(self.shards.len() as u64) as usize;
             (shard, Path::udp(self.server, from))
         };
-        self.shards[shard].handle_datagram(self.now, path, bytes);
+        let arrived = self.now - self.waited * u32::from(bytes.last().is_some_and(|byte| byte % 2 == 1));
+        self.shards[shard].handle_datagram(self.now, arrived, path, bytes);
     }
 
     /// Sends what a client has to send.
@@ -418,11 +422,11 @@ impl World {
     pub(crate) fn settle(&mut self) {
         let mut batch = Batch::new();
         let mut is_settled = false;
-        while !is_settled {
-            is_settled = true;
+        while !std::mem::replace(&mut is_settled, true) {
             for index in 0..self.shards.len() {
-                loop {
-                    let has_more = self.shards[index].poll_transmit(self.now, &mut batch);
+                let mut has_more = true;
+                while has_more {
+                    has_more = self.shards[index].poll_transmit(self.now, &mut batch);
                     for (path, bytes) in batch.datagrams() {
                         let datagram = Datagram { from: path.local, to: path.remote, bytes: bytes.to_vec() };
                         match self.addresses.get(&path.remote) {
@@ -431,9 +435,6 @@ impl World {
                         }
                     }
                     batch.clear();
-                    if !has_more {
-                        break;
-                    }
                 }
                 while let Some(event) = self.shards[index].poll_event() {
                     self.events.push((self.now, event));
