@@ -152,7 +152,8 @@ class AddSubscription:
     """Sends a track to a transport with `ssrc` (and `rtx_ssrc`, 0 without RTX) under the section `mid`.
 
     `codecs` are the payload types negotiated with the receiver: a packet whose codec is not among them is not sent.
-    `extensions` are those that may be sent to it. With a known number it replaces payload types and extensions.
+    `extensions` are those that may be sent to it. With `cut_trailers` frames of video are sent without packet trailers.
+    With a known number it replaces payload types, extensions and that.
     """
 
     transport: int
@@ -166,6 +167,7 @@ class AddSubscription:
     cname: str
     codecs: tuple[Codec, ...]
     extensions: tuple[Extension, ...]
+    cut_trailers: bool = False
 
 
 @dataclass(frozen=True, slots=True)

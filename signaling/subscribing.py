@@ -372,6 +372,7 @@ def connect(room: Room, transport: Transport, subscription: Subscription, now: f
                     f"{track.publisher.sid}|{track.sid}",
                     section.codecs,
                     section.extensions,
+                    cut_trailers=subscription.cuts_trailers,
                 )
             )
         )

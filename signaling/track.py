@@ -5,7 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from livekit.protocol.models import DataTrackInfo, TrackInfo, TrackSource, TrackType, VideoLayer, VideoQuality
+from livekit.protocol.models import (
+    ClientInfo,
+    DataTrackInfo,
+    TrackInfo,
+    TrackSource,
+    TrackType,
+    VideoLayer,
+    VideoQuality,
+)
 from livekit.protocol.rtc import UpdateTrackSettings
 
 from signaling.negotiation import ReceivingSection, SendingSection
@@ -16,6 +24,7 @@ if TYPE_CHECKING:
 
 # Looked up once: the protobuf enum is slow, and this is asked for each track of each who joins.
 _VIDEO = TrackType.VIDEO
+_CAP_PACKET_TRAILER = ClientInfo.Capability.CAP_PACKET_TRAILER
 # Above any temporal layer that a codec has: "all of them".
 SCREEN_PRIORITY = 255
 ALL_TEMPORAL_LAYERS = 3
@@ -154,6 +163,12 @@ class Subscription:
     """Nothing is sent, for lack of room on the receiver's path."""
     reading: SubscriptionReading | None = None
     """What was last measured."""
+
+    @property
+    def cuts_trailers(self) -> bool:
+        """The track's frames may end with packet trailers, and the receiver does not know these."""
+        known = self.subscriber.joining.client.capabilities
+        return bool(self.track.info.packet_trailer_features) and _CAP_PACKET_TRAILER not in known
 
 
 def takes(section: SendingSection, mime: str) -> bool:

@@ -55,7 +55,7 @@ EXAMPLES: list[Command] = [
     TRACK,
     BlockTrack(26, 1, True),
     SilenceTrack(26, 1, b"trailer"),
-    AddSubscription(26, 5, 26, 1, "video", "1", 11, 12, "cname", (VP8,), (LEVEL,)),
+    AddSubscription(26, 5, 26, 1, "video", "1", 11, 12, "cname", (VP8,), (LEVEL,), True),
     SetSubscription(26, 5, True, 2, 3),
     AllowPauses(26, True),
     LimitBandwidth(26, 300_000),

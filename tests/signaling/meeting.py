@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
 from livekit.protocol.models import (
@@ -201,6 +201,7 @@ class Client:
         single: bool = False,
         auto_subscribe_data_track: bool = False,
         browser: str = "",
+        capabilities: Iterable[ClientInfo.Capability] = (),
     ) -> None:
         self.meeting = meeting
         grants = Grants(
@@ -213,6 +214,7 @@ class Client:
             video=grant or VideoGrant(room="meeting", room_join=True, can_update_own_metadata=True),
         )
         client = ClientInfo(sdk=ClientInfo.SDK.JS, protocol=protocol, client_protocol=1, browser=browser)
+        client.capabilities.extend(capabilities)
         joined = Joining(
             grants,
             client,

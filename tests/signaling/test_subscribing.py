@@ -8,14 +8,18 @@ from typing import Any
 
 import pytest
 from livekit.protocol.models import (
+    ClientInfo,
     ConnectionQuality,
     Encryption,
+    PacketTrailerFeature,
     ParticipantInfo,
     SubscriptionError,
     TrackSource,
+    TrackType,
     VideoQuality,
 )
 from livekit.protocol.rtc import (
+    AddTrackRequest,
     LeaveRequest,
     MuteTrackRequest,
     SignalRequest,
@@ -34,7 +38,7 @@ from media.commands import (
 from media.events import SubscriptionPaused
 from signaling.settings import Limits, RoomSettings
 from signaling.token import VideoGrant
-from tests.signaling.meeting import Client, Meeting, two
+from tests.signaling.meeting import Client, Meeting, two, video
 
 CAMERA, MICROPHONE, SCREEN = TrackSource.CAMERA, TrackSource.MICROPHONE, TrackSource.SCREEN_SHARE
 
@@ -65,6 +69,20 @@ def test_frames_that_end_an_encrypted_track_are_marked(encryption: Encryption.Ty
     trailer = meeting.given(RemoveSubscription)[0].trailer
     assert trailer == (b"" if encryption == Encryption.NONE else meeting.room.sif_trailer)
     assert len(meeting.room.sif_trailer) == 16
+
+
+@pytest.mark.parametrize(("has_trailers", "knows_them"), [(True, False), (True, True), (False, False)])
+def test_packet_trailers_are_cut_for_who_does_not_know_them(*, has_trailers: bool, knows_them: bool) -> None:
+    meeting = Meeting()
+    anna = meeting.join("anna")
+    capabilities = [ClientInfo.Capability.CAP_PACKET_TRAILER] if knows_them else []
+    boris = meeting.join("boris", capabilities=capabilities)
+    features = [PacketTrailerFeature.PTF_USER_TIMESTAMP] if has_trailers else []
+    wish = AddTrackRequest(cid="cam", type=TrackType.VIDEO, source=CAMERA, packet_trailer_features=features)
+    anna.send(add_track=wish)
+    anna.offer(video("1", "cam"))
+    boris.settle()
+    assert meeting.given(AddSubscription)[0].cut_trailers == (has_trailers and not knows_them)
 
 
 def test_a_picture_has_time_to_turn_black_before_its_section_closes() -> None:

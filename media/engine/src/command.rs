@@ -120,6 +120,8 @@ pub struct SubscriptionDescription {
     pub cname: String,
     pub codecs: Vec<Codec>,
     pub extensions: Vec<Extension>,
+    /// The receiver knows no packet trailers: frames are sent without.
+    pub cut_trailers: bool,
 }
 
 /// What Python tells the engine. See `media/commands.py` for the meaning of each.

@@ -45,6 +45,14 @@ impl Frame {
         }
     }
 
+    /// Whether the packet is the frame's last.
+    pub(crate) fn ends(&self) -> bool {
+        match self {
+            Self::Described(frame) => frame.descriptor.ends_frame,
+            Self::Vp9(descriptor) => descriptor.ends_frame,
+        }
+    }
+
     /// The spatial layers whose receivers get the frame, a bit for each: who gets an upper layer gets what that refers to.
     pub(crate) fn receivers(&self) -> u8 {
         let gets = |spatial: &u8| match self {

@@ -374,5 +374,6 @@ fn subscription_description(track: u64, kind: Kind) -> SubscriptionDescription {
         cname: "publisher".to_owned(),
         codecs: codecs(kind),
         extensions: extensions(),
+        cut_trailers: kind == Kind::Video,
     }
 }

@@ -13,6 +13,7 @@ pub mod event;
 mod handoff;
 pub mod measure;
 mod packet;
+mod packet_trailer;
 mod shard;
 
 pub use batch::{BATCH_DATAGRAMS, Batch, Carrier, Entry, Path};

@@ -7,6 +7,7 @@ use crate::command::{Kind, MAX_LAYERS, TrackId};
 use crate::extensions::Extensions;
 use crate::format::{Family, Format};
 use crate::frame::Frame;
+use crate::packet_trailer::{self, Trailer};
 use crate::red::Red;
 use crate::rtp::Header;
 use crate::{av1, h264, h265, vp8, vp9};
@@ -57,6 +58,24 @@ pub(crate) struct Primary {
 impl Packet {
     pub(crate) fn payload(&self) -> &[u8] {
         &self.bytes[self.payload..]
+    }
+
+    /// Whether it is the last packet of a frame; in scalable streams each spatial layer of a picture is one.
+    fn ends_frame(&self) -> bool {
+        self.marker || self.frame.as_ref().is_some_and(Frame::ends)
+    }
+
+    /// The trailer of the frame that it ends.
+    pub(crate) fn trailer(&self) -> Option<Trailer> {
+        if !self.ends_frame() {
+            return None;
+        }
+        let header = match (&self.vp8, &self.frame) {
+            (Some(descriptor), _) => descriptor.length,
+            (None, Some(Frame::Vp9(descriptor))) => descriptor.length,
+            _ => 0,
+        };
+        packet_trailer::find(self.format.family, self.payload(), header)
     }
 
     pub(crate) fn is_padding_only(&self) -> bool {

@@ -6,6 +6,8 @@ use crate::extensions::{Kind as ExtensionKind, Kinds, Outgoing, Written};
 use crate::format::OPUS;
 use crate::frame::Frame;
 use crate::history::Sent;
+use crate::packet::Packet;
+use crate::packet_trailer::Trailer;
 use crate::rtp::{FIXED_HEADER, Fields, write_header, write_padding};
 use crate::sequence::low_16;
 use crate::subscription::{Filler, Subscription};
@@ -62,7 +64,13 @@ impl Subscription {
                     rename_blocks(&mut out[payload..], primary.payload_type, opus);
                 }
             }
-            None => out.extend_from_slice(packet.payload()),
+            None => {
+                let trailer = self.trailer(packet);
+                out.extend_from_slice(trailer.map_or(packet.payload(), |it| &packet.payload()[..it.start]));
+                if let Some(trailer) = trailer {
+                    trailer.close(&mut out[payload..]);
+                }
+            }
         }
         if let (Some(descriptor), Some(rewrite)) = (&packet.vp8, &numbers.frame.vp8) {
             descriptor.rewrite(&mut out[payload..], rewrite);
@@ -119,7 +127,13 @@ impl Subscription {
         }
         let descriptor = rewrite_descriptor(sent);
         let extensions = self.extensions_of(sent, &sent.send_time, &descriptor).length(&self.extensions);
-        Some(FIXED_HEADER + extensions + sent.packet.payload().len())
+        let payload = self.trailer(&sent.packet).map_or(sent.packet.payload().len(), |trailer| trailer.start);
+        Some(FIXED_HEADER + extensions + payload)
+    }
+
+    /// The packet trailer that the receiver doesn't get.
+    fn trailer(&self, packet: &Packet) -> Option<Trailer> {
+        self.cuts_trailers.then(|| packet.trailer()).flatten()
     }
 }
 

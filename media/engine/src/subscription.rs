@@ -117,6 +117,8 @@ pub(crate) struct Subscription {
     pub(crate) thinning: Thinning,
     /// The path, or our core, has no room for the spatial layer that is wanted and arrives.
     lacks_room: bool,
+    /// Frames are sent without packet trailers.
+    pub(crate) cuts_trailers: bool,
     /// Of RED only the newest frame is sent.
     pub(crate) is_spare: bool,
     pub(crate) selection: Selection,
@@ -162,6 +164,7 @@ impl Subscription {
             allotted: Allotment::All,
             thinning: Thinning::NOTHING,
             lacks_room: false,
+            cuts_trailers: false,
             is_spare: false,
             selection: Selection { target: None, temporal: u8::MAX },
             forward: Forward::new(sequence),
@@ -194,6 +197,7 @@ impl Subscription {
             && self.payload_types.iter().all(|known| known.rtx.is_some())
             && description.codecs.iter().filter(|codec| !is_repair(codec)).all(|codec| codec.transport_cc);
         self.mid.clone_from(&description.mid);
+        self.cuts_trailers = self.kind == Kind::Video && description.cut_trailers;
         self.shown = self.last_packet();
         self.history = History::new(self.kind);
     }

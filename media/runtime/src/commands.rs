@@ -91,6 +91,7 @@ fn read_one(object: &Bound<'_, PyAny>) -> PyResult<Command> {
             cname: fields.text("cname")?,
             codecs: fields.each("codecs", codec)?,
             extensions: fields.each("extensions", extension)?,
+            cut_trailers: fields.flag("cut_trailers")?,
         }),
         "SetSubscription" => Command::SetSubscription {
             transport: transport()?,

@@ -97,6 +97,7 @@ fn subscriptions(transport: TransportId, publisher: TransportId) -> Vec<Command>
             cname: "them".into(),
             codecs: vec![codec(kind)],
             extensions: Vec::new(),
+            cut_trailers: false,
         })
     };
     vec![subscription(VIDEO, Kind::Video), subscription(SOUND, Kind::Audio)]

@@ -28,6 +28,7 @@ mod nack_storm;
 mod narrow_lines;
 mod odd_streams;
 mod overload;
+mod packet_trailers;
 mod path_move;
 mod profiles;
 mod publisher_feedback;

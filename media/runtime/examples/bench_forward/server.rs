@@ -138,5 +138,6 @@ fn subscription(scene: Scene, transport: TransportId, publisher: &Publisher) -> 
         cname: "bench".into(),
         codecs: vec![scene.codec()],
         extensions: scene.extensions(),
+        cut_trailers: false,
     })
 }

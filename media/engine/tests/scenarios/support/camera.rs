@@ -79,6 +79,8 @@ pub(crate) struct Camera {
     pub(crate) never_ends: bool,
     /// Sends a packet of padding only behind each frame, as a bandwidth probe.
     pub(crate) pads: bool,
+    /// What each frame ends with.
+    pub(crate) trailer: &'static [u8],
     pub(crate) frame: u32,
     /// When a request for a key frame was heard last.
     heard: Option<Instant>,
@@ -123,6 +125,7 @@ impl Camera {
             is_anonymous: false,
             never_ends: false,
             pads: false,
+            trailer: &[],
             frame: 0,
             heard: None,
             start: now,
@@ -212,6 +215,9 @@ impl Camera {
                 // Sizes differ, as those of real packets do.
                 payload.resize(PAYLOAD + usize::from(index) % 3, layer as u8);
                 let marker = index + 1 == packets && !self.never_ends;
+                if marker {
+                    payload.extend(self.trailer);
+                }
                 let fields = Fields {
                     marker,
                     payload_type: VP8,

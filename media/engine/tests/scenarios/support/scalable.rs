@@ -40,6 +40,12 @@ pub(crate) enum Mode {
     Vp9,
 }
 
+impl Mode {
+    pub(crate) fn mime(self) -> &'static str {
+        if self == Self::Vp9 { "video/VP9" } else { "video/AV1" }
+    }
+}
+
 /// The bits of a descriptor, the highest of each byte first.
 #[derive(Default)]
 struct Bits {
@@ -82,6 +88,8 @@ pub(crate) struct ScalableCamera {
     pub(crate) asked: Vec<Instant>,
     pub(crate) key_frames: u64,
     pub(crate) is_muted: bool,
+    /// What each layer's frame ends with.
+    pub(crate) trailer: &'static [u8],
     /// Nothing that it refers to was sent.
     begins: bool,
     template_offset: u8,
@@ -114,6 +122,7 @@ impl ScalableCamera {
             asked: Vec::new(),
             key_frames: 0,
             is_muted: false,
+            trailer: &[],
             begins: true,
             template_offset: 60,
             changes_structure: false,
@@ -207,6 +216,9 @@ impl ScalableCamera {
                 payload.extend_from_slice(&index.to_be_bytes());
                 payload.extend_from_slice(&count.to_be_bytes());
                 payload.resize(PAYLOAD, spatial);
+                if ends {
+                    payload.extend(self.trailer);
+                }
                 let marker = ends && spatial + 1 == self.active;
                 let has_structure = is_key && spatial == 0 && starts;
                 let is_lost = has_structure && std::mem::take(&mut self.loses_structure);

@@ -73,6 +73,8 @@ pub(crate) struct Viewer {
     pub(crate) packets: u64,
     pub(crate) repaired: u64,
     pub(crate) blanks: u64,
+    /// Packets that end with a packet trailer.
+    pub(crate) trailers: u64,
     pub(crate) plis: u64,
     pub(crate) nacks: u64,
     pub(crate) reports: Vec<(Instant, SenderInfo)>,
@@ -107,6 +109,7 @@ impl Viewer {
             packets: 0,
             repaired: 0,
             blanks: 0,
+            trailers: 0,
             plis: 0,
             nacks: 0,
             reports: Vec::new(),
@@ -150,6 +153,7 @@ impl Viewer {
         let descriptor = descriptor.flatten();
         self.packets += 1;
         self.blanks += u64::from(payload.is_empty());
+        self.trailers += u64::from(payload.ends_with(b"LKTS"));
         let highest = self.extender.highest();
         let sequence = self.extender.extend(number);
         self.note_content(sequence, header, &payload);

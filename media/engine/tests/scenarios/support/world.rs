@@ -60,6 +60,8 @@ pub(crate) struct World {
     connections: HashSet<SocketAddr>,
     tracks: u64,
     subscriptions: u64,
+    /// Who comes from now on knows no packet trailers.
+    pub(crate) cuts_trailers: bool,
 }
 
 impl World {
@@ -87,6 +89,7 @@ impl World {
             connections: HashSet::new(),
             tracks: 0,
             subscriptions: 0,
+            cuts_trailers: false,
         }
     }
 
@@ -171,7 +174,7 @@ impl World {
             track,
             kind: Kind::Video,
             mid: camera.mid.clone(),
-            codecs: vec![codec(VP8, mime(mode), 90_000, Some(RTX))],
+            codecs: vec![codec(VP8, mode.mime(), 90_000, Some(RTX))],
             layers: Vec::new(),
             streams: Vec::new(),
             measure_loudness: false,
@@ -183,7 +186,7 @@ impl World {
     /// Lets a client see a camera whose one stream holds all layers.
     pub(crate) fn view_scalable(&mut self, client: usize, of: Published) -> Subscribed {
         let mode = self.scalable(of).mode;
-        let codecs = vec![codec(VIEWER_VP8, mime(mode), 90_000, Some(VIEWER_RTX))];
+        let codecs = vec![codec(VIEWER_VP8, mode.mime(), 90_000, Some(VIEWER_RTX))];
         let (subscription, ssrc) = self.subscribe(client, of, Kind::Video, codecs);
         let mut viewer = Viewer::new(self.now, subscription, ssrc, ssrc + 1);
         viewer.decoder = Some(Decoder::default());
@@ -274,18 +277,17 @@ impl World {
         self.subscriptions += 1;
         let subscription = SubscriptionId(self.subscriptions);
         let ssrc = 0x5000_0000 + 2 * self.subscriptions as u32;
+        let (to, from) = (self.clients[client].peer.transport, self.clients[of.client].peer.transport);
         self.command(Command::AddSubscription(SubscriptionDescription {
-            transport: self.clients[client].peer.transport,
             subscription,
-            track_transport: self.clients[of.client].peer.transport,
-            track: of.track,
             kind,
             mid: format!("s{}", self.subscriptions),
             ssrc,
             rtx_ssrc: (kind == Kind::Video).then_some(ssrc + 1),
-            cname: "them".into(),
             codecs: self.clients[client].peer.negotiate(codecs),
             extensions: extensions(),
+            cut_trailers: self.cuts_trailers,
+            ..plain_subscription(to, 0, from, of.track)
         }));
         (subscription, ssrc)
     }
@@ -453,10 +455,6 @@ impl World {
     }
 }
 
-fn mime(mode: Mode) -> &'static str {
-    if mode == Mode::Vp9 { "video/VP9" } else { "video/AV1" }
-}
-
 pub(crate) fn extensions() -> Vec<Extension> {
     EXTENSIONS.iter().map(|(id, kind)| Extension { id: *id, uri: kind.uri().into() }).collect()
 }
@@ -480,6 +478,7 @@ pub(crate) fn plain_subscription(
         cname: "them".into(),
         codecs: vec![codec(VIEWER_VP8, "video/VP8", 90_000, None)],
         extensions: Vec::new(),
+        cut_trailers: false,
     }
 }
 
