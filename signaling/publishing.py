@@ -214,7 +214,8 @@ def _as_wished(track: Track, section: ReceivingSection) -> ReceivingSection:
 
 def _wishes(track: Track | None, section: ReceivingSection) -> SectionWishes:
     if track is None:
-        return SectionWishes(red=section.kind == "audio")
+        # What is sent before its request may be encrypted: RED is added with the next offer where it is not.
+        return SectionWishes(red=section.kind == "audio" and not section.active)
     info = track.info
     return SectionWishes(
         codec=info.codecs[0].mime_type if info.codecs and track.kind == "video" else "",

@@ -281,6 +281,21 @@ def test_encrypted_sound_has_no_redundancy(encryption: Encryption.Type) -> None:
     assert ("red/48000" in anna.last("answer").answer.sdp) != encrypted
 
 
+@pytest.mark.parametrize("encryption", [Encryption.NONE, Encryption.GCM])
+def test_sound_before_its_request_has_no_redundancy_until_it_is_known_to_be_open(encryption: Encryption.Type) -> None:
+    meeting, anna, _ = two()
+    cid = "56720815-b4a9-467d-af30-1c67d98ebe05"
+    offered = SessionDescription(type="offer", sdp=sdp("chromium_simulcast"), id=1)
+    anna.send(offer=offered)
+    assert "red/48000" not in anna.last("answer").answer.sdp
+    anna.send(add_track=AddTrackRequest(cid=cid, type=TrackType.AUDIO, source=MICROPHONE, encryption=encryption))
+    assert [codec.mime for codec in meeting.given(AddTrack)[-1].codecs] == ["audio/opus"]
+    encrypted = encryption != Encryption.NONE
+    anna.send(offer=offered)
+    assert ("red/48000" in anna.last("answer").answer.sdp) != encrypted
+    assert (meeting.given(AddTrack)[-1].codecs[0].mime == "audio/red") != encrypted
+
+
 @pytest.mark.parametrize("number", [0, 7])
 def test_an_answer_repeats_the_number_of_its_offer(number: int) -> None:
     """LiveKit's Rust core numbers none."""
